@@ -1,0 +1,1 @@
+"""Lightning callbacks: they read the module and never change it."""

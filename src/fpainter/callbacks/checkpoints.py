@@ -1,0 +1,85 @@
+"""The two checkpoints every run keeps: the last state and the best by FID."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+
+class RunCheckpoints(Checkpoint):
+    """Save ``last.ckpt`` regularly, at the end and on an exception; ``best.ckpt`` when FID falls.
+
+    Lightning's ModelCheckpoint counts optimiser steps, warns at each save of a manually optimised
+    module and cannot keep two plain names; this says exactly what a run directory holds.
+
+    Args:
+        directory: the run's ``checkpoints`` folder.
+        every: iterations between saves of ``last.ckpt``.
+        monitor: the metric whose minimum is ``best.ckpt``.
+
+    Raises:
+        ValueError: if `every` is not positive.
+    """
+
+    def __init__(self, directory: str | Path, every: int, monitor: str = "fid") -> None:
+        if every < 1:
+            raise ValueError(f"checkpoint_every must be at least 1; got {every}")
+        self.last = Path(directory) / "last.ckpt"
+        self.best = Path(directory) / "best.ckpt"
+        self.every = every
+        self.monitor = monitor
+        self.best_score = math.inf
+        self._saved_at = -1
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Save the last state when it is time to, and the best when there is a new one."""
+        self._save_best(trainer)
+        if pl_module.iteration % self.every == 0:
+            self._save_last(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the final state."""
+        self._save_best(trainer)
+        if self._saved_at != pl_module.iteration:
+            self._save_last(trainer, pl_module)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Save what there is when training is interrupted between two iterations.
+
+        Signals and Ctrl-C arrive here. After an error in the middle of an iteration the networks
+        may be in no consistent state, so the checkpoint before it stays.
+        """
+        interrupted = isinstance(exception, KeyboardInterrupt | SystemExit)
+        if interrupted and pl_module.iteration not in (0, self._saved_at):
+            self._save_last(trainer, pl_module)
+
+    def _save_best(self, trainer: Trainer) -> None:
+        score = trainer.callback_metrics.get(self.monitor)
+        if score is not None and float(score) < self.best_score:
+            self.best_score = float(score)
+            self._save(trainer, self.best)
+
+    def _save_last(self, trainer: Trainer, module: LightningModule) -> None:
+        self._saved_at = module.iteration
+        self._save(trainer, self.last)
+
+    def _save(self, trainer: Trainer, path: Path) -> None:
+        """Write beside the old file and swap, so that there is a whole one at any moment."""
+        temporary = path.with_suffix(".tmp")
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            os.replace(temporary, path)
+        trainer.strategy.barrier()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best score so far."""
+        return {"best_score": self.best_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the best score so far."""
+        self.best_score = state_dict["best_score"]

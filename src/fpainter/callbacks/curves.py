@@ -1,0 +1,27 @@
+"""Learning curves at the end of a run."""
+
+from pathlib import Path
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+
+from fpainter.visualisation.curves import draw_curves
+
+
+class LearningCurves(Callback):
+    """Draw ``curves.png`` from ``metrics.csv`` when training ends.
+
+    Args:
+        directory: the run directory.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+
+    @rank_zero_only
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw."""
+        metrics = self.directory / "metrics.csv"
+        if metrics.is_file():
+            draw_curves(metrics, self.directory / "curves.png")

@@ -1,0 +1,112 @@
+"""FID while training: the averaged generator against the training images."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from fpainter.callbacks.metrics import IterationBar, report
+from fpainter.data.cache import default_cache_dir
+from fpainter.errors import UserError
+from fpainter.evaluation.protocols import get_protocol
+from fpainter.evaluation.scorer import FIDScorer
+
+log = logging.getLogger(__name__)
+
+
+class FIDCallback(Callback):
+    """Score the averaged generator every so often and at the end; metric ``fid``.
+
+    Statistics of the reals are computed once per data set, protocol and weights, and kept on
+    disk. Without Inception weights one line says what to do, and training goes on without scores.
+
+    Args:
+        protocol: how images are prepared: ``png`` or ``paper``.
+        num_images: fakes per score.
+        every: iterations between scores; 0 scores never.
+        weights_path: Inception weights; None looks for the installed ones.
+        seed: of the fakes' latents; image i of a seed is the same at every score.
+        batch_size: images per forward pass.
+        cache_dir: where the statistics are kept; None for the user's cache.
+        enabled: False turns scoring off, whatever `every` says.
+
+    Raises:
+        ValueError: if an option is out of range.
+    """
+
+    def __init__(
+        self,
+        protocol: str = "png",
+        num_images: int = 10_000,
+        every: int = 5_000,
+        weights_path: str | None = None,
+        seed: int = 0,
+        batch_size: int = 64,
+        cache_dir: str | Path | None = None,
+        enabled: bool = True,
+    ) -> None:
+        if every < 0 or num_images < 2:
+            raise ValueError(
+                f"every must be at least 0 and num_images at least 2; got {every}, {num_images}"
+            )
+        self.protocol = get_protocol(protocol).name
+        self.num_images = num_images
+        self.every = every if enabled else 0
+        self.weights_path = weights_path
+        self.seed = seed
+        self.batch_size = batch_size
+        self.cache_dir = Path(cache_dir) if cache_dir else default_cache_dir()
+        self._scorer: FIDScorer | None = None
+        self._scored_at = -1
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Load the feature network and the real statistics, or say why there are no scores."""
+        if not self.every:
+            return
+        bar = trainer.progress_bar_callback
+        try:
+            if not trainer.is_global_zero:
+                trainer.strategy.barrier()  # the first process fills the cache for the others
+            self._scorer = FIDScorer(
+                images=trainer.datamodule.images,  # type: ignore[attr-defined]
+                cache_dir=self.cache_dir,
+                protocol=self.protocol,
+                num_images=self.num_images,
+                weights_path=self.weights_path,
+                seed=self.seed,
+                batch_size=self.batch_size,
+                device=pl_module.device,
+                rank=trainer.global_rank,
+                world_size=trainer.world_size,
+                progress=bar.score if isinstance(bar, IterationBar) else None,
+            )
+        except UserError as error:
+            log.warning("training goes on without FID: %s", error)
+        finally:
+            if trainer.is_global_zero:
+                trainer.strategy.barrier()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Score when it is time to."""
+        if self.every and pl_module.iteration % self.every == 0:
+            self._score(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Score the last state, unless it has just been scored."""
+        if self.every and self._scored_at != pl_module.iteration:
+            self._score(trainer, pl_module)
+
+    def _score(self, trainer: Trainer, module: LightningModule) -> None:
+        if self._scorer is None:
+            return
+        fid = self._scorer(module.sampler())
+        self._scored_at = module.iteration
+        report(trainer, {"fid": fid}, module.iteration)
+        # Where early stopping, sweepers and the checkpoint callback look for it.
+        trainer.callback_metrics["fid"] = self._scorer.metric.compute()
+        bar = trainer.progress_bar_callback
+        if isinstance(bar, IterationBar):
+            bar.fid = fid
+            bar.say(f"iteration {module.iteration}: FID {fid:.2f} ({self.protocol})")

@@ -1,0 +1,142 @@
+"""What the run reports: losses to the loggers, a bar for whoever watches."""
+
+import logging
+import time
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, ProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from fpainter.training.metrics_file import MetricsFile
+
+log = logging.getLogger(__name__)
+
+SHORT = {"loss/discriminator": "D", "loss/generator": "G", "fid": "FID"}
+
+
+def report(trainer: Trainer, metrics: dict[str, float], iteration: int) -> None:
+    """Give metrics to every logger under the number of iterations done."""
+    for logger in trainer.loggers:
+        logger.log_metrics(metrics, step=iteration)
+
+
+class MetricsReport(Callback):
+    """Report the module's losses every `trainer.log_every_n_steps` iterations.
+
+    The values are those of single iterations, except ``seconds``: the mean time per iteration
+    since the last report, scoring and drawing left out.
+    """
+
+    def __init__(self) -> None:
+        self._spent = 0.0
+        self._since = 0
+        self._started = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let metrics.csv go on where the checkpoint left off."""
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsFile):
+                logger.resume(pl_module.iteration)
+
+    def on_train_batch_start(self, *args: Any) -> None:
+        """Start the clock of one iteration."""
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Report when it is time to."""
+        self._spent += time.perf_counter() - self._started
+        self._since += 1
+        if pl_module.iteration % trainer.log_every_n_steps == 0:
+            names, values = zip(*pl_module.metrics.items(), strict=True)
+            numbers = torch.stack([v.float() for v in values]).tolist()
+            metrics = dict(zip(names, numbers, strict=True)) | {
+                "seconds": self._spent / self._since
+            }
+            report(trainer, metrics, pl_module.iteration)
+            self._spent, self._since = 0.0, 0
+
+
+class IterationBar(ProgressBar):
+    """A bar over iterations with losses, FID and time left.
+
+    Without a terminal (a log file, a batch job) it prints a line now and then instead.
+
+    Args:
+        seconds_between_lines: how often to print without a terminal.
+    """
+
+    def __init__(self, seconds_between_lines: float = 30.0) -> None:
+        super().__init__()
+        self.console = Console()
+        self.seconds_between_lines = seconds_between_lines
+        self.fid: float | None = None
+        self._last_line = 0.0
+        self._losses = ""
+        self._progress: Progress | None = None
+
+    def disable(self) -> None:
+        """Show nothing; Lightning calls this on all processes but the first."""
+        self.seconds_between_lines = float("inf")
+        self.console = Console(quiet=True)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the bar."""
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._training = self._progress.add_task(
+            "training", total=trainer.max_steps, completed=pl_module.iteration, note=""
+        )
+        self._progress.start()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Move the bar; read losses only as often as they are logged, to spare the device."""
+        assert self._progress is not None
+        iteration = pl_module.iteration
+        if iteration % trainer.log_every_n_steps == 0:
+            shown = {SHORT[k]: float(v) for k, v in pl_module.metrics.items() if k in SHORT}
+            self._losses = " ".join(f"{name} {value:.2f}" for name, value in shown.items())
+        note = self._losses if self.fid is None else f"{self._losses} FID {self.fid:.1f}"
+        self._progress.update(self._training, completed=iteration, note=note)
+        now = time.monotonic()
+        if not self.console.is_terminal and now - self._last_line > self.seconds_between_lines:
+            self.console.print(f"iteration {iteration}/{trainer.max_steps} {note}", highlight=False)
+            self._last_line = now
+
+    def score(self, what: str, done: int, total: int) -> None:
+        """Show how far a score has come, on a line of its own that goes when it is done."""
+        if self._progress is None:
+            return
+        tasks = {task.description: task.id for task in self._progress.tasks}
+        if what not in tasks:
+            tasks[what] = self._progress.add_task(what, total=total, note="")
+        self._progress.update(tasks[what], completed=done, total=total)
+        if done >= total:
+            self._progress.remove_task(tasks[what])
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.console.print(line, highlight=False)
+
+    def teardown(self, *args: Any, **kwargs: Any) -> None:
+        """Take the bar away."""
+        self._stop()
+
+    def on_exception(self, *args: Any) -> None:
+        """Take the bar away, so that the message below it can be read."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None

@@ -1,0 +1,104 @@
+"""Pictures on the way: a grid of fixed latents, and how some of them are painted."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+from PIL import Image
+
+from fpainter.evaluation.latents import latents
+from fpainter.generators.base import Paints
+from fpainter.visualisation.grids import grid
+from fpainter.visualisation.strips import painting_strips
+
+
+def log_picture(trainer: Trainer, name: str, picture: Image.Image, iteration: int) -> None:
+    """Give a picture to the loggers that take pictures."""
+    for logger in trainer.loggers:
+        if hasattr(logger, "log_image"):  # Weights & Biases
+            logger.log_image(key=name, images=[picture], step=iteration)
+        elif hasattr(logger.experiment, "add_image"):  # TensorBoard
+            array = np.asarray(picture.convert("RGB"))
+            logger.experiment.add_image(name, array, iteration, dataformats="HWC")
+
+
+class PictureCallback(Callback):
+    """Draw a picture with the averaged generator every so often and at the end.
+
+    Args:
+        directory: PNGs are saved here as ``<iteration>.png``.
+        draw: module -> picture, or None when the module has nothing to draw.
+        every: iterations between pictures; 0 leaves only the one at the end.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        draw: Callable[[LightningModule], Image.Image | None],
+        every: int,
+    ) -> None:
+        self.directory = Path(directory)
+        self.draw = draw
+        self.every = every
+        self._drawn_at = -1
+
+    @classmethod
+    def samples(
+        cls, directory: str | Path, every: int, num_images: int = 64, seed: int = 0, scale: int = 1
+    ) -> "PictureCallback":
+        """Draw a grid of the same `num_images` latents each time."""
+
+        def draw(module: LightningModule) -> Image.Image:
+            sampler = module.sampler()
+            z = latents(seed, range(num_images), sampler.d_latent)
+            return grid(sampler(z), scale=scale)
+
+        return cls(directory, draw, every)
+
+    @classmethod
+    def strips(
+        cls,
+        directory: str | Path,
+        every: int,
+        num_images: int = 4,
+        seed: int = 0,
+        num_columns: int = 16,
+        normalisation: str = "final",
+        scale: int = 1,
+    ) -> "PictureCallback":
+        """Draw painting strips of the first `num_images` latents of the grid."""
+
+        def draw(module: LightningModule) -> Image.Image | None:
+            sampler = module.sampler()
+            if not isinstance(sampler.generator, Paints):
+                return None
+            z = latents(seed, range(num_images), sampler.d_latent)
+            return painting_strips(
+                sampler.generator, sampler.image_range, z, num_columns, normalisation, scale
+            )
+
+        return cls(directory, draw, every)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Draw when it is time to."""
+        if self.every and pl_module.iteration % self.every == 0:
+            self._save(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the last state, unless it has just been drawn."""
+        if self._drawn_at != pl_module.iteration:
+            self._save(trainer, pl_module)
+
+    @rank_zero_only
+    def _save(self, trainer: Trainer, module: LightningModule) -> None:
+        picture = self.draw(module)
+        self._drawn_at = module.iteration
+        if picture is None:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        picture.save(self.directory / f"{module.iteration:07d}.png")
+        log_picture(trainer, self.directory.name, picture, module.iteration)

@@ -1,0 +1,1 @@
+"""Reading painters back from the files that training wrote."""

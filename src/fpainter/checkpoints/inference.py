@@ -1,0 +1,128 @@
+"""Reading a painter back from a training checkpoint, without running any code stored in it."""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from fpainter.callbacks.record import FORMAT
+from fpainter.errors import UserError
+from fpainter.generators.sampler import Sampler
+from fpainter.nn.image_range import ImageRange
+
+WEIGHTS = {"ema": "generator_ema.", "raw": "generator."}
+TRUSTED = ("fpainter.", "torch.nn.", "torch.optim.")
+
+
+@dataclass(frozen=True)
+class TrainedPainter:
+    """A generator as training left it.
+
+    Attributes:
+        sampler: draws its images.
+        config: the resolved config of the run, plain data.
+        iteration: iterations trained.
+        weights: ``ema`` or ``raw``.
+        path: the file it came from.
+    """
+
+    sampler: Sampler
+    config: DictConfig
+    iteration: int
+    weights: str
+    path: Path
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint as plain data and tensors on the CPU.
+
+    Args:
+        path: written by training.
+
+    Returns:
+        The checkpoint; tensors are mapped from the file where possible.
+
+    Raises:
+        UserError: if there is no such file, or it is not one of our checkpoints.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"ckpt={path}: there is no such file")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"ckpt={path}: not a readable checkpoint ({reason})") from error
+    record = checkpoint.get("fpainter") if isinstance(checkpoint, dict) else None
+    if record is None:
+        raise UserError(f"ckpt={path}: not written by fpainter.train")
+    if record["format"] > FORMAT:
+        raise UserError(
+            f"ckpt={path}: of format {record['format']} (fpainter {record['version']}), newer than "
+            f"the format {FORMAT} that this version reads; please update fpainter"
+        )
+    return checkpoint
+
+
+def load_painter(path: str | Path, weights: str = "ema", device: str = "cpu") -> TrainedPainter:
+    """Rebuild a generator from its checkpoint alone.
+
+    Args:
+        path: written by training.
+        weights: ``ema`` for the running average, ``raw`` for the generator itself.
+        device: where to put it.
+
+    Returns:
+        The generator in evaluation mode, with the run's config.
+
+    Raises:
+        UserError: if the file cannot be used or `weights` is unknown.
+    """
+    if weights not in WEIGHTS:
+        raise UserError(f"weights={weights}: must be one of {', '.join(WEIGHTS)}")
+    checkpoint = read_checkpoint(path)
+    config = OmegaConf.create(checkpoint["fpainter"]["config"])
+    assert isinstance(config, DictConfig)
+    generator = instantiate_trusted(config.model.generator, f"ckpt={path}")
+    prefix = WEIGHTS[weights]
+    state = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in checkpoint["state_dict"].items()
+        if name.startswith(prefix)
+    }
+    try:
+        generator.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(f"ckpt={path}: weights do not fit its config: {error}") from error
+    generator.to(device).eval().requires_grad_(False)
+    sampler = Sampler(generator, ImageRange(config.model.image_range))
+    return TrainedPainter(sampler, config, checkpoint["iteration"], weights, Path(path))
+
+
+def instantiate_trusted(config: DictConfig, where: str) -> Any:
+    """Instantiate a config that came from a file and not from the user.
+
+    Args:
+        config: with ``_target_`` entries.
+        where: the file, for the message.
+
+    Raises:
+        UserError: if it names a class outside fpainter and torch's layers and optimisers.
+    """
+    for target in _targets(OmegaConf.to_container(config, resolve=True)):
+        if not target.startswith(TRUSTED):
+            raise UserError(f"{where}: refuses to build {target!r}, which its config asks for")
+    return hydra.utils.instantiate(config)
+
+
+def _targets(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [str(node["_target_"])] if "_target_" in node else []
+        return own + [target for value in node.values() for target in _targets(value)]
+    if isinstance(node, list):
+        return [target for value in node for target in _targets(value)]
+    return []

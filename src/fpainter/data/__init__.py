@@ -1,0 +1,1 @@
+"""Images for training: their sources, their cache, and the order they are served in."""

@@ -1,0 +1,267 @@
+"""All images of a source, decoded once into one memory-mapped uint8 file."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fpainter.data.decode import RENDER_VERSION, check_channels
+from fpainter.data.render_all import render_all
+from fpainter.data.sources import ImageSource
+from fpainter.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+_IMAGES = "images.u8"
+_META = "meta.json"
+_TEMPORARY = re.compile(r"\..+-[0-9a-f]{16}\.[0-9a-f]{12}\.tmp")
+_ABANDONED_SECONDS = 24 * 3600
+
+
+class CachedImages:
+    """The images of one cache folder: read-only, memory-mapped uint8 [N C H W].
+
+    Nothing is read before it is asked for, and a pickled one reopens the file by its path.
+
+    Attributes:
+        folder: The cache folder.
+        shape: (N, C, H, W).
+        labels: The N images' labels, in order.
+        skipped: (label, reason) of every image that could not be read.
+        fingerprint: The key: changes with the source, the size, the channels and the transform.
+
+    Args:
+        folder: A folder written by `cache_images`.
+
+    Raises:
+        ValueError: If the folder's files are damaged or do not fit each other.
+        OSError: If they cannot be read.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        try:
+            meta = json.loads((self.folder / _META).read_text(encoding="utf-8"))
+            count, channels, height, width = (int(side) for side in meta["shape"])
+            self.labels: list[str] = list(meta["labels"])
+            self.skipped: list[tuple[str, str]] = [(label, why) for label, why in meta["skipped"]]
+            self.fingerprint = str(meta["key"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{_META} is damaged: {error!r}") from error
+        self.shape = (count, channels, height, width)
+        if count < 1 or len(self.labels) != count:
+            raise ValueError(f"{_META} lists {len(self.labels)} labels for {count} images")
+        size, expected = (self.folder / _IMAGES).stat().st_size, int(np.prod(self.shape))
+        if size != expected:
+            raise ValueError(f"{_IMAGES} has {size} bytes, not {expected}")
+        self._images = np.memmap(self.folder / _IMAGES, np.uint8, mode="r", shape=self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Pickling a memory map would write all of its bytes.
+        return {"folder": self.folder}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        CachedImages.__init__(self, state["folder"])
+
+    def batch(self, indices: Sequence[int] | Tensor) -> Tensor:
+        """Copy some images into memory.
+
+        Args:
+            indices: B ints within −N..N−1, repeats allowed; a tensor may be on any device.
+
+        Returns:
+            uint8 [B C H W] on the CPU.
+
+        Raises:
+            IndexError: If an index is out of range.
+        """
+        if isinstance(indices, Tensor):
+            indices = indices.tolist()
+        return torch.from_numpy(np.take(self._images, np.asarray(indices, np.int64), axis=0))
+
+
+def default_cache_dir() -> Path:
+    """Return `$FPAINTER_CACHE`, else `$XDG_CACHE_HOME/fpainter`, else `~/.cache/fpainter`."""
+    if own := os.environ.get("FPAINTER_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fpainter"
+
+
+def cache_images(
+    source: ImageSource,
+    size: tuple[int, int],
+    channels: int,
+    directory: str | os.PathLike[str],
+    progress: bool = True,
+) -> CachedImages:
+    """Open the cache of a source's images, building it first where there is none.
+
+    Images that cannot be read are left out, and one warning says so. A cache appears whole or
+    not at all, several processes may build the same one at once, and a damaged one is rebuilt.
+
+    Args:
+        source: The pictures.
+        size: (height, width) of the cached images.
+        channels: 1, 3 or 4, as in `render`.
+        directory: Where all caches are; made when it does not exist.
+        progress: Show a line when building takes more than two seconds at a terminal.
+
+    Returns:
+        The images that could be read, in the source's order.
+
+    Raises:
+        UserError: If no image can be read, or the directory cannot be written or is full.
+        ValueError: If `channels` is none of 1, 3, 4.
+    """
+    check_channels(channels)
+    directory = Path(directory).expanduser()
+    key = _key(source, size, channels)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", source.name)[:80]
+    folder = directory / f"{name}-{key[:16]}"
+    cached = _open(folder, key)
+    if cached is not None:
+        return cached
+    temporary = directory / f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(directory)
+        _require_space(directory, len(source) * channels * size[0] * size[1])
+        temporary.mkdir()
+        _build(source, size, channels, key, temporary, progress)
+        cached = _publish(temporary, folder, key)
+    except OSError as error:
+        raise UserError(
+            f"cannot write the image cache in {directory}: {error.strerror or error}. "
+            "Set the environment variable FPAINTER_CACHE to a folder with enough space"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    _report(cached)
+    return cached
+
+
+def _key(source: ImageSource, size: tuple[int, int], channels: int) -> str:
+    content = [source.fingerprint(), *size, channels, RENDER_VERSION]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _open(folder: Path, key: str) -> CachedImages | None:
+    if not folder.exists():
+        return None
+    try:
+        images = CachedImages(folder)
+        if images.fingerprint != key:
+            raise ValueError(f"{_META} belongs to other images")
+        return images
+    except (OSError, ValueError) as error:
+        _log.warning("The image cache %s is damaged (%s): building it again.", folder, error)
+        return None
+
+
+def _remove_abandoned(directory: Path) -> None:
+    """Delete what builds left behind that were killed more than a day ago."""
+    for folder in directory.iterdir():
+        if not _TEMPORARY.fullmatch(folder.name):
+            continue
+        try:
+            newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+        except OSError:  # its owner is just finishing
+            continue
+        if time.time() - newest > _ABANDONED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_space(directory: Path, size: int) -> None:
+    free = shutil.disk_usage(directory).free
+    if free < size:
+        raise OSError(f"it takes {size / 1e9:.2f} GB and {free / 1e9:.2f} GB are free")
+
+
+def _build(
+    source: ImageSource,
+    size: tuple[int, int],
+    channels: int,
+    key: str,
+    folder: Path,
+    progress: bool,
+) -> None:
+    _log.info("Caching %d images of %s at %d×%d.", len(source), source.name, *size)
+    labels: list[str] = []
+    skipped: list[tuple[str, str]] = []
+    with (
+        open(folder / _IMAGES, "wb") as file,
+        closing(render_all(source, size, channels, progress)) as results,
+    ):
+        for index, result in enumerate(results):
+            if isinstance(result, np.ndarray):
+                file.write(result.data)
+                labels.append(source.label(index))
+            else:
+                skipped.append((source.label(index), result))
+        _flush_to_disk(file)
+    if not labels:
+        raise UserError(f"none of the images of {source.name} can be read: {_reasons(skipped)}")
+    meta = {
+        "key": key,
+        "render_version": RENDER_VERSION,
+        "shape": [len(labels), channels, *size],
+        "labels": labels,
+        "skipped": skipped,
+    }
+    with open(folder / _META, "wb") as file:
+        file.write(json.dumps(meta, indent=0).encode())
+        _flush_to_disk(file)
+
+
+def _flush_to_disk(file: BinaryIO) -> None:
+    # Otherwise a power cut after the rename can leave a file of the right size full of zeros.
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _publish(temporary: Path, folder: Path, key: str) -> CachedImages:
+    """Give a finished build its name; where another process was first, theirs is used."""
+    try:
+        os.rename(temporary, folder)
+    except OSError:
+        if not folder.exists():
+            raise
+        if (theirs := _open(folder, key)) is not None:
+            return theirs
+        # Moved away under a name that is swept up later, should deleting it fail.
+        damaged = temporary.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp")
+        os.rename(folder, damaged)
+        os.rename(temporary, folder)
+        shutil.rmtree(damaged, ignore_errors=True)
+    return CachedImages(folder)
+
+
+def _report(images: CachedImages) -> None:
+    if images.skipped:
+        _log.warning(
+            "%d of %d images could not be read and are left out: %s. The whole list is in %s.",
+            len(images.skipped),
+            len(images.skipped) + len(images),
+            _reasons(images.skipped),
+            images.folder / _META,
+        )
+
+
+def _reasons(skipped: list[tuple[str, str]]) -> str:
+    shown = "; ".join(f"{label} ({reason})" for label, reason in skipped[:5])
+    return f"{shown}; …" if len(skipped) > 5 else shown

@@ -1,0 +1,174 @@
+"""The images of a training as a LightningDataModule."""
+
+from collections.abc import Sequence
+
+from lightning.pytorch import LightningDataModule
+
+from fpainter.data.cache import CachedImages, cache_images, default_cache_dir
+from fpainter.data.decode import check_channels
+from fpainter.data.loader import BatchStream
+from fpainter.data.portraits import Portraits
+from fpainter.data.sources import ImageSource, image_source
+from fpainter.errors import UserError
+from fpainter.nn.sizes import as_size
+
+
+class ImageDataModule(LightningDataModule):
+    """Serves uint8 batches [B C H W] of one collection of images, decoded once into a cache.
+
+    Args:
+        source: The pictures.
+        image_size: One positive int for square images, or [height, width].
+        channels: 1 (grey), 3 (RGB) or 4 (RGBA).
+        batch_size: Images of one iteration, all processes together; positive.
+        seed: Of the order of the images and of the flips; ≥ 0.
+        flip: Mirror each image left-right with probability ½.
+        cache_dir: Where decoded images are kept; None for `default_cache_dir()`.
+
+    Raises:
+        ValueError: If an argument is not one of the values above.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        image_size: int | Sequence[int],
+        channels: int = 3,
+        batch_size: int = 20,
+        seed: int = 0,
+        flip: bool = False,
+        cache_dir: str | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} must be an int ≥ {least}, got {value!r}")
+        if not isinstance(flip, bool):
+            raise ValueError(f"flip must be true or false, got {flip!r}")
+        self.source = source
+        self.image_size = as_size(image_size)
+        self.channels = check_channels(channels)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.flip = flip
+        self.cache_dir = cache_dir
+        self._images: CachedImages | None = None
+
+    def __str__(self) -> str:
+        # Lightning's own would read the training stream to its end, which it has not.
+        height, width = self.image_size
+        return (
+            f"{type(self).__name__}({self.source.name}, {len(self.source)} images, "
+            f"{self.channels}×{height}×{width}, batch_size={self.batch_size})"
+        )
+
+    @classmethod
+    def from_folder(
+        cls,
+        dir: str | None,
+        image_size: int | Sequence[int],
+        hint: str | None = None,
+        channels: int = 3,
+        batch_size: int = 20,
+        seed: int = 0,
+        flip: bool = False,
+        cache_dir: str | None = None,
+    ) -> "ImageDataModule":
+        """Serve the images of a folder or a zip file.
+
+        Args:
+            dir: The folder or zip file.
+            image_size: As in the constructor, like all that is not described here.
+            hint: One sentence on where to get the data, shown when there is none at `dir`.
+            channels: See the class.
+            batch_size: See the class.
+            seed: See the class.
+            flip: See the class.
+            cache_dir: See the class.
+
+        Raises:
+            UserError: If `dir` is None, does not exist, or holds no images.
+            ValueError: As in the constructor.
+        """
+        advice = "Give data.dir=PATH, a folder or a zip file of images"
+        if dir is None:
+            raise UserError(f"no images to train on. {advice}{f'. {hint}' if hint else ''}")
+        source = image_source(dir, hint=hint or advice)
+        return cls(source, image_size, channels, batch_size, seed, flip, cache_dir)
+
+    @classmethod
+    def from_portraits(
+        cls,
+        image_size: int | Sequence[int],
+        num_images: int = 4096,
+        portrait_seed: int = 0,
+        channels: int = 3,
+        batch_size: int = 20,
+        seed: int = 0,
+        flip: bool = False,
+        cache_dir: str | None = None,
+    ) -> "ImageDataModule":
+        """Serve drawn portraits, which need no download.
+
+        Args:
+            image_size: As in the constructor, like all that is not described here.
+            num_images: How many different portraits, positive.
+            portrait_seed: Which ones, ≥ 0.
+            channels: See the class.
+            batch_size: See the class.
+            seed: See the class.
+            flip: See the class.
+            cache_dir: See the class.
+
+        Raises:
+            ValueError: As in the constructor, and from `Portraits`.
+        """
+        source = Portraits(num_images, portrait_seed)
+        return cls(source, image_size, channels, batch_size, seed, flip, cache_dir)
+
+    @property
+    def images(self) -> CachedImages:
+        """All images; outside a Trainer the cache is built or opened when first asked for."""
+        if self._images is None:
+            self.prepare_data()
+            self.setup()
+        assert self._images is not None
+        return self._images
+
+    def prepare_data(self) -> None:
+        """Build the cache; Lightning calls this in one process of each machine only.
+
+        Raises:
+            UserError: If no image can be read or the cache cannot be written.
+        """
+        self._open_cache(progress=True)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the cache; Lightning calls this in every process.
+
+        Args:
+            stage: Lightning's name for what follows; the images are the same for all.
+        """
+        if self._images is None:
+            self._images = self._open_cache(progress=False)
+
+    def train_dataloader(self) -> BatchStream:
+        """Return the endless stream of this process's share of every batch.
+
+        Raises:
+            UserError: If `batch_size` cannot be shared equally by the trainer's processes.
+        """
+        rank, world_size = 0, 1
+        if self.trainer is not None:
+            rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        if self.batch_size % world_size:
+            raise UserError(
+                f"batch_size={self.batch_size} is the batch of all processes together and cannot "
+                f"be shared equally by {world_size}: choose a multiple of {world_size}"
+            )
+        share = self.batch_size // world_size
+        return BatchStream(self.images, share, self.seed, self.flip, rank, world_size)
+
+    def _open_cache(self, progress: bool) -> CachedImages:
+        directory = self.cache_dir or default_cache_dir()
+        return cache_images(self.source, self.image_size, self.channels, directory, progress)

@@ -1,0 +1,127 @@
+"""From any picture Pillow can open to a uint8 array of one fixed size."""
+
+import numpy as np
+from PIL import Image
+
+RENDER_VERSION = "1"
+"""Part of every cache key: raise it whenever `render` gives other pixels for the same picture."""
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def check_channels(channels: int) -> int:
+    """Return `channels` if images can have that many.
+
+    Raises:
+        ValueError: If it is not 1 (grey), 3 (RGB) or 4 (RGBA).
+    """
+    if isinstance(channels, bool) or channels not in _MODES:
+        raise ValueError(f"channels must be 1 (grey), 3 (RGB) or 4 (RGBA), got {channels!r}")
+    return channels
+
+
+def render(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarray:
+    """Turn a picture upright, convert its colours, scale it to cover `size` and crop the centre.
+
+    A square target gives the very pixels of torchvision's `Resize(size)` and `CenterCrop(size)`
+    on PIL images (bilinear, antialiased). Transparency is laid over white for 1 and 3 channels
+    and kept for 4. Samples of more than 8 bits are scaled, not clipped: see `_to_8_bits`.
+
+    Args:
+        image: The picture, of any mode, loaded or not; of an animation, the current frame.
+        size: (height, width) of the result, both positive.
+        channels: 1 (grey, ITU-R 601 luma), 3 (RGB) or 4 (RGBA).
+
+    Returns:
+        uint8 [C H W], contiguous.
+
+    Raises:
+        ValueError: If `channels` is none of these, the picture is so long and narrow that
+            covering `size` would take a huge image, or float samples are not finite.
+        PIL.Image.DecompressionBombError: If the picture has more than Pillow's
+            `MAX_IMAGE_PIXELS` pixels (Pillow itself only warns up to twice that).
+        OSError: If the file is truncated or damaged.
+    """
+    check_channels(channels)
+    _refuse_huge(image.size, "the picture is")
+    # All of the file is decoded here, so damage anywhere in it shows up now.
+    image.load()
+    image = _convert(_upright(image), channels)
+    height, width = size
+    cover_width, cover_height = _cover(image.size, size)
+    _refuse_huge((cover_width, cover_height), "it is so narrow that covering the target takes")
+    image = image.resize((cover_width, cover_height), Image.Resampling.BILINEAR)
+    left = round((cover_width - width) / 2.0)
+    top = round((cover_height - height) / 2.0)
+    pixels = np.asarray(image.crop((left, top, left + width, top + height)))
+    return np.ascontiguousarray(pixels.reshape(height, width, channels).transpose(2, 0, 1))
+
+
+def _refuse_huge(size: tuple[int, int], what: str) -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and size[0] * size[1] > limit:
+        raise Image.DecompressionBombError(
+            f"{what} {size[0]}×{size[1]} pixels, more than the {limit} allowed"
+        )
+
+
+def _cover(image_size: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Return the (width, height) of the scaled picture that just covers `size` (height, width)."""
+    (w, h), (height, width) = image_size, size
+    # The side that binds gets its target exactly; the other one truncates as torchvision does.
+    if width * h >= height * w:
+        return width, max(height, int(width * h / w))
+    return max(width, int(height * w / h)), height
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG)
+    except Exception:
+        # Whatever is wrong with the EXIF block (Pillow raises half a dozen types), the pixels
+        # are already decoded and good.
+        return image
+    transpose = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if transpose is None else image.transpose(transpose)
+
+
+def _convert(image: Image.Image, channels: int) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _to_8_bits(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if channels != 4:
+            white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+            image = Image.alpha_composite(white, image)
+    if image.mode not in ("1", "L", "RGB", "RGBA"):
+        # CMYK, YCbCr, LAB, HSV and palettes have no direct way to L or RGBA.
+        image = image.convert("RGB")
+    return image.convert(_MODES[channels])
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Scale wide grey samples to 8 bits.
+
+    16-bit modes and mode I within 0..65535 (Pillow's way of holding 16 bits): 65535 becomes 255.
+    Mode F within 0..1: 1 becomes 255; within 0..255: rounded. Anything else has no known white,
+    so its own minimum and maximum become 0 and 255.
+    """
+    samples = np.asarray(image).astype(np.float64)
+    if not np.isfinite(samples).all():
+        raise ValueError("the picture has NaN or infinite samples")
+    low, high = float(samples.min()), float(samples.max())
+    known = [1.0, 255.0] if image.mode == "F" else [65535.0]
+    white = next((white for white in known if low >= 0 and high <= white), None)
+    if white is None:
+        samples, white = samples - low, high - low or 1.0
+    return Image.fromarray(np.rint(samples * (255.0 / white)).astype(np.uint8))

@@ -1,0 +1,241 @@
+"""Where pictures come from: a folder, a zip file, or anything else with the same five names."""
+
+import hashlib
+import os
+import stat
+import threading
+import zipfile
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from PIL import Image, UnidentifiedImageError
+
+from fpainter.errors import UserError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+"""File names that count as images, in any letter case."""
+
+# A zip member that unpacks to more than this is no photograph but an accident or an attack.
+_MAX_MEMBER_BYTES = 1 << 30
+
+
+class ImageSource(Protocol):
+    """A fixed, ordered collection of pictures.
+
+    Attributes:
+        name: Short, for the name of the cache folder and for messages.
+    """
+
+    name: str
+
+    def __len__(self) -> int:
+        """Return how many pictures there are."""
+
+    def fingerprint(self) -> str:
+        """Return a sha256 in hex that changes when any picture does."""
+
+    def label(self, index: int) -> str:
+        """Return the picture's relative path (or another short name), for messages."""
+
+    def open(self, index: int) -> Image.Image:
+        """Return picture `index`, 0 ≤ index < len; called from several threads at once.
+
+        Raises:
+            Exception: Of any type, when the picture is damaged.
+        """
+
+
+class _NoImagesError(UserError):
+    def __init__(self, kind: str, path: Path) -> None:
+        suffixes = " ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+        super().__init__(f"no images in the {kind} {path} (looked for {suffixes})")
+
+
+class ImageFolder:
+    """The images in a folder and all folders below, sorted by their relative posix path.
+
+    Hidden files and folders and `__MACOSX` are left out. Links are followed, and every real
+    folder is read once, so a link that leads back up does no harm. The listing is made at
+    construction.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        UserError: If the folder cannot be read or has no images.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).expanduser()
+        self.name = self.path.resolve().name or "images"
+        try:
+            found = sorted(_walk(self.path))
+        except OSError as error:
+            raise UserError(f"cannot read the folder {self.path}: {error.strerror}") from error
+        if not found:
+            raise _NoImagesError("folder", self.path)
+        self._labels = [label for label, _, _ in found]
+        self._fingerprint = _hash(found)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def fingerprint(self) -> str:
+        """Return the sha256 over every image's relative path, size and modification time."""
+        return self._fingerprint
+
+    def label(self, index: int) -> str:
+        """Return the image's path relative to the folder."""
+        return self._labels[index]
+
+    def open(self, index: int) -> Image.Image:
+        """Return image `index`, not decoded yet; see `ImageSource.open`."""
+        return _decode((self.path / self._labels[index]).read_bytes())
+
+
+class ImageZip:
+    """The images in a zip file, sorted by name; members are read in memory, never extracted.
+
+    Hidden files and folders and `__MACOSX` are left out. Safe to read from several threads; a
+    pickled one opens the file again by its path.
+
+    Args:
+        path: The zip file.
+
+    Raises:
+        UserError: If it is no readable zip file or has no images.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).expanduser()
+        self.name = self.path.stem
+        self._open_zip()
+        if not self._members:
+            self._zip.close()
+            raise _NoImagesError("zip file", self.path)
+
+    def _open_zip(self) -> None:
+        # Reading seeks in one shared file: one thread at a time. Decoding, the slow part, is
+        # outside the lock.
+        self._lock = threading.Lock()
+        try:
+            self._zip = zipfile.ZipFile(self.path)
+        except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+            raise UserError(f"the zip file {self.path} is broken or unreadable: {error}") from error
+        self._members = sorted(
+            (info for info in self._zip.infolist() if not info.is_dir() and _wanted(info.filename)),
+            key=lambda info: info.filename,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "name": self.name}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.path, self.name = state["path"], state["name"]
+        self._open_zip()
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def fingerprint(self) -> str:
+        """Return the sha256 over every image's name, CRC and size."""
+        return _hash((info.filename, info.CRC, info.file_size) for info in self._members)
+
+    def label(self, index: int) -> str:
+        """Return the image's name inside the zip file."""
+        return self._members[index].filename
+
+    def open(self, index: int) -> Image.Image:
+        """Return image `index`, not decoded yet; see `ImageSource.open`."""
+        info = self._members[index]
+        if info.file_size > _MAX_MEMBER_BYTES:
+            raise ValueError(f"unpacks to {info.file_size} bytes, too large for an image")
+        with self._lock:
+            data = self._zip.read(info)
+        return _decode(data)
+
+
+def image_source(path: str | os.PathLike[str], hint: str | None = None) -> ImageSource:
+    """Open a folder or a zip file of images, whichever `path` is.
+
+    Args:
+        path: Folder or zip file; `~` is the home folder.
+        hint: One sentence on where to get the data, added to the message when there is none.
+
+    Returns:
+        An `ImageFolder` or `ImageZip` with at least one image.
+
+    Raises:
+        UserError: If the path does not exist, is neither, is a broken zip, or has no images.
+    """
+    path = Path(path).expanduser()
+    advice = f". {hint}" if hint else ""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"there is no folder or zip file {path}{advice}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    if stat.S_ISDIR(mode):
+        kind: type[ImageFolder] | type[ImageZip] = ImageFolder
+    elif path.suffix.lower() == ".zip" or (stat.S_ISREG(mode) and zipfile.is_zipfile(path)):
+        kind = ImageZip
+    else:
+        raise UserError(f"{path} is neither a folder nor a zip file of images")
+    try:
+        return kind(path)
+    except _NoImagesError as error:
+        raise UserError(f"{error}{advice}") from None
+
+
+def _walk(root: Path) -> Iterable[tuple[str, int, int]]:
+    """Yield (relative posix path, size, mtime_ns) of every image below `root`."""
+    seen: set[tuple[int, int]] = set()
+    folders, links = [""], list[str]()
+    while folders or links:
+        # Links come after all real folders, so that what is reached twice goes by its real path.
+        folder = folders.pop() if folders else links.pop(0)
+        status = os.stat(root / folder)
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(root / folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                label = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.is_dir():
+                    if not _hidden(entry.name):
+                        (links if entry.is_symlink() else folders).append(label)
+                elif _wanted(entry.name) and entry.is_file():
+                    status = entry.stat()
+                    yield label, status.st_size, status.st_mtime_ns
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _wanted(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.suffix.lower() in SUFFIXES and not any(map(_hidden, path.parts))
+
+
+def _hash(entries: Iterable[tuple[str, int, int]]) -> str:
+    digest = hashlib.sha256()
+    for entry in entries:
+        # repr quotes the name, so no two different listings give the same bytes, and escapes
+        # the lone surrogates of file names that are not UTF-8.
+        digest.update(repr(entry).encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
+
+
+def _decode(data: bytes) -> Image.Image:
+    # From memory, so that no file stays open while an image waits to be decoded.
+    if not data:
+        raise ValueError("the file is empty")
+    try:
+        return Image.open(BytesIO(data))
+    except UnidentifiedImageError:
+        # Pillow's own message shows the address of the buffer.
+        raise ValueError("not an image, or damaged at the start") from None

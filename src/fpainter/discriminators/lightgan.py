@@ -1,0 +1,204 @@
+"""The LightGAN discriminator: two judges at two scales, and decoders that keep features honest."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fpainter.discriminators.base import Judgement
+from fpainter.nn.attention import MixedAttention
+from fpainter.nn.init import kaiming_
+from fpainter.nn.resample import Blur
+from fpainter.nn.sizes import as_size
+
+SLOPE = 0.1  # of every leaky ReLU
+
+
+class DownBlock(nn.Module):
+    """Halve a map along two branches, a strided convolution and an average pool, and add them.
+
+    Args:
+        c_in: channels in.
+        c_out: channels out.
+        blur: smooth before each branch.
+    """
+
+    def __init__(self, c_in: int, c_out: int, blur: bool) -> None:
+        super().__init__()
+        self.convolved = nn.Sequential(
+            _blur(blur),
+            nn.Conv2d(c_in, c_out, 4, stride=2, padding=1),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(c_out, c_out, 3, padding=1),
+            nn.LeakyReLU(SLOPE),
+        )
+        self.pooled = nn.Sequential(
+            _blur(blur), nn.AvgPool2d(2), nn.Conv2d(c_in, c_out, 1), nn.LeakyReLU(SLOPE)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B c_in H W] to [B c_out H/2 W/2]."""
+        return self.convolved(x) + self.pooled(x)
+
+
+class Decoder(nn.Module):
+    """Paint an image, 16 times as large as the features it sees.
+
+    Args:
+        c_in: channels of the features.
+        channels: colour channels of the image.
+    """
+
+    def __init__(self, c_in: int, channels: int) -> None:
+        super().__init__()
+        widths = [c_in // 2**stage for stage in range(4)]
+        c_out = [*widths[:3], 2 * channels]  # before the gated linear unit halves them
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, c_out, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features [B c_in h w] to an image [B C 16h 16w]."""
+        for convolution in self.convolutions:
+            x = F.glu(convolution(F.interpolate(x, scale_factor=2.0, mode="nearest")), dim=1)
+        return x
+
+
+class LightGANDiscriminator(nn.Module):
+    """Judge images at full size and at 32×32; reconstruct reals from the deepest features.
+
+    Stages halve the image until its shorter side has 8 pixels; a stage whose input is s pixels
+    wide has min(4096 / s, `c_max`) channels. Images above 256 pixels are first halved to 256 by
+    plain strided convolutions.
+
+    Args:
+        image_size: side, or (H, W); the shorter side at least 16, both multiples of 16 or more.
+        channels: colour channels C.
+        c_max: upper bound on channels.
+        attention_at: widths in pixels (of the shorter side) at which a stage attends first.
+        logit_size: 1 for one logit per square image, 5 for a 5×5 map of logits.
+        blur: smooth before each halving. The released code does so for its `base` model only.
+
+    Raises:
+        ValueError: if the image cannot be halved evenly, or an option is unknown.
+
+    Source: Liu et al. 2021 as in lucidrains' lightweight-gan 0.23; logits have the opposite sign
+    of the released code (there, real is low).
+    """
+
+    def __init__(
+        self,
+        image_size: int | Sequence[int],
+        channels: int = 3,
+        c_max: int = 512,
+        attention_at: Sequence[int] = (32,),
+        logit_size: int = 1,
+        blur: bool = False,
+    ) -> None:
+        super().__init__()
+        if logit_size not in (1, 5):
+            raise ValueError(f"logit_size must be 1 or 5; got {logit_size}")
+        sides = as_size(image_size)
+        exponent = int(math.log2(min(sides)))
+        if exponent < 4 or any(side % 2 ** (exponent - 3) for side in sides):
+            raise ValueError(
+                "image_size must be at least 16 and halve evenly until the shorter side has 8 to "
+                f"15 pixels; got {sides[0]}×{sides[1]}"
+            )
+        num_plain = max(0, exponent - 8)
+        stages = range(min(8, exponent), 3, -1)  # log2 of the width each stage reads
+        widths = {e: min(2 ** (12 - e), c_max) for e in range(8, 2, -1)}
+        if num_plain == 0:
+            widths[stages[0]] = channels
+
+        self.plain = nn.ModuleList(
+            nn.Sequential(
+                _blur(blur),
+                nn.Conv2d(
+                    channels, widths[8] if k == num_plain - 1 else channels, 4, stride=2, padding=1
+                ),
+                nn.LeakyReLU(SLOPE),
+            )
+            for k in range(num_plain)
+        )
+        self.attentions = nn.ModuleList(
+            MixedAttention(widths[e]) if 2**e in attention_at else nn.Identity() for e in stages
+        )
+        self.downs = nn.ModuleList(DownBlock(widths[e], widths[e - 1], blur) for e in stages)
+        deepest = widths[3]
+        self.to_logits = nn.Sequential(
+            *(
+                [nn.Conv2d(deepest, deepest, 1)]
+                if logit_size == 5
+                else [_blur(blur), nn.Conv2d(deepest, deepest, 3, stride=2, padding=1)]
+            ),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(deepest, 1, 4),
+        )
+        self.small = SmallJudge(channels, blur)
+        self.decoder = Decoder(deepest, channels)
+        self.quadrant_decoder = Decoder(widths[4], channels) if exponent >= 9 else None
+        self.apply(kaiming_)
+
+    def forward(self, x: Tensor, auxiliary: bool = False) -> Judgement:
+        """Judge x [B C H W]; with `auxiliary`, also reconstruct x and return the squared error."""
+        image = x
+        for halve in self.plain:
+            x = halve(x)
+        for attention, down in zip(self.attentions, self.downs, strict=True):
+            half_as_deep = x
+            x = down(attention(x))
+        logits = (self.to_logits(x).flatten(1), self.small(image).flatten(1))
+        if not auxiliary:
+            return Judgement(logits)
+        return Judgement(logits, self._reconstruction_error(image, x, half_as_deep))
+
+    def _reconstruction_error(self, image: Tensor, deepest: Tensor, half_as_deep: Tensor) -> Tensor:
+        error = _mse_at_its_size(self.decoder(deepest), image)
+        if self.quadrant_decoder is None:
+            return error
+        down, right = divmod(int(torch.randint(4, ())), 2)
+        return error + _mse_at_its_size(
+            self.quadrant_decoder(_quadrant(half_as_deep, down, right)),
+            _quadrant(image, down, right),
+        )
+
+
+class SmallJudge(nn.Module):
+    """Judge the 32×32 nearest-neighbour thumbnail: one logit, attention at 32 and at 16 pixels.
+
+    Args:
+        channels: colour channels C.
+        blur: smooth before halving.
+    """
+
+    def __init__(self, channels: int, blur: bool) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, 64, 3, padding=1),
+            MixedAttention(64),
+            DownBlock(64, 32, blur),
+            MixedAttention(32),
+            nn.AdaptiveAvgPool2d(4),
+            nn.Conv2d(32, 1, 4),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images [B C H W] to logits [B 1 1 1]."""
+        return self.layers(F.interpolate(x, size=(32, 32), mode="nearest"))
+
+
+def _blur(blur: bool) -> nn.Module:
+    return Blur() if blur else nn.Identity()
+
+
+def _quadrant(x: Tensor, down: int, right: int) -> Tensor:
+    height, width = x.shape[-2] // 2, x.shape[-1] // 2
+    return x[..., down * height : (down + 1) * height, right * width : (right + 1) * width]
+
+
+def _mse_at_its_size(decoded: Tensor, image: Tensor) -> Tensor:
+    target = F.interpolate(image, size=decoded.shape[-2:], mode="nearest")
+    return F.mse_loss(decoded, target)

@@ -1,0 +1,88 @@
+"""Score a checkpoint: ``python -m fpainter.eval ckpt=PATH``."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from rich.progress import Progress
+
+from fpainter.checkpoints.inference import instantiate_trusted, load_painter
+from fpainter.data.cache import default_cache_dir
+from fpainter.evaluation.scorer import FIDScorer
+from fpainter.launch import fill_from, launch, pick_device
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(cfg: DictConfig) -> float:
+    """Score a checkpoint against real images and write ``scores.json``.
+
+    What is not given comes from the run that wrote the checkpoint: its data set, protocol and
+    number of images.
+
+    Args:
+        cfg: composed from ``configs/eval.yaml``.
+
+    Returns:
+        The FID.
+    """
+    device = pick_device(cfg.device)
+    painter = load_painter(cfg.ckpt, cfg.weights, device)
+    data = instantiate_trusted(fill_from(cfg.data, painter.config.data), f"ckpt={cfg.ckpt}")
+    fid = fill_from(cfg.fid, painter.config.fid)
+    with Progress(transient=True) as progress:
+        scorer = FIDScorer(
+            images=data.images,
+            cache_dir=Path(fid.cache_dir) if fid.cache_dir else default_cache_dir(),
+            protocol=fid.protocol,
+            num_images=fid.num_images,
+            weights_path=fid.weights_path,
+            seed=fid.seed,
+            batch_size=fid.batch_size,
+            device=device,
+            progress=_bars(progress),
+        )
+        score = scorer(painter.sampler)
+    scores: dict[str, Any] = {
+        "fid": score,
+        "protocol": fid.protocol,
+        "num_real": scorer.statistics.num_images,
+        "num_fake": fid.num_images,
+        "weights": painter.weights,
+        "checkpoint": str(painter.path.resolve()),
+        "iteration": painter.iteration,
+        "seed": fid.seed,
+        "inception_sha256": scorer.statistics.weights_sha256,
+    }
+    path = Path(HydraConfig.get().runtime.output_dir) / "scores.json"
+    path.write_text(json.dumps(scores, indent=2) + "\n")
+    log.info(
+        "FID %.3f (%s, %d fakes against %d reals, %s weights of iteration %d); written to %s",
+        score, fid.protocol, fid.num_images, scores["num_real"], painter.weights,
+        painter.iteration, path,
+    )  # fmt: skip
+    return score
+
+
+def _bars(progress: Progress) -> Any:
+    tasks: dict[str, Any] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = progress.add_task(what, total=total)
+        progress.update(tasks[what], completed=done)
+
+    return show
+
+
+def main() -> None:
+    """Run ``fpainter-eval``."""
+    launch("eval", evaluate, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How good the painted images are: Inception features, protocols and the Fréchet distance."""

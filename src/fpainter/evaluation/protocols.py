@@ -1,0 +1,141 @@
+"""What happens to images, real and painted alike, before their features are compared.
+
+A score means nothing without its protocol: a JPEG round trip alone moves a FID by several points.
+"""
+
+import io
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+def check_byte_images(images: Tensor) -> None:
+    """Checks that `images` are `[B C H W]` bytes with 1, 3 or 4 channels.
+
+    Args:
+        images: what is to be checked.
+
+    Raises:
+        TypeError: if the images are not uint8.
+        ValueError: if they have another shape.
+    """
+    if images.dtype != torch.uint8:
+        raise TypeError(
+            f"images must be uint8 in 0..255, got {images.dtype}: "
+            "clamp and round them to bytes first"
+        )
+    if images.ndim != 4 or images.shape[1] not in (1, 3, 4):
+        raise ValueError(
+            f"images must be [B C H W] with 1, 3 or 4 channels, got shape {tuple(images.shape)}"
+        )
+
+
+def flatten_alpha(images: Tensor) -> Tensor:
+    """Puts RGBA images on white: round(α c + (1 − α) 255).
+
+    Args:
+        images: `[B 4 H W]` uint8, α last.
+
+    Returns:
+        `[B 3 H W]` uint8.
+    """
+    colour, alpha = images[:, :3].int(), images[:, 3:].int()
+    return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).to(torch.uint8)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A named treatment of images before their features are taken.
+
+    Attributes:
+        name: as in `fid.protocol` and in the keys of cached statistics.
+        description: one sentence for people.
+        transform: `[B C H W]` uint8 to `[B C' H W]` uint8 on the same device.
+    """
+
+    name: str
+    description: str
+    transform: Callable[[Tensor], Tensor]
+
+    def apply(self, images: Tensor) -> Tensor:
+        """Treats a batch.
+
+        Args:
+            images: `[B C H W]` uint8 with 1, 3 or 4 channels.
+
+        Returns:
+            `[B C' H W]` uint8 on the device of `images`.
+
+        Raises:
+            TypeError: if the images are not uint8.
+            ValueError: if they are not `[B C H W]` with 1, 3 or 4 channels.
+        """
+        check_byte_images(images)
+        return self.transform(images)
+
+
+def _unchanged(images: Tensor) -> Tensor:
+    return images
+
+
+def _through_jpeg(images: Tensor) -> Tensor:
+    """Encodes and decodes each image with Pillow's defaults: quality 75, chroma halved (4:2:0)."""
+    if images.shape[1] == 4:
+        images = flatten_alpha(images)
+    arrays = list(images.permute(0, 2, 3, 1).cpu().contiguous().numpy())
+    # Threads pay only where the codec, which runs without the interpreter's lock, has work to do.
+    workers = min(len(arrays), os.cpu_count() or 1) if images[0:1].numel() > 3 * 128**2 else 1
+    if workers > 1:
+        with ThreadPoolExecutor(workers) as pool:
+            decoded = list(pool.map(_jpeg_round_trip, arrays))
+    else:
+        decoded = [_jpeg_round_trip(array) for array in arrays]
+    if not decoded:
+        return images
+    return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).to(images.device)
+
+
+def _jpeg_round_trip(image: np.ndarray) -> np.ndarray:
+    height, width, channels = image.shape
+    with io.BytesIO() as file:
+        # Pillow stores [H W] as greyscale ("L") and [H W 3] as RGB.
+        Image.fromarray(image[:, :, 0] if channels == 1 else image).save(file, format="JPEG")
+        with Image.open(file) as decoded:
+            return np.array(decoded).reshape(height, width, channels)
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("png", "images as they are", _unchanged),
+        Protocol(
+            "paper",
+            "JPEG round trip of reals and fakes (quality 75, 4:2:0), as the paper's images were "
+            "stored before scoring",
+            _through_jpeg,
+        ),
+    )
+}
+
+
+def get_protocol(name: str) -> Protocol:
+    """Returns the protocol called `name`.
+
+    Args:
+        name: a key of `PROTOCOLS`.
+
+    Returns:
+        The protocol.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    if name not in PROTOCOLS:
+        raise ValueError(f"unknown protocol {name!r}; allowed: {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]

@@ -1,0 +1,68 @@
+"""Paint images from a checkpoint: ``python -m fpainter.generate ckpt=PATH num_images=64``."""
+
+import logging
+import sys
+from pathlib import Path
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from fpainter.checkpoints.inference import load_painter
+from fpainter.errors import UserError
+from fpainter.evaluation.latents import latents
+from fpainter.generators.base import Paints
+from fpainter.launch import launch, pick_device
+from fpainter.visualisation.grids import grid, to_picture
+from fpainter.visualisation.strips import painting_strips
+
+log = logging.getLogger(__name__)
+
+GRID_AT_MOST = 1024  # images; a larger grid would be no picture any more
+
+
+def generate(cfg: DictConfig) -> None:
+    """Write single images, a grid and painting strips into the run directory.
+
+    Image i depends on the seed and on i alone, so asking for more images gives the same first ones.
+
+    Args:
+        cfg: composed from ``configs/generate.yaml``.
+
+    Raises:
+        UserError: if a number is out of range.
+    """
+    if cfg.num_images < 1 or cfg.batch_size < 1:
+        raise UserError("num_images and batch_size must be at least 1")
+    painter = load_painter(cfg.ckpt, cfg.weights, pick_device(cfg.device))
+    sampler = painter.sampler
+    output = Path(HydraConfig.get().runtime.output_dir)
+    (output / "images").mkdir(parents=True, exist_ok=True)
+    shown = []
+    for start in range(0, cfg.num_images, cfg.batch_size):
+        indices = range(start, min(start + cfg.batch_size, cfg.num_images))
+        images = sampler(latents(cfg.seed, indices, sampler.d_latent)).cpu()
+        for index, image in zip(indices, images, strict=True):
+            to_picture(image).save(output / "images" / f"{index:06d}.png")
+        shown.append(images[: max(0, GRID_AT_MOST - start)])
+    grid(torch.cat(shown), cfg.grid.columns, scale=cfg.grid.scale).save(output / "grid.png")
+    if isinstance(sampler.generator, Paints) and cfg.strips.num_images:
+        z = latents(cfg.seed, range(min(cfg.strips.num_images, cfg.num_images)), sampler.d_latent)
+        painting_strips(
+            sampler.generator,
+            sampler.image_range,
+            z,
+            cfg.strips.num_columns,
+            cfg.strips.normalisation,
+            cfg.strips.scale,
+        ).save(output / "strips.png")
+    log.info("%d images, grid.png and strips.png written to %s", cfg.num_images, output)
+
+
+def main() -> None:
+    """Run ``fpainter-generate``."""
+    launch("generate", generate, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

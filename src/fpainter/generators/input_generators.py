@@ -1,0 +1,78 @@
+"""From one latent to one input per painting step: the paper's InputGenerator (section 3.1)."""
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+from fpainter.nn.activations import ACTIVATIONS, check_activation
+from fpainter.nn.init import kaiming_
+
+
+class RepeatLatent(nn.Module):
+    """Version 1: every step reads the latent itself, so any number of steps can be painted.
+
+    Args:
+        d_latent: size of z; also the size of each step's input (`d_input`).
+        num_steps: painting steps T.
+        step_embedding: add a learned vector per step, drawn from N(0, 1).
+
+    Source: Irie & Schmidhuber 2023, section 3.1 (v1).
+    """
+
+    def __init__(self, d_latent: int, num_steps: int, step_embedding: bool = False) -> None:
+        super().__init__()
+        self.d_latent = self.d_input = d_latent
+        self.num_steps = num_steps
+        self.step_embedding = (
+            nn.Parameter(torch.randn(num_steps, d_latent)) if step_embedding else None
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map z [B d_latent] to x [B T d_input]."""
+        x = repeat(z, "b d -> b t d", t=self.num_steps)
+        return x if self.step_embedding is None else x + self.step_embedding
+
+
+class ProjectLatent(nn.Module):
+    """Version 2: a linear layer gives each step its slice, a shared one widens the slice.
+
+    ``slices = activation(W z + b)`` split into T parts of `d_slice`; ``x_t = W' slice_t + b'``.
+
+    Args:
+        d_latent: size of z.
+        num_steps: painting steps T.
+        d_slice: size of a step's slice (the paper's d_in).
+        d_input: size of a step's input (the paper's d_in').
+        slice_activation: ``identity`` or ``tanh`` ("Input Gen. tanh" in the paper's Table 3).
+        step_embedding: add a learned vector per step, drawn from N(0, 1).
+
+    Source: Irie & Schmidhuber 2023, section 3.1 (v2) and appendix B.2.
+    """
+
+    def __init__(
+        self,
+        d_latent: int,
+        num_steps: int,
+        d_slice: int = 8,
+        d_input: int = 128,
+        slice_activation: str = "identity",
+        step_embedding: bool = False,
+    ) -> None:
+        super().__init__()
+        self.d_latent = d_latent
+        self.num_steps = num_steps
+        self.d_slice = d_slice
+        self.d_input = d_input
+        self.slice_activation = check_activation("slice_activation", slice_activation)
+        self.to_slices = nn.Linear(d_latent, num_steps * d_slice)
+        self.to_input = nn.Linear(d_slice, d_input)
+        kaiming_(self.to_input)
+        self.step_embedding = (
+            nn.Parameter(torch.randn(num_steps, d_input)) if step_embedding else None
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map z [B d_latent] to x [B T d_input]."""
+        slices = ACTIVATIONS[self.slice_activation](self.to_slices(z))
+        x = self.to_input(rearrange(slices, "b (t d) -> b t d", t=self.num_steps))
+        return x if self.step_embedding is None else x + self.step_embedding

@@ -1,0 +1,83 @@
+"""From hidden states to painting instructions: key, value and rate (the paper's Eq. 8)."""
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from fpainter.generators.painting import Instructions
+from fpainter.nn.activations import ACTIVATIONS, check_activation
+from fpainter.nn.init import uniform_
+from fpainter.nn.sizes import as_size
+
+RATES = ("scalar", "row", "none")
+
+
+class InstructionHead(nn.Module):
+    """One linear layer writes key, value and rate of every channel for each step.
+
+    Its weights and biases start from U(-b, b) with ``b = gain / sqrt(C (H + W + 1))``.
+
+    Args:
+        d_hidden: size of the hidden state.
+        image_size: side, or (H, W): values have H entries, keys W.
+        channels: colour channels C.
+        rate: ``scalar`` (one per step and channel), ``row`` (one per image row), or ``none``:
+            all rates are one and the layer has no outputs for them.
+        key_activation: the paper's phi; ``softmax`` makes keys positive with sum one.
+        value_activation: ``identity`` or ``tanh``.
+        rate_activation: ``sigmoid`` keeps rates in (0, 1); ``identity`` leaves them free.
+        d_wide: size of a ReLU layer in between; None means none.
+        gain: factor on the initial bound.
+
+    Raises:
+        ValueError: if an option is unknown.
+
+    Source: Irie & Schmidhuber 2023, Eq. 8 (which shows no bias; the released code has one).
+    """
+
+    def __init__(
+        self,
+        d_hidden: int,
+        image_size: int | Sequence[int],
+        channels: int = 3,
+        rate: str = "scalar",
+        key_activation: str = "softmax",
+        value_activation: str = "identity",
+        rate_activation: str = "sigmoid",
+        d_wide: int | None = None,
+        gain: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if rate not in RATES:
+            raise ValueError(f"rate must be one of {RATES}; got {rate!r}")
+        self.d_hidden = d_hidden
+        self.image_size = height, width = as_size(image_size)
+        self.channels = channels
+        self.key_activation = check_activation("key_activation", key_activation)
+        self.value_activation = check_activation("value_activation", value_activation)
+        self.rate_activation = check_activation("rate_activation", rate_activation)
+        d_rate = {"scalar": 1, "row": height, "none": 0}[rate]
+        self.sizes = [channels * width, channels * height, channels * d_rate]
+        self.widen = (
+            nn.Sequential(nn.Linear(d_hidden, d_wide), nn.ReLU()) if d_wide else nn.Identity()
+        )
+        self.to_instructions = nn.Linear(d_wide or d_hidden, sum(self.sizes))
+        uniform_(self.to_instructions, fan=channels * (height + width + 1), gain=gain)
+
+    def forward(self, h: Tensor) -> Instructions:
+        """Map hidden states h [B T d_hidden] to key, value and rate [B C T *]."""
+        written = self.to_instructions(self.widen(h)).split(self.sizes, dim=-1)
+        key, value, rate = (
+            rearrange(part, "b t (c d) -> b c t d", c=self.channels) for part in written
+        )
+        if rate.shape[-1] == 0:
+            rate = torch.ones_like(value[..., :1])
+        else:
+            rate = ACTIVATIONS[self.rate_activation](rate)
+        return Instructions(
+            key=ACTIVATIONS[self.key_activation](key),
+            value=ACTIVATIONS[self.value_activation](value),
+            rate=rate,
+        )

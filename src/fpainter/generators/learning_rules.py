@@ -1,0 +1,57 @@
+"""Synaptic learning rules as modules: instructions and a canvas in, rank-1 factors out."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fpainter.generators.painting import Instructions
+from fpainter.ops import closed_form
+
+
+class Factors(NamedTuple):
+    """Rank-1 factors of all steps: rows u [B C T H] and cols p [B C T W]."""
+
+    rows: Tensor
+    cols: Tensor
+
+
+class DeltaRule(nn.Module):
+    """The delta rule (Widrow & Hoff): ``W_t = W_{t-1} + beta_t (v_t - W_{t-1} k_t) k_t^T``.
+
+    Args:
+        first_rate: ``applied`` scales the first update by beta_1 like every other (the paper's
+            Eq. 9); ``one`` leaves it unscaled on an empty canvas, as the released code does. A
+            learned canvas gets beta_1 either way.
+
+    Raises:
+        ValueError: if `first_rate` is neither.
+
+    Source: Irie & Schmidhuber 2023, Eq. 9.
+    """
+
+    def __init__(self, first_rate: str = "applied") -> None:
+        super().__init__()
+        if first_rate not in ("applied", "one"):
+            raise ValueError(f"first_rate must be 'applied' or 'one'; got {first_rate!r}")
+        self.first_rate = first_rate
+
+    def forward(self, instructions: Instructions, canvas: Tensor | None = None) -> Factors:
+        """Return the factors for key, value and rate [B C T *] on a canvas [B C H W] or zeros."""
+        key, value, rate = instructions
+        if self.first_rate == "one" and canvas is None:
+            rate = torch.cat([torch.ones_like(rate[:, :, :1]), rate[:, :, 1:]], dim=2)
+        return Factors(*closed_form.delta_rule(key, value, rate, canvas))
+
+
+class SumRule(nn.Module):
+    """The purely additive (Hebbian) rule: ``W_t = W_{t-1} + beta_t v_t k_t^T``.
+
+    Source: Irie & Schmidhuber 2023, section 4.3, where all rates are one (``rate: none`` in the
+    instruction head).
+    """
+
+    def forward(self, instructions: Instructions, canvas: Tensor | None = None) -> Factors:
+        """Return the factors for key, value and rate [B C T *]."""
+        key, value, rate = instructions
+        return Factors(*closed_form.sum_rule(key, value, rate, canvas))

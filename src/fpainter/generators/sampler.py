@@ -1,0 +1,50 @@
+"""From latents to bytes: a generator in evaluation mode with its image range."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from fpainter.nn.image_range import ImageRange
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws finished images from a generator without tracking gradients.
+
+    Attributes:
+        generator: z [B d_latent] -> images [B C H W] in the image range.
+        image_range: the range and its map to bytes.
+    """
+
+    generator: nn.Module
+    image_range: ImageRange
+
+    @property
+    def d_latent(self) -> int:
+        """Size of the latent."""
+        return self.generator.d_latent
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Map latents [B d_latent], on any device, to images uint8 [B C H W] on the generator's."""
+        with evaluating(self.generator):
+            like = next(self.generator.parameters())
+            return self.image_range.to_bytes(self.generator(z.to(like)))
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module in evaluation mode, without gradients, for a while.
+
+    Args:
+        module: its training mode is restored afterwards.
+    """
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        module.train(was_training)

@@ -1,0 +1,123 @@
+"""What the entry points share: finding the configs, starting Hydra, saying what went wrong."""
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import hydra
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, InstantiationException
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fpainter.errors import UserError
+
+_HERE = Path(__file__).resolve().parent
+# Inside a wheel the configs lie in the package; in a checkout they lie at its top.
+CONFIG_DIR = next(
+    (path for path in (_HERE / "configs", _HERE.parents[1] / "configs") if path.is_dir()),
+    _HERE / "configs",
+)
+
+
+def launch(config_name: str, task: Callable[[DictConfig], Any], arguments: list[str]) -> None:
+    """Compose the config and run the task; end with one readable message if that fails.
+
+    Args:
+        config_name: a file in ``configs/``.
+        task: what to do with the composed config.
+        arguments: Hydra's command line, without the program.
+    """
+    # Hydra would print its own summary of an error and hide the cause; we want the exception.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = [sys.argv[0], *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(task)()
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, UserError | ValueError | TypeError):
+            raise
+        _fail(f"{error.__cause__}{_full_key(error)}")
+    except (HydraException, OmegaConfBaseException) as error:
+        _fail(_with_nearest(config_name, arguments, str(error)))
+    except (UserError, MisconfigurationException) as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    print(f"fpainter: {message}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+def _full_key(error: InstantiationException) -> str:
+    found = re.search(r"full_key: (\S+)", str(error))
+    return f" (in {found[1]})" if found else ""
+
+
+def _with_nearest(config_name: str, arguments: list[str], message: str) -> str:
+    """Add the nearest keys to Hydra's message about a key or an option that does not exist."""
+    mistyped = re.search(r"Could not (?:override|append to config.*) '([^'@=]+)", message)
+    if not mistyped:
+        return message
+    key = mistyped[1]
+    # The choices of groups decide which keys there are, so keep as many as still compose.
+    kept = [a for a in arguments if not a.lstrip("+~").startswith(key) and not a.startswith("-")]
+    keys = _keys(config_name, kept) or _keys(config_name, [])
+    nearest = difflib.get_close_matches(key, keys, n=3, cutoff=0.5)
+    leaf = key.rpartition(".")[2]
+    same_leaf = difflib.get_close_matches(leaf, {k.rpartition(".")[2] for k in keys}, 1, 0.7)
+    nearest += [k for k in keys if k.rpartition(".")[2] in same_leaf and k not in nearest][:3]
+    hint = f"\nNearest keys: {', '.join(nearest)}" if nearest else ""
+    return f"{message.splitlines()[0]} There is no such key.{hint}"
+
+
+def _keys(config_name: str, overrides: list[str]) -> list[str]:
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+            config = hydra.compose(config_name, overrides)
+    except (HydraException, OmegaConfBaseException):
+        return []
+    groups = [f"{p.relative_to(CONFIG_DIR)}" for p in CONFIG_DIR.rglob("*") if p.is_dir()]
+    return [*_flat(OmegaConf.to_container(config, resolve=False)), *groups]
+
+
+def _flat(node: Any, prefix: str = "") -> Iterable[str]:
+    for key, value in node.items() if isinstance(node, dict) else ():
+        yield prefix + str(key)
+        yield from _flat(value, f"{prefix}{key}.")
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device called `name`; ``auto`` is a GPU when there is one.
+
+    Raises:
+        UserError: if torch knows no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"device={name}: {str(error).splitlines()[0]}") from error
+
+
+def fill_from(config: DictConfig, stored: DictConfig) -> DictConfig:
+    """Complete a section of the command line with what a checkpoint's run used.
+
+    Args:
+        config: a section; with a ``_target_`` it is complete and used alone, otherwise its
+            nulls are taken from `stored`.
+        stored: the same section of the checkpoint's config.
+    """
+    if "_target_" in config:
+        return config
+    given = {key: value for key, value in config.items() if value is not None}
+    merged = OmegaConf.merge(stored, given)
+    assert isinstance(merged, DictConfig)
+    return merged

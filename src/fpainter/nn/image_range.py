@@ -1,0 +1,33 @@
+"""Between bytes and the range a model works in."""
+
+import torch
+from torch import Tensor
+
+RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0)}
+
+
+class ImageRange:
+    """A named range of image values and its map to and from bytes.
+
+    Args:
+        name: ``unit`` [0, 1] or ``signed`` [-1, 1].
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+
+    def __init__(self, name: str) -> None:
+        if name not in RANGES:
+            raise ValueError(f"image_range must be one of {sorted(RANGES)}; got {name!r}")
+        self.name = name
+        self.low, self.high = RANGES[name]
+
+    def from_bytes(self, images: Tensor) -> Tensor:
+        """Map uint8 [...] to floats in the range."""
+        scale = (self.high - self.low) / 255
+        return images.to(torch.get_default_dtype()) * scale + self.low
+
+    def to_bytes(self, images: Tensor) -> Tensor:
+        """Clamp to the range and round to uint8, [...]."""
+        unit = (images - self.low) / (self.high - self.low)
+        return unit.clamp(0, 1).mul(255).round().to(torch.uint8)

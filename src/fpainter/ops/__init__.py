@@ -1,0 +1,1 @@
+"""Pure tensor functions: learning rules and what their factors add up to."""

@@ -1,0 +1,98 @@
+r"""The learning rules without a loop over painting steps.
+
+Every rule returns the factors of its rank-1 updates, so that ``W_t = W_0 + sum_{j<=t} u_j p_j^T``
+for all t at once. The delta rule's corrections depend on all earlier ones,
+
+    u_t = beta_t (v_t - W_0 k_t - sum_{j<t} u_j (k_j . k_t)),
+
+which is one unit lower-triangular system per channel, solved by a single batched call:
+
+    (I + diag(beta) tril(K K^T, -1)) U = diag(beta) (V - K W_0^T).
+"""
+
+import torch
+from torch import Tensor
+
+from fpainter.ops.precision import full_precision
+
+
+@full_precision
+def delta_rule(
+    key: Tensor, value: Tensor, rate: Tensor, canvas: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    r"""Program a canvas with the delta rule and return its rank-1 factors.
+
+    ``W_t = W_{t-1} + rate_t (v_t - W_{t-1} k_t) k_t^T``: what the canvas answers to the key is
+    moved towards the value.
+
+    Args:
+        key: column patterns k [B C T W].
+        value: row patterns v [B C T H], in the range of the canvas.
+        rate: write strengths, usually in (0, 1): [B C T 1], or [B C T H] for one per row.
+        canvas: W_0 [B C H W]; None means zeros.
+
+    Returns:
+        rows u [B C T H] and cols p [B C T W].
+
+    Raises:
+        ValueError: if the shapes do not belong together.
+
+    Source: Irie & Schmidhuber 2023, Eq. 9; the triangular form is that of a DeltaNet chunk
+    (Yang et al. 2024) with a single chunk and no query.
+    """
+    _check_shapes(key, value, rate, canvas)
+    target = value if canvas is None else value - key @ canvas.mT  # [B C T H]
+    overlap = key @ key.mT  # [B C T T]
+    if rate.shape[-1] == 1:
+        # Only the strictly lower triangle is read: the diagonal counts as one.
+        rows = torch.linalg.solve_triangular(
+            rate * overlap, rate * target, upper=False, unitriangular=True
+        )
+    else:
+        # With a rate per image row, each of the H rows has a system of its own.
+        per_row = rate.mT  # [B C H T]
+        systems = per_row.unsqueeze(-1) * overlap.unsqueeze(2)  # [B C H T T]
+        right = (per_row * target.mT).unsqueeze(-1)  # [B C H T 1]
+        solved = torch.linalg.solve_triangular(systems, right, upper=False, unitriangular=True)
+        rows = solved[..., 0].mT  # [B C T H]
+    return rows, key
+
+
+@full_precision
+def sum_rule(
+    key: Tensor, value: Tensor, rate: Tensor, canvas: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Add every outer product to the canvas, whatever is on it: ``u_t = rate_t v_t``.
+
+    Args:
+        key: column patterns k [B C T W].
+        value: row patterns v [B C T H].
+        rate: write strengths [B C T 1] or [B C T H].
+        canvas: W_0 [B C H W] or None; it changes nothing but is checked.
+
+    Returns:
+        rows [B C T H] and cols [B C T W].
+
+    Raises:
+        ValueError: if the shapes do not belong together.
+
+    Source: Irie & Schmidhuber 2023, section 2.1 (there with all rates one).
+    """
+    _check_shapes(key, value, rate, canvas)
+    return rate * value, key
+
+
+def _check_shapes(key: Tensor, value: Tensor, rate: Tensor, canvas: Tensor | None) -> None:
+    shapes = f"key {tuple(key.shape)}, value {tuple(value.shape)}, rate {tuple(rate.shape)}"
+    if not (key.ndim == value.ndim == rate.ndim == 4):
+        raise ValueError(f"key, value and rate must be [B C T *]; got {shapes}")
+    if not (key.shape[:3] == value.shape[:3] == rate.shape[:3]):
+        raise ValueError(f"key, value and rate must agree in batch, channels and steps: {shapes}")
+    height, width = value.shape[-1], key.shape[-1]
+    if rate.shape[-1] not in (1, height):
+        raise ValueError(f"rate must end in 1 or in the {height} rows of value; got {shapes}")
+    if canvas is not None and canvas.shape != (*key.shape[:2], height, width):
+        raise ValueError(
+            f"canvas must be [B C H W] = {(*key.shape[:2], height, width)}; "
+            f"got {tuple(canvas.shape)}"
+        )

@@ -1,0 +1,57 @@
+"""The learning rules as the plainest loops over painting steps: the ground truth.
+
+Nothing but tests and benchmarks calls these; :mod:`fpainter.ops.closed_form` computes the same
+factors without a loop. Shapes: B batch, C colour channels, T steps, H rows, W columns.
+"""
+
+import torch
+from torch import Tensor
+
+
+def delta_rule(
+    key: Tensor, value: Tensor, rate: Tensor, canvas: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    r"""Run ``W_t = W_{t-1} + rate_t (v_t - W_{t-1} k_t) k_t^T`` step by step.
+
+    Args:
+        key: column patterns k [B C T W].
+        value: row patterns v [B C T H], in the range of the canvas.
+        rate: write strengths [B C T 1], or [B C T H] for one per row.
+        canvas: W_0 [B C H W]; None means zeros.
+
+    Returns:
+        rows u [B C T H] and cols p [B C T W] with ``W_t = W_0 + sum_{j<=t} u_j p_j^T``.
+
+    Source: Irie & Schmidhuber 2023, Eq. 9.
+    """
+    batch, channels, num_steps, height = value.shape
+    current = value.new_zeros(batch, channels, height, key.shape[-1]) if canvas is None else canvas
+    rows = []
+    for t in range(num_steps):
+        k, v, beta = key[:, :, t], value[:, :, t], rate[:, :, t]
+        stored = torch.einsum("bchw,bcw->bch", current, k)
+        u = beta * (v - stored)
+        current = current + torch.einsum("bch,bcw->bchw", u, k)
+        rows.append(u)
+    return torch.stack(rows, dim=2), key
+
+
+def sum_rule(
+    key: Tensor, value: Tensor, rate: Tensor, canvas: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Run ``W_t = W_{t-1} + rate_t v_t k_t^T``: what is on the canvas plays no part.
+
+    Args:
+        key: column patterns k [B C T W].
+        value: row patterns v [B C T H].
+        rate: write strengths [B C T 1] or [B C T H].
+        canvas: ignored; the purely additive (Hebbian) rule never looks at it.
+
+    Returns:
+        rows [B C T H] and cols [B C T W].
+
+    Source: Irie & Schmidhuber 2023, section 2.1 (there with all rates one).
+    """
+    del canvas
+    rows = [rate[:, :, t] * value[:, :, t] for t in range(value.shape[2])]
+    return torch.stack(rows, dim=2), key

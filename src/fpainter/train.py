@@ -1,0 +1,165 @@
+"""Train a painter: ``python -m fpainter.train model=lstm_delta_split_v2 data=celeba``."""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from lightning import LightningModule, Trainer, seed_everything
+from lightning.pytorch.loggers.logger import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from fpainter.callbacks.checkpoints import RunCheckpoints
+from fpainter.callbacks.record import RunRecord
+from fpainter.checkpoints.inference import read_checkpoint
+from fpainter.errors import UserError
+from fpainter.launch import launch
+from fpainter.training.metrics_file import MetricsFile
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig) -> float | None:
+    """Assemble module, data, callbacks and trainer from the config, and train.
+
+    Args:
+        cfg: composed from ``configs/train.yaml``.
+
+    Returns:
+        The best FID, for sweepers; None without scores.
+    """
+    run_dir = Path(HydraConfig.get().runtime.output_dir)
+    seed_everything(cfg.seed, verbose=False)
+    data = instantiate(cfg.data)
+    module: LightningModule = instantiate(cfg.model)
+    checkpoints: RunCheckpoints = instantiate(cfg.checkpoints)
+    callbacks = [
+        *(instantiate(callback) for callback in cfg.callbacks.values() if callback),
+        RunRecord(run_dir, _recorded(cfg), list(HydraConfig.get().overrides.task)),
+        checkpoints,
+    ]
+    loggers: list[Logger] = [
+        MetricsFile(run_dir),
+        *(instantiate(logger) for logger in (cfg.logger or {}).values() if logger),
+    ]
+    _silence_known_warnings()
+    trainer: Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers)
+    log.info("%s; run directory %s", _describe(module), run_dir)
+    trainer.fit(module, data, ckpt_path=cfg.ckpt, weights_only=True if cfg.ckpt else None)
+    if trainer.is_global_zero:
+        log.info("results in %s\n%s", run_dir, _contents(run_dir))
+    best = checkpoints.best_score
+    return best if best < float("inf") else None
+
+
+def _recorded(cfg: DictConfig) -> dict[str, Any]:
+    """Return the resolved config as plain data, the data directory as an absolute path."""
+    config = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(config, dict)
+    directory = config["data"].get("dir")
+    if directory is not None:
+        config["data"]["dir"] = os.path.abspath(os.path.expanduser(directory))
+    return {str(key): value for key, value in config.items()}
+
+
+def _describe(module: LightningModule) -> str:
+    sizes = [
+        f"{name} {sum(p.numel() for p in getattr(module, name).parameters()) / 1e6:.2f} M"
+        for name in ("generator", "discriminator")
+    ]
+    return f"parameters: {', '.join(sizes)}"
+
+
+def _contents(run_dir: Path) -> str:
+    """List what a run leaves, newest pictures only."""
+    newest = [max(found) for sub in ("samples", "strips") if (found := [*run_dir.glob(f"{sub}/*")])]
+    named = [run_dir / name for name in ("metrics.csv", "curves.png", "config.yaml")]
+    saved = sorted(run_dir.glob("checkpoints/*.ckpt"))
+    return "\n".join(f"  {path}" for path in [*newest, *named, *saved] if path.exists())
+
+
+def _silence_known_warnings() -> None:
+    """Hide advice of Lightning's that does not apply here."""
+    for message in (
+        ".*does not have many workers.*",  # batches come from memory
+        ".*You defined a `validation_step`.*",
+        ".*you defined a dataloader for a non-existent.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
+def resume_arguments(arguments: list[str]) -> list[str]:
+    """Complete ``ckpt=last|best|PATH`` so that a run goes on as what it was, where it was.
+
+    The overrides stored in the checkpoint come first, those given now win; the run directory is
+    that of the checkpoint unless another is given.
+
+    Args:
+        arguments: the command line's overrides and flags.
+
+    Returns:
+        The same, completed; unchanged without ``ckpt=``.
+
+    Raises:
+        UserError: if there is nothing to resume from.
+    """
+    given = dict(a.split("=", 1) for a in arguments if "=" in a and not a.startswith("-"))
+    wanted = given.get("ckpt", "null")
+    if wanted in ("null", ""):
+        return arguments
+    path = find_checkpoint(wanted, given.get("hydra.run.dir"))
+    stored = read_checkpoint(path)["fpainter"]["overrides"]
+    kept = [o for o in stored if o.split("=", 1)[0] not in given]
+    rest = [a for a in arguments if not a.startswith("ckpt=")]
+    if "hydra.run.dir" not in given and path.parent.name == "checkpoints":
+        rest.append(f"hydra.run.dir={_quoted(path.parent.parent)}")
+    return [*kept, *rest, f"ckpt={_quoted(path)}"]
+
+
+def find_checkpoint(wanted: str, run_dir: str | None = None) -> Path:
+    """Find the checkpoint a user means.
+
+    Args:
+        wanted: ``last`` or ``best`` (of the run directory given, else of the newest run that has
+            one), or a path.
+        run_dir: the run directory given on the command line, if any.
+
+    Raises:
+        UserError: if there is none.
+    """
+    wanted = wanted.strip("'\"")
+    if wanted not in ("last", "best"):
+        return Path(wanted).expanduser().resolve()
+    if run_dir is not None:
+        candidates = [Path(run_dir.strip("'\"")) / "checkpoints" / f"{wanted}.ckpt"]
+    else:
+        runs = Path(os.environ.get("FPAINTER_LOGS", "logs")) / "train"
+        candidates = sorted(
+            runs.glob(f"*/checkpoints/{wanted}.ckpt"), key=lambda path: path.stat().st_mtime
+        )
+        if not candidates:
+            raise UserError(f"ckpt={wanted}: no run below {runs.resolve()} has one; give its path")
+    return candidates[-1].resolve()
+
+
+def _quoted(path: Path) -> str:
+    """Quote a path for Hydra's grammar."""
+    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def main() -> None:
+    """Run ``fpainter-train``."""
+    try:
+        arguments = resume_arguments(sys.argv[1:])
+    except UserError as error:
+        raise SystemExit(f"fpainter: {error}") from error
+    launch("train", train, arguments)
+
+
+if __name__ == "__main__":
+    main()

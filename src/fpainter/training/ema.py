@@ -1,0 +1,104 @@
+"""Averages of the generator's weights over iterations, and when they move."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class EMASchedule(Protocol):
+    """How much of the average to keep after each iteration."""
+
+    def decay(self, iteration: int) -> float | None:
+        """Return the share kept (0 copies the generator), or None for no change.
+
+        Args:
+            iteration: the one just finished, counted from 0.
+        """
+        ...
+
+
+class WarmupEMA:
+    """Move at every iteration; early on the average is short: ``min(beta, (1 + i) / (10 + i))``.
+
+    Args:
+        beta: share of the average kept at each iteration, in [0, 1).
+
+    Raises:
+        ValueError: if `beta` is out of range.
+    """
+
+    def __init__(self, beta: float = 0.999) -> None:
+        if not 0 <= beta < 1:
+            raise ValueError(f"beta must be in [0, 1); got {beta}")
+        self.beta = beta
+
+    def decay(self, iteration: int) -> float:
+        """Return the share kept after `iteration`."""
+        return min(self.beta, (1 + iteration) / (10 + iteration))
+
+
+class ReleasedEMA:
+    """The released code's schedule: late, sparse, with hard resets at first.
+
+    After iteration i the average moves by `beta` if i is a multiple of `every` and larger than
+    `start`; it is reset to the generator if ``i % reset_every == 2`` and ``i <= reset_until``.
+
+    Args:
+        beta: share kept when it moves, in [0, 1).
+        every: iterations between moves.
+        start: no move up to here.
+        reset_every: iterations between resets.
+        reset_until: no reset after this.
+
+    Raises:
+        ValueError: if `beta` is out of range.
+    """
+
+    def __init__(
+        self,
+        beta: float = 0.995,
+        every: int = 10,
+        start: int = 20_000,
+        reset_every: int = 1_000,
+        reset_until: int = 25_000,
+    ) -> None:
+        if not 0 <= beta < 1:
+            raise ValueError(f"beta must be in [0, 1); got {beta}")
+        self.beta = beta
+        self.every = every
+        self.start = start
+        self.reset_every = reset_every
+        self.reset_until = reset_until
+
+    def decay(self, iteration: int) -> float | None:
+        """Return the share kept after `iteration`, 0 for a reset, None for no change."""
+        if iteration <= self.reset_until and iteration % self.reset_every == 2:
+            return 0.0
+        if iteration % self.every == 0 and iteration > self.start:
+            return self.beta
+        return None
+
+
+@torch.no_grad()
+def move_average(average: nn.Module, current: nn.Module, decay: float) -> None:
+    """Set every floating tensor of `average` to ``decay · average + (1 - decay) · current``.
+
+    Parameters and buffers alike; integer buffers are copied.
+
+    Args:
+        average: changed in place.
+        current: a module of the same structure.
+        decay: share kept, in [0, 1).
+    """
+    kept, fresh = _tensors(average), _tensors(current)
+    floating = [name for name, tensor in kept.items() if tensor.is_floating_point()]
+    torch._foreach_lerp_(
+        [kept[name] for name in floating], [fresh[name] for name in floating], 1 - decay
+    )
+    for name in kept.keys() - set(floating):
+        kept[name].copy_(fresh[name])
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}

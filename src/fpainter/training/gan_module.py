@@ -1,0 +1,188 @@
+"""Adversarial training as a Lightning module: one D step and one G step make one iteration."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from fpainter.discriminators.base import Judgement
+from fpainter.generators.sampler import Sampler
+from fpainter.losses.adversarial import AdversarialLoss
+from fpainter.losses.regularisers import InputGradientPenalty
+from fpainter.nn.image_range import ImageRange
+from fpainter.training.ema import EMASchedule, move_average
+
+OptimiserFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+
+class GANModule(LightningModule):
+    """A generator, its running average and a discriminator, trained by manual alternation.
+
+    The module never asks which architectures it holds. One iteration counts as one step of the
+    trainer, of checkpoints and of logs: only the generator's optimiser step is counted.
+
+    Args:
+        generator: z [B d_latent] -> images [B C H W], with ``fakes(z)`` for what D must judge.
+        discriminator: images -> Judgement.
+        loss: both players' adversarial losses; summed over the heads of logits.
+        generator_optimiser: parameters -> optimiser.
+        discriminator_optimiser: parameters -> optimiser.
+        ema: when and how far the average of the generator moves.
+        regulariser: penalty on D's gradient at the reals, computed in float32; None for none.
+        image_range: the range reals are mapped to: ``unit`` [0, 1] or ``signed`` [-1, 1].
+        accumulate: micro-batches per iteration; the batch must be divisible by it.
+        clip_generator: largest norm of the generator's gradient; None leaves it.
+        clip_discriminator: largest norm of the discriminator's gradient; None leaves it.
+        auxiliary_weight: factor on D's auxiliary loss on the reals.
+
+    Raises:
+        ValueError: if an option is out of range.
+
+    Source: the order of draws and steps is that of IDSIA/fpainter.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        loss: AdversarialLoss,
+        generator_optimiser: OptimiserFactory,
+        discriminator_optimiser: OptimiserFactory,
+        ema: EMASchedule,
+        regulariser: InputGradientPenalty | None = None,
+        image_range: str = "signed",
+        accumulate: int = 1,
+        clip_generator: float | None = None,
+        clip_discriminator: float | None = None,
+        auxiliary_weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        if accumulate < 1:
+            raise ValueError(f"accumulate must be at least 1; got {accumulate}")
+        self.generator = generator
+        self.generator_ema = copy.deepcopy(generator).eval().requires_grad_(False)
+        self.discriminator = discriminator
+        self.loss = loss
+        self.ema = ema
+        self.regulariser = regulariser
+        self.image_range = ImageRange(image_range)
+        self.accumulate = accumulate
+        self.clip = {"generator": clip_generator, "discriminator": clip_discriminator}
+        self.auxiliary_weight = auxiliary_weight
+        self._optimiser_factories = (generator_optimiser, discriminator_optimiser)
+        self.iteration = 0
+        self.metrics: dict[str, Tensor] = {}
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """Build one optimiser per player."""
+        make_generator, make_discriminator = self._optimiser_factories
+        return [
+            make_generator(p for p in self.generator.parameters() if p.requires_grad),
+            make_discriminator(p for p in self.discriminator.parameters() if p.requires_grad),
+        ]
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Train one iteration on real images, uint8 [B C H W]."""
+        if len(batch) % self.accumulate:
+            raise ValueError(f"batch of {len(batch)} is not divisible by {self.accumulate}")
+        reals = self.image_range.from_bytes(batch)
+        self.metrics = {}
+        self._discriminator_step(reals.chunk(self.accumulate))
+        self._generator_step([len(part) for part in reals.chunk(self.accumulate)])
+        decay = self.ema.decay(self.iteration)
+        if decay is not None:
+            move_average(self.generator_ema, self.generator, decay)
+        self.iteration += 1
+
+    def sampler(self) -> Sampler:
+        """Return the averaged generator, ready to draw images."""
+        return Sampler(self.generator_ema, self.image_range)
+
+    def draw_latents(self, num: int) -> Tensor:
+        """Draw `num` latents from N(0, I), [num d_latent]."""
+        return torch.randn(num, self.generator.d_latent, device=self.device, dtype=self.dtype)
+
+    def _discriminator_step(self, micro_batches: tuple[Tensor, ...]) -> None:
+        optimiser = self._optimiser(1)
+        optimiser.zero_grad()
+        penalise = self.regulariser is not None and self.regulariser.due(self.iteration)
+        for reals, last in _mark_last(micro_batches):
+            with torch.no_grad():
+                fakes = self.generator.fakes(self.draw_latents(len(reals)))
+            fake = self.discriminator(fakes)
+            # Second derivatives need float32, so the reals of a penalised step are judged in it.
+            with torch.autocast(self.device.type, enabled=False) if penalise else nullcontext():
+                real: Judgement = self.discriminator(reals.requires_grad_(penalise), auxiliary=True)
+                terms = {"loss/discriminator": self._discriminator_loss(real, fake)}
+                if real.auxiliary_loss is not None:
+                    terms["auxiliary"] = self.auxiliary_weight * real.auxiliary_loss
+                if penalise and self.regulariser is not None:
+                    terms["penalty"] = self.regulariser(real.logits, reals)
+            self._backward(torch.stack(list(terms.values())).sum(), sync=last)
+            self._keep(terms)
+            self._keep({"logit/real": real.logits[0].mean(), "logit/fake": fake.logits[0].mean()})
+        # Through the strategy and precision plugins, but past the trainer's step counter, which
+        # would otherwise count every iteration twice.
+        self.trainer.strategy.optimizer_step(optimiser.optimizer, closure=lambda: None)
+
+    def _generator_step(self, sizes: list[int]) -> None:
+        optimiser = self._optimiser(0)
+        optimiser.zero_grad()
+        # Toggling spares the gradients of D's parameters, which nobody would use.
+        with self.toggled_optimizer(optimiser):
+            for size, last in _mark_last(sizes):
+                fake = self.discriminator(self.generator.fakes(self.draw_latents(size)))
+                loss = torch.stack([self.loss.generator(head) for head in fake.logits]).sum()
+                self._backward(loss, sync=last)
+                self._keep({"loss/generator": loss})
+            optimiser.step()
+
+    def _discriminator_loss(self, real: Judgement, fake: Judgement) -> Tensor:
+        heads = zip(real.logits, fake.logits, strict=True)
+        return torch.stack([self.loss.discriminator(r, f) for r, f in heads]).sum()
+
+    def _optimiser(self, index: int) -> LightningOptimizer:
+        optimisers = self.optimizers()
+        assert isinstance(optimisers, list)
+        optimiser = optimisers[index]
+        assert isinstance(optimiser, LightningOptimizer)
+        return optimiser
+
+    def _backward(self, loss: Tensor, sync: bool) -> None:
+        """Add the gradient of this micro-batch's share; processes exchange it with the last."""
+        block = getattr(self.trainer.strategy, "block_backward_sync", None)
+        with block() if block is not None and not sync else nullcontext():
+            self.manual_backward(loss / self.accumulate)
+
+    def _keep(self, terms: dict[str, Tensor]) -> None:
+        """Add this micro-batch's share of each term to the iteration's metrics."""
+        for name, term in terms.items():
+            share = term.detach() / self.accumulate
+            self.metrics[name] = self.metrics[name] + share if name in self.metrics else share
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clip the gradient; by now mixed precision has taken its scale off again."""
+        player = "generator" if optimizer is self._optimiser(0).optimizer else "discriminator"
+        limit = self.clip[player]
+        if limit is not None:
+            self.clip_gradients(optimizer, limit, gradient_clip_algorithm="norm")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the iteration."""
+        checkpoint["iteration"] = self.iteration
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from the stored iteration."""
+        self.iteration = checkpoint["iteration"]
+
+
+def _mark_last(items: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
+    items = list(items)
+    return ((item, index == len(items) - 1) for index, item in enumerate(items))

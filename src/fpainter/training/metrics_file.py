@@ -1,0 +1,93 @@
+"""metrics.csv: one row per logged iteration, kept when a run is resumed."""
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+
+class MetricsFile(Logger):
+    """Write metrics to ``<directory>/metrics.csv`` as they come.
+
+    Lightning's own CSV logger deletes what an earlier start of the same run wrote; this one goes
+    on, dropping only rows that lie after the iteration that training resumes from.
+
+    Args:
+        directory: the run directory; created when missing.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        super().__init__()
+        self.path = Path(directory) / "metrics.csv"
+        self._rows: dict[int, dict[str, str]] = {}
+        self._columns = ["iteration"]
+
+    @property
+    def name(self) -> str:
+        """Return the file's name."""
+        return self.path.name
+
+    @property
+    def version(self) -> str:
+        """Return nothing: there is one file per run."""
+        return ""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Path:
+        """Return the file's path."""
+        return self.path
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Keep nothing: the configuration has a file of its own."""
+
+    @rank_zero_only
+    def resume(self, iteration: int) -> None:
+        """Take over the rows of an earlier start, up to and including `iteration`."""
+        if not self.path.is_file():
+            return
+        with self.path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            self._columns = list(reader.fieldnames or self._columns)
+            rows = {int(row["iteration"]): row for row in reader if row["iteration"]}
+        self._rows = {i: row for i, row in rows.items() if i <= iteration}
+        self._write_all()
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add values to the row of an iteration.
+
+        Args:
+            metrics: plain numbers by name.
+            step: iterations done.
+        """
+        iteration = step or 0
+        fresh_columns = [name for name in metrics if name not in self._columns]
+        self._columns += fresh_columns
+        known = iteration in self._rows
+        row = self._rows.setdefault(iteration, {"iteration": str(iteration)})
+        row.update({name: f"{float(value):.6g}" for name, value in metrics.items()})
+        if known or fresh_columns or not self.path.is_file():
+            self._write_all()
+        else:
+            with self.path.open("a", newline="") as file:
+                self._writer(file).writerow(row)
+
+    def _write_all(self) -> None:
+        """Replace the file in one step, so that an interruption never leaves half of it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(".tmp")
+        with temporary.open("w", newline="") as file:
+            writer = self._writer(file)
+            writer.writeheader()
+            writer.writerows(row for _, row in sorted(self._rows.items()))
+        os.replace(temporary, self.path)
+
+    def _writer(self, file: Any) -> "csv.DictWriter[str]":
+        return csv.DictWriter(file, self._columns, restval="")

@@ -1,0 +1,1 @@
+"""Pictures of images, painting steps and learning curves."""

@@ -1,0 +1,57 @@
+"""Learning curves from a run's metrics.csv."""
+
+import csv
+from pathlib import Path
+
+Series = list[tuple[int, float]]
+
+PANELS = {
+    "FID": ("fid",),
+    "losses": ("loss/discriminator", "loss/generator"),
+    "logits": ("logit/real", "logit/fake"),
+    "penalties": ("penalty", "auxiliary"),
+}
+
+
+def read_metrics(path: Path) -> dict[str, Series]:
+    """Read a metrics file into one (iteration, value) series per column, empty cells left out."""
+    series: dict[str, Series] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            for name, value in row.items():
+                if name != "iteration" and value:
+                    series.setdefault(name, []).append((int(row["iteration"]), float(value)))
+    return series
+
+
+def draw_curves(metrics: Path, output: Path) -> None:
+    """Draw FID, losses, logits and penalties over iterations as one PNG.
+
+    Args:
+        metrics: a run's metrics.csv.
+        output: the PNG to write; nothing is written when there is nothing to draw.
+    """
+    # Drawing libraries are slow to import, and only this function needs one.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    series = read_metrics(metrics)
+    panels = {title: [name for name in names if name in series] for title, names in PANELS.items()}
+    panels = {title: names for title, names in panels.items() if names}
+    if not panels:
+        return
+    figure = Figure(figsize=(4.2 * len(panels), 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (title, names) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        for name in names:
+            iterations, values = zip(*series[name], strict=True)
+            label = name.rpartition("/")[2]
+            axes.plot(iterations, values, marker="o" if title == "FID" else None, label=label)
+        axes.set_title(title)
+        axes.set_xlabel("iteration")
+        axes.grid(alpha=0.3)
+        if len(names) > 1:
+            axes.legend(frameon=False)
+    figure.savefig(output, dpi=150)

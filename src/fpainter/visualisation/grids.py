@@ -1,0 +1,64 @@
+"""Images side by side, as Pillow pictures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+PAPER = 255  # grey level between images
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """Turn one image uint8 [C H W], C in 1, 3, 4, into a Pillow picture."""
+    array = image.cpu().numpy()
+    return Image.fromarray(array[0] if len(array) == 1 else np.moveaxis(array, 0, -1))
+
+
+def grid(images: Tensor, columns: int | None = None, gap: int = 2, scale: int = 1) -> Image.Image:
+    """Tile a batch row by row.
+
+    Args:
+        images: uint8 [N C H W], N at least 1.
+        columns: images in a row; None makes the grid as square as it can be.
+        gap: pixels between images and around them, before scaling.
+        scale: enlargement by whole pixels.
+
+    Returns:
+        A picture of the images' own colour mode.
+    """
+    num, channels, height, width = images.shape
+    columns = min(columns or int(np.ceil(np.sqrt(num))), num)
+    rows = -(-num // columns)
+    sheet = Image.new(
+        MODES[channels],
+        (columns * (width + gap) + gap, rows * (height + gap) + gap),
+        (PAPER,) * channels if channels > 1 else PAPER,
+    )
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        sheet.paste(to_picture(image), (gap + column * (width + gap), gap + row * (height + gap)))
+    return enlarge(sheet, scale)
+
+
+def enlarge(picture: Image.Image, scale: int) -> Image.Image:
+    """Enlarge by whole pixels."""
+    if scale == 1:
+        return picture
+    size = (picture.width * scale, picture.height * scale)
+    return picture.resize(size, Image.Resampling.NEAREST)
+
+
+def stack(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Put pictures of one colour mode below each other, aligned left."""
+    sheet = Image.new(
+        pictures[0].mode,
+        (max(p.width for p in pictures), sum(p.height for p in pictures)),
+        (PAPER,) * len(pictures[0].getbands()),
+    )
+    top = 0
+    for picture in pictures:
+        sheet.paste(picture, (0, top))
+        top += picture.height
+    return sheet

@@ -1,0 +1,40 @@
+"""What all tests share."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+SHARED_GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden"
+
+
+@pytest.fixture(autouse=True)
+def _private_cache(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keep tests out of the user's cache; one cache per test process, so that images are reused."""
+    base = tmp_path_factory.getbasetemp() / "cache"
+    monkeypatch.setenv("FPAINTER_CACHE", str(base))
+    monkeypatch.setenv("FPAINTER_LOGS", str(tmp_path_factory.getbasetemp() / "logs"))
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """Build modules in float64."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def golden_files(kind: str) -> list[Path]:
+    """Return the golden files of a kind: the full set where there is one, else the small one."""
+    full = Path(os.environ.get("FPAINTER_GOLDEN", SHARED_GOLDEN))
+    directory = full if full.is_dir() else Path(__file__).parent / "golden"
+    return sorted(directory.glob(f"{kind}__*.safetensors"))

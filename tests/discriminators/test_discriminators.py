@@ -1,0 +1,77 @@
+"""Shapes, gradients and limits of the discriminators."""
+
+import pytest
+import torch
+from torch import nn
+
+from fpainter.discriminators.convolutional import ConvolutionalDiscriminator
+from fpainter.discriminators.lightgan import LightGANDiscriminator
+
+
+def check_gradients(module: nn.Module, loss: torch.Tensor) -> None:
+    loss.backward()
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "logits"),
+    [(32, 3, 1), (16, 1, 1), ((32, 48), 4, 3), (64, 3, 1)],
+    ids=str,
+)
+@pytest.mark.parametrize("blur", [False, True])
+def test_lightgan(size: int | tuple[int, int], channels: int, logits: int, blur: bool) -> None:
+    height, width = (size, size) if isinstance(size, int) else size
+    judge = LightGANDiscriminator(size, channels, c_max=8, blur=blur)
+    images = torch.randn(2, channels, height, width)
+    assert judge(images).auxiliary_loss is None
+    judgement = judge(images, auxiliary=True)
+    assert [head.shape for head in judgement.logits] == [(2, logits), (2, 1)]
+    assert judgement.auxiliary_loss is not None
+    total = torch.stack([head.square().sum() for head in judgement.logits]).sum()
+    check_gradients(judge, total + judgement.auxiliary_loss)
+
+
+def test_lightgan_has_the_papers_size() -> None:
+    judge = LightGANDiscriminator(64)
+    assert round(sum(p.numel() for p in judge.parameters()) / 1e6, 2) == 12.33
+
+
+@pytest.mark.parametrize("size", [8, [64, 33]], ids=str)
+def test_lightgan_names_impossible_sizes(size: int | list[int]) -> None:
+    LightGANDiscriminator(24, c_max=8)  # halves once, to 12 pixels
+    with pytest.raises(ValueError, match="image_size must be at least 16 and halve evenly"):
+        LightGANDiscriminator(size, c_max=8)
+
+
+def test_lightgan_names_impossible_logits() -> None:
+    with pytest.raises(ValueError, match="logit_size must be 1 or 5"):
+        LightGANDiscriminator(32, logit_size=3)
+
+
+@pytest.mark.parametrize("group_size", [1, 4])
+@pytest.mark.parametrize("size", [16, (8, 24)], ids=str)
+def test_convolutional(size: int | tuple[int, int], group_size: int) -> None:
+    height, width = (size, size) if isinstance(size, int) else size
+    judge = ConvolutionalDiscriminator(size, 3, widths=(4, 6, 8), group_size=group_size)
+    judgement = judge(torch.randn(8, 3, height, width))
+    assert [head.shape for head in judgement.logits] == [(8, 1)]
+    check_gradients(judge, judgement.logits[0].square().sum())
+
+
+def test_convolutional_sees_a_lack_of_variety() -> None:
+    judge = ConvolutionalDiscriminator(8, widths=(4,), group_size=4)
+    image = torch.randn(1, 3, 8, 8)
+    same = judge(image.repeat(4, 1, 1, 1)).logits[0][0]
+    mixed = judge(torch.cat([image, torch.randn(3, 3, 8, 8)])).logits[0][0]
+    assert not torch.allclose(same, mixed)
+    alone = ConvolutionalDiscriminator(8, widths=(4,), group_size=1)
+    torch.testing.assert_close(
+        alone(image.repeat(4, 1, 1, 1)).logits[0][0], alone(image).logits[0][0]
+    )
+
+
+def test_convolutional_names_impossible_sizes() -> None:
+    with pytest.raises(ValueError, match="divisible by 8"):
+        ConvolutionalDiscriminator(12, widths=(4, 6, 8))

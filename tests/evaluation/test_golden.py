@@ -1,0 +1,72 @@
+"""FIDs and features of pytorch-fid, where its numbers and the published weights are at hand."""
+
+import importlib.util
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fpainter.evaluation.frechet import frechet_distance
+from fpainter.evaluation.inception import InceptionFeatures, load_inception
+from fpainter.evaluation.inception_weights import WHEEL_PACKAGE
+from fpainter.evaluation.protocols import get_protocol
+from tests.evaluation.toys import moments
+
+GOLDEN = Path(
+    os.environ.get("FPAINTER_GOLDEN", Path(__file__).parents[2].parent / "shared" / "golden")
+)
+ARCHIVE = GOLDEN.parent / "data" / "afhq_cat_64.zip"
+
+pytestmark = [
+    pytest.mark.golden,
+    pytest.mark.skipif(
+        not (GOLDEN / "fid.json").is_file()
+        or not ARCHIVE.is_file()
+        or importlib.util.find_spec(WHEEL_PACKAGE) is None,
+        reason="needs FPAINTER_GOLDEN with fid.json, ../data/afhq_cat_64.zip and the wheel",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def network() -> InceptionFeatures:
+    return load_inception()
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    """The first 256 images in name order."""
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        names = sorted(name for name in archive.namelist() if not name.endswith("/"))[:256]
+        files = [io.BytesIO(archive.read(name)) for name in names]
+    arrays = [np.array(Image.open(file).convert("RGB")) for file in files]
+    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "stored_as"),
+    [("png", "png"), pytest.param("paper", "jpg", marks=pytest.mark.slow)],
+)
+def test_equals_pytorch_fid(
+    network: InceptionFeatures, images: Tensor, protocol: str, stored_as: str
+) -> None:
+    golden = json.loads((GOLDEN / "fid.json").read_text())
+    assert network.weights_sha256 == golden["weights_sha256"]
+    expected = golden[stored_as]
+    features = network(get_protocol(protocol).apply(images))
+    torch.testing.assert_close(
+        features[0, :8],
+        torch.tensor(expected["first_image_first_8_features"]),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+    score = frechet_distance(moments(features[:128]), moments(features[128:]))
+    assert score == pytest.approx(expected["first_128_vs_next_128"], rel=1e-3)
+    assert score == pytest.approx(expected["exact_first_128_vs_next_128"], rel=1e-6)

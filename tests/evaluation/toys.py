@@ -1,0 +1,53 @@
+"""A feature network and a set of images small enough for tests."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fpainter.evaluation.frechet import Moments, RunningMoments
+
+
+class TinyExtractor(nn.Module):
+    """Two fixed random layers: `[B 3 8 8]` uint8 to `[B num_features]`; counts its calls."""
+
+    def __init__(self, num_features: int = 8, weights_sha256: str = "tiny") -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.num_features = num_features
+        self.weights_sha256 = weights_sha256
+        self.calls = 0
+        self.weight: Tensor
+        self.register_buffer("weight", torch.randn(num_features, 192, generator=generator) / 14)
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        return torch.tanh(images.flatten(1).float() / 255 @ self.weight.T)
+
+
+class ToyImages:
+    """Random images with the interface of the image cache."""
+
+    def __init__(self, num: int = 40, seed: int = 0) -> None:
+        self.fingerprint = f"toy {num} {seed}"
+        self.tensor = random_images(num, seed)
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        return self.tensor[list(indices)]
+
+
+def random_images(num: int, seed: int, channels: int = 3, size: int = 8) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(num, channels, size // 4, size // 4, generator=generator)
+    smooth = nn.functional.interpolate(coarse, size=(size, size), mode="bilinear")
+    return (smooth * 255).round().to(torch.uint8)
+
+
+def moments(features: Tensor) -> Moments:
+    running = RunningMoments()
+    for part in features.split(7):
+        running.add(part)
+    return running.moments()

@@ -1,0 +1,144 @@
+"""The painter's parts, and what they must agree about."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from fpainter.generators.canvas import LearnedCanvas
+from fpainter.generators.input_generators import ProjectLatent, RepeatLatent
+from fpainter.generators.instruction_head import InstructionHead
+from fpainter.generators.learning_rules import DeltaRule, SumRule
+from fpainter.generators.painter import FastWeightPainter
+from fpainter.generators.sequence_processors import LSTMProcessor
+
+STEPS, D_LATENT, D_HIDDEN = 5, 6, 8
+
+
+def build(
+    size: tuple[int, int] = (7, 4),
+    channels: int = 3,
+    repeat: bool = False,
+    rule: Any = None,
+    learned: bool = False,
+    embedding: bool = False,
+    **head: Any,
+) -> FastWeightPainter:
+    inputs: RepeatLatent | ProjectLatent = (
+        RepeatLatent(D_LATENT, STEPS, embedding)
+        if repeat
+        else ProjectLatent(D_LATENT, STEPS, 3, 10, "tanh", embedding)
+    )
+    return FastWeightPainter(
+        STEPS,
+        D_LATENT,
+        D_HIDDEN,
+        size,
+        channels,
+        inputs,
+        LSTMProcessor(inputs.d_input, D_HIDDEN, 2, D_LATENT, state_kaiming=repeat),
+        InstructionHead(D_HIDDEN, size, channels, **head),
+        rule or DeltaRule(),
+        LearnedCanvas(size, channels) if learned else None,
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"repeat": True, "embedding": True},
+        {"rule": SumRule(), "rate": "none"},
+        {"rate": "row", "learned": True, "d_wide": 9, "embedding": True},
+        {"value_activation": "tanh", "rate_activation": "identity", "key_activation": "identity"},
+    ],
+    ids=["project", "repeat", "sum", "row", "free"],
+)
+def test_gradient_reaches_every_parameter(options: dict[str, Any], channels: int) -> None:
+    painter = build(channels=channels, **options)
+    image = painter(torch.randn(2, D_LATENT))
+    assert image.shape == (2, channels, 7, 4)
+    assert image.abs().max() < 1
+    image.square().sum().backward()
+    for name, parameter in painter.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_first_rate() -> None:
+    z = torch.randn(2, D_LATENT)
+    painter = build()
+    applied = painter.paint(z)
+    painter.learning_rule = DeltaRule(first_rate="one")
+    one = painter.paint(z)
+    rate = applied.instructions.rate[:, :, 0]
+    torch.testing.assert_close(applied.rows[:, :, 0], rate * one.rows[:, :, 0])
+    with_canvas = build(learned=True)
+    before = with_canvas.paint(z).rows
+    with_canvas.learning_rule = DeltaRule(first_rate="one")
+    torch.testing.assert_close(with_canvas.paint(z).rows, before)
+
+
+def test_painting_ends_in_the_image() -> None:
+    painter = build(learned=True)
+    z = torch.randn(3, D_LATENT)
+    painting = painter.paint(z)
+    assert painting.num_steps == STEPS
+    torch.testing.assert_close(painter.finish(painting.canvases()[:, -1]), painter(z))
+    torch.testing.assert_close(
+        painting.canvases([0])[:, 0] + painting.updates().sum(1), painting.image()
+    )
+
+
+def test_softmax_keys_are_distributions() -> None:
+    key = build().paint(torch.randn(2, D_LATENT)).instructions.key
+    assert key.min() > 0
+    torch.testing.assert_close(key.sum(-1), torch.ones(2, 3, STEPS))
+
+
+def test_initial_bounds() -> None:
+    painter = build()
+    head = painter.head.to_instructions
+    assert head.weight.abs().max() <= (3 * (7 + 4 + 1)) ** -0.5
+    assert head.bias.abs().max() <= (3 * (7 + 4 + 1)) ** -0.5
+    assert head.bias.abs().max() > 0
+    for parameter in painter.sequence_processor.lstm.parameters():
+        assert parameter.abs().max() <= D_HIDDEN**-0.5
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "words"),
+    [
+        ("num_steps", 4, r"input_generator\.num_steps is 5, but the painter needs 4"),
+        ("d_latent", 7, r"input_generator\.d_latent is 6"),
+        ("d_hidden", 9, r"sequence_processor\.d_hidden is 8"),
+        ("image_size", [4, 7], r"head\.image_size is \(7, 4\)"),
+        ("channels", 1, r"head\.channels is 3"),
+        ("output_activation", "tan", "output_activation must be one of"),
+    ],
+)
+def test_parts_must_agree(argument: str, value: Any, words: str) -> None:
+    parts = build()
+    arguments: dict[str, Any] = {
+        "num_steps": STEPS,
+        "d_latent": D_LATENT,
+        "d_hidden": D_HIDDEN,
+        "image_size": [7, 4],
+        "channels": 3,
+        "input_generator": parts.input_generator,
+        "sequence_processor": parts.sequence_processor,
+        "head": parts.head,
+        "learning_rule": parts.learning_rule,
+    } | {argument: value}
+    with pytest.raises(ValueError, match=words):
+        FastWeightPainter(**arguments)
+
+
+def test_unknown_options_are_named() -> None:
+    with pytest.raises(ValueError, match="rate must be one of"):
+        build(rate="column")
+    with pytest.raises(ValueError, match="key_activation must be one of"):
+        build(key_activation="soft")
+    with pytest.raises(ValueError, match="first_rate must be"):
+        DeltaRule(first_rate="zero")

@@ -1,0 +1,1 @@
+"""Small independent float64 formulas, written from the papers and not from the package."""

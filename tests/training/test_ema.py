@@ -1,0 +1,43 @@
+"""Schedules of the running average, and the average itself."""
+
+import pytest
+import torch
+from torch import nn
+
+from fpainter.training.ema import ReleasedEMA, WarmupEMA, move_average
+
+
+def test_warmup_starts_short_and_ends_at_beta() -> None:
+    schedule = WarmupEMA(beta=0.9)
+    assert [round(schedule.decay(i), 3) for i in (0, 8, 1000)] == [0.1, 0.5, 0.9]
+
+
+def test_released_schedule() -> None:
+    schedule = ReleasedEMA()
+    moved = {i: schedule.decay(i) for i in range(30_000) if schedule.decay(i) is not None}
+    assert [i for i, decay in moved.items() if decay == 0.0] == [
+        *range(2, 25_000, 1_000)
+    ]  # ... 23 002, 24 002; 25 002 lies after the last
+    assert [i for i, decay in moved.items() if decay == 0.995] == [*range(20_010, 30_000, 10)]
+
+
+def test_average_takes_parameters_and_buffers() -> None:
+    average, current = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+    with torch.no_grad():
+        current.weight.fill_(3.0)
+        assert current.running_mean is not None
+        assert current.num_batches_tracked is not None
+        current.running_mean.fill_(2.0)
+        current.num_batches_tracked.fill_(7)
+    move_average(average, current, decay=0.75)
+    torch.testing.assert_close(average.weight.detach(), torch.full((3,), 1.5))
+    torch.testing.assert_close(average.running_mean, torch.full((3,), 0.5))
+    assert average.num_batches_tracked == 7
+    move_average(average, current, decay=0.0)
+    torch.testing.assert_close(average.weight, current.weight)
+
+
+@pytest.mark.parametrize("schedule", [WarmupEMA, ReleasedEMA])
+def test_beta_is_checked(schedule: type) -> None:
+    with pytest.raises(ValueError, match=r"beta must be in \[0, 1\)"):
+        schedule(beta=1.0)

@@ -1,0 +1,187 @@
+"""One D step and one G step are one iteration, whatever is asked of them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback, Trainer
+from torch import Tensor
+
+from fpainter.training.gan_module import GANModule
+from tests.training.toys import D_LATENT, SIZE, gan
+
+
+def batches(num: int, size: int = 4) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    shape = (num, size, 3, SIZE, SIZE)
+    return list(torch.randint(256, shape, generator=generator, dtype=torch.uint8))
+
+
+def give_latents(module: GANModule) -> None:
+    """Let the module draw from one list of latents, however many it asks for at a time."""
+    pool = iter(torch.randn(64, D_LATENT, generator=torch.Generator().manual_seed(3)))
+
+    def draw(num: int) -> Tensor:
+        return torch.stack([next(pool) for _ in range(num)])
+
+    module.draw_latents = draw  # type: ignore[method-assign]
+
+
+def fit(module: GANModule, num: int, path: Path, *callbacks: Callback, **options: Any) -> Trainer:
+    trainer = Trainer(
+        accelerator="cpu",
+        max_steps=num,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=list(callbacks),
+        default_root_dir=path,
+        **options,
+    )
+    # Tensors have their batch axis already: each item is a batch.
+    trainer.fit(module, torch.utils.data.DataLoader(batches(num), batch_size=None))
+    return trainer
+
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:Found .* in eval mode"),
+]
+
+
+def test_an_iteration_is_one_step_everywhere(tmp_path: Path) -> None:
+    module = gan()
+    trainer = fit(module, 6, tmp_path)
+    assert trainer.global_step == module.iteration == 6
+
+
+def test_training_is_the_plain_loop(tmp_path: Path) -> None:
+    """The same iterations, written out once more with nothing of Lightning."""
+    module = gan()
+    give_latents(module)
+    fit(module, 3, tmp_path)
+
+    plain = gan()
+    give_latents(plain)
+    g, d = plain.generator, plain.discriminator
+    g_optimiser, d_optimiser = plain.configure_optimizers()
+    for iteration, batch in enumerate(batches(3)):
+        reals = (batch / 127.5 - 1).requires_grad_()
+        with torch.no_grad():
+            fakes = g(plain.draw_latents(4))
+        real, fake = d(reals).logits[0], d(fakes).logits[0]
+        d_loss = (1 - real).relu().mean() + (1 + fake).relu().mean()
+        if iteration % 2 == 0:
+            (gradient,) = torch.autograd.grad(real.sum(), reals, create_graph=True)
+            d_loss = d_loss + (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+        d_optimiser.zero_grad()
+        d_loss.backward()
+        d_optimiser.step()
+        g_optimiser.zero_grad()
+        (-d(g(plain.draw_latents(4))).logits[0].mean()).backward()
+        g_optimiser.step()
+        keep = min(0.9, (1 + iteration) / (10 + iteration))
+        for average, current in zip(plain.generator_ema.parameters(), g.parameters(), strict=True):
+            average.data.mul_(keep).add_(current.data, alpha=1 - keep)
+    for (name, got), expected in zip(
+        module.state_dict().items(), plain.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6, msg=name)
+
+
+class Watch(Callback):
+    """Keeps the metrics of every iteration."""
+
+    def __init__(self) -> None:
+        self.metrics: list[dict[str, float]] = []
+
+    def on_train_batch_end(self, trainer: Trainer, module: GANModule, *args: Any) -> None:  # type: ignore[override]
+        self.metrics.append({name: value.item() for name, value in module.metrics.items()})
+
+
+def test_metrics_of_an_iteration(tmp_path: Path) -> None:
+    watch = Watch()
+    fit(gan(), 4, tmp_path, watch)
+    assert ["penalty" in row for row in watch.metrics] == [True, False, True, False]
+    names = {"loss/discriminator", "loss/generator", "logit/real", "logit/fake"}
+    assert all(names <= row.keys() for row in watch.metrics)
+
+
+def test_the_generators_step_leaves_the_discriminators_gradient(tmp_path: Path) -> None:
+    """D's gradient after a whole iteration is that of D's own step: nothing was added to it."""
+    module = gan()
+    seen: list[Tensor] = []
+    step = module._generator_step
+
+    def spy(sizes: list[int]) -> None:
+        before = [p.grad.clone() for p in module.discriminator.parameters()]  # type: ignore[union-attr]
+        step(sizes)
+        for old, parameter in zip(before, module.discriminator.parameters(), strict=True):
+            assert parameter.requires_grad
+            assert parameter.grad is not None
+            torch.testing.assert_close(parameter.grad, old, rtol=0, atol=0)
+            seen.append(old)
+
+    module._generator_step = spy  # type: ignore[method-assign]
+    fit(module, 1, tmp_path)
+    assert seen
+
+
+def test_accumulation_changes_nothing_but_memory(tmp_path: Path) -> None:
+    """Latents are given, because two draws of two need not be one draw of four."""
+    results = []
+    for accumulate in (1, 2, 4):
+        module = gan(accumulate=accumulate)
+        give_latents(module)
+        fit(module, 3, tmp_path)
+        results.append(module.state_dict())
+    for other in results[1:]:
+        for name, tensor in results[0].items():
+            torch.testing.assert_close(other[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_a_batch_that_cannot_be_split_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="batch of 4 is not divisible by 3"):
+        fit(gan(accumulate=3), 1, tmp_path)
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_clipping(player: str, tmp_path: Path) -> None:
+    module = gan(**{f"clip_{player}": 0.01})
+    fit(module, 1, tmp_path)
+    norms = {
+        name: torch.stack([p.grad.norm() for p in part.parameters() if p.grad is not None]).norm()
+        for name, part in [("generator", module.generator), ("discriminator", module.discriminator)]
+    }
+    assert norms[player] == pytest.approx(0.01, rel=1e-3)
+    other = "discriminator" if player == "generator" else "generator"
+    assert norms[other] > 0.02
+
+
+def test_bf16_keeps_the_penalty_in_float32(tmp_path: Path) -> None:
+    watch, exact = Watch(), Watch()
+    fit(gan(), 4, tmp_path, exact)
+    fit(gan(), 4, tmp_path, watch, precision="bf16-mixed")
+    for got, expected in zip(watch.metrics, exact.metrics, strict=True):
+        for name, value in expected.items():
+            assert got[name] == pytest.approx(value, rel=0.05, abs=0.05), name
+    assert watch.metrics[0]["penalty"] == pytest.approx(exact.metrics[0]["penalty"], rel=1e-5)
+
+
+def test_the_average_is_no_parameter_to_train() -> None:
+    module = gan()
+    trained = [
+        p for o in module.configure_optimizers() for g in o.param_groups for p in g["params"]
+    ]
+    averaged = {id(p) for p in module.generator_ema.parameters()}
+    assert not averaged & {id(p) for p in trained}
+    assert not any(p.requires_grad for p in module.generator_ema.parameters())
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(ValueError, match="accumulate must be at least 1"):
+        gan(accumulate=0)
+    with pytest.raises(ValueError, match="image_range must be one of"):
+        gan(image_range="byte")
