@@ -1,12 +1,13 @@
 """What the entry points share: finding the configs, starting Hydra, saying what went wrong."""
 
 import difflib
+import functools
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 import torch
@@ -37,19 +38,34 @@ def launch(config_name: str, task: Callable[[DictConfig], Any], arguments: list[
     # Hydra would print its own summary of an error and hide the cause; we want the exception.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [sys.argv[0], *arguments]
+    start = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
     try:
-        hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(task)()
-    except InstantiationException as error:
-        if not isinstance(error.__cause__, UserError | ValueError | TypeError):
-            raise
-        _fail(f"{error.__cause__}{_full_key(error)}")
+        start(_explained(task))()
     except (HydraException, OmegaConfBaseException) as error:
         _fail(_with_nearest(config_name, arguments, str(error)))
-    except (UserError, MisconfigurationException) as error:
-        _fail(str(error))
 
 
-def _fail(message: str) -> None:
+def _explained(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    """Let a task end with a sentence where the user can mend what is wrong.
+
+    Caught inside the job, because Hydra adds lines of its own to what leaves it.
+    """
+
+    @functools.wraps(task)
+    def explained(cfg: DictConfig) -> Any:
+        try:
+            return task(cfg)
+        except InstantiationException as error:
+            if not isinstance(error.__cause__, UserError | ValueError | TypeError):
+                raise
+            return _fail(f"{error.__cause__}{_full_key(error)}")
+        except (UserError, MisconfigurationException, OmegaConfBaseException) as error:
+            return _fail(str(error))
+
+    return explained
+
+
+def _fail(message: str) -> NoReturn:
     print(f"fpainter: {message}", file=sys.stderr)
     raise SystemExit(1)
 

@@ -46,7 +46,7 @@ def train(cfg: DictConfig) -> float | None:
         MetricsFile(run_dir),
         *(instantiate(logger) for logger in (cfg.logger or {}).values() if logger),
     ]
-    _silence_known_warnings()
+    _silence_known_messages()
     trainer: Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers)
     log.info("%s; run directory %s", _describe(module), run_dir)
     trainer.fit(module, data, ckpt_path=cfg.ckpt, weights_only=True if cfg.ckpt else None)
@@ -82,13 +82,14 @@ def _contents(run_dir: Path) -> str:
     return "\n".join(f"  {path}" for path in [*newest, *named, *saved] if path.exists())
 
 
-def _silence_known_warnings() -> None:
-    """Hide advice of Lightning's that does not apply here."""
+def _silence_known_messages() -> None:
+    """Hide what Lightning says that does not apply here."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",  # batches come from memory
-        ".*You defined a `validation_step`.*",
-        ".*you defined a dataloader for a non-existent.*",
-        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*LeafSpec.*",  # between Lightning and torch
+        ".*in eval mode at the start of training.*",  # the average of the generator, on purpose
+        ".*Checkpoint directory .* exists and is not empty.*",  # it does when a run goes on
     ):
         warnings.filterwarnings("ignore", message)
 

@@ -99,11 +99,9 @@ def test_softmax_keys_are_distributions() -> None:
 
 def test_initial_bounds() -> None:
     painter = build()
-    head = painter.head.to_instructions
-    assert head.weight.abs().max() <= (3 * (7 + 4 + 1)) ** -0.5
-    assert head.bias.abs().max() <= (3 * (7 + 4 + 1)) ** -0.5
-    assert head.bias.abs().max() > 0
-    for parameter in painter.sequence_processor.lstm.parameters():
+    for name, parameter in painter.get_submodule("head.to_instructions").named_parameters():
+        assert 0 < parameter.abs().max() <= (3 * (7 + 4 + 1)) ** -0.5, name
+    for parameter in painter.get_submodule("sequence_processor.lstm").parameters():
         assert parameter.abs().max() <= D_HIDDEN**-0.5
 
 

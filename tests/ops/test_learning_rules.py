@@ -65,7 +65,7 @@ def test_equals_scalar_formula_at_every_step(rule: str, row_rates: bool, with_ca
     canvases = rank_one.canvases(rows, cols, start, steps=range(6)).numpy()
     for b, c in itertools.product(range(2), range(3)):
         expected = paint_channel(
-            rule, *(x[b, c].numpy() for x in (key, value, rate)),
+            rule, key[b, c].numpy(), value[b, c].numpy(), rate[b, c].numpy(),
             canvas[b, c].numpy() if with_canvas else np.zeros((4, 6)),
         )  # fmt: skip
         np.testing.assert_allclose(canvases[b, :, c], np.stack(expected), atol=1e-12)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightning import Callback, Trainer
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from fpainter.training.gan_module import GANModule
 from tests.training.toys import D_LATENT, SIZE, gan
@@ -40,8 +41,8 @@ def fit(module: GANModule, num: int, path: Path, *callbacks: Callback, **options
         default_root_dir=path,
         **options,
     )
-    # Tensors have their batch axis already: each item is a batch.
-    trainer.fit(module, torch.utils.data.DataLoader(batches(num), batch_size=None))
+    stream: Any = DataLoader(batches(num), batch_size=None)  # type: ignore[arg-type]
+    trainer.fit(module, stream)
     return trainer
 
 

@@ -5,8 +5,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import Checkpoint
+
+from fpainter.training.gan_module import GANModule
 
 
 class RunCheckpoints(Checkpoint):
@@ -34,20 +36,20 @@ class RunCheckpoints(Checkpoint):
         self.best_score = math.inf
         self._saved_at = -1
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Save the last state when it is time to, and the best when there is a new one."""
         self._save_best(trainer)
         if pl_module.iteration % self.every == 0:
             self._save_last(trainer, pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Save the final state."""
         self._save_best(trainer)
         if self._saved_at != pl_module.iteration:
             self._save_last(trainer, pl_module)
 
     def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+        self, trainer: Trainer, pl_module: GANModule, exception: BaseException
     ) -> None:
         """Save what there is when training is interrupted between two iterations.
 
@@ -64,14 +66,14 @@ class RunCheckpoints(Checkpoint):
             self.best_score = float(score)
             self._save(trainer, self.best)
 
-    def _save_last(self, trainer: Trainer, module: LightningModule) -> None:
+    def _save_last(self, trainer: Trainer, module: GANModule) -> None:
         self._saved_at = module.iteration
         self._save(trainer, self.last)
 
     def _save(self, trainer: Trainer, path: Path) -> None:
         """Write beside the old file and swap, so that there is a whole one at any moment."""
         temporary = path.with_suffix(".tmp")
-        trainer.save_checkpoint(temporary)
+        trainer.save_checkpoint(temporary, weights_only=False)
         if trainer.is_global_zero:
             os.replace(temporary, path)
         trainer.strategy.barrier()

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
+from fpainter.training.gan_module import GANModule
 from fpainter.visualisation.curves import draw_curves
 
 
@@ -20,7 +21,7 @@ class LearningCurves(Callback):
         self.directory = Path(directory)
 
     @rank_zero_only
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Draw."""
         metrics = self.directory / "metrics.csv"
         if metrics.is_file():

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 
 from fpainter.callbacks.metrics import IterationBar, report
@@ -12,6 +12,7 @@ from fpainter.data.cache import default_cache_dir
 from fpainter.errors import UserError
 from fpainter.evaluation.protocols import get_protocol
 from fpainter.evaluation.scorer import FIDScorer
+from fpainter.training.gan_module import GANModule
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class FIDCallback(Callback):
         self._scorer: FIDScorer | None = None
         self._scored_at = -1
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Load the feature network and the real statistics, or say why there are no scores."""
         if not self.every:
             return
@@ -88,17 +89,17 @@ class FIDCallback(Callback):
             if trainer.is_global_zero:
                 trainer.strategy.barrier()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Score when it is time to."""
         if self.every and pl_module.iteration % self.every == 0:
             self._score(trainer, pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Score the last state, unless it has just been scored."""
         if self.every and self._scored_at != pl_module.iteration:
             self._score(trainer, pl_module)
 
-    def _score(self, trainer: Trainer, module: LightningModule) -> None:
+    def _score(self, trainer: Trainer, module: GANModule) -> None:
         if self._scorer is None:
             return
         fid = self._scorer(module.sampler())

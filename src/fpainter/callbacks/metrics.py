@@ -5,11 +5,12 @@ import time
 from typing import Any
 
 import torch
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from fpainter.training.gan_module import GANModule
 from fpainter.training.metrics_file import MetricsFile
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,12 @@ def report(trainer: Trainer, metrics: dict[str, float], iteration: int) -> None:
     """Give metrics to every logger under the number of iterations done."""
     for logger in trainer.loggers:
         logger.log_metrics(metrics, step=iteration)
+
+
+def due_for_report(trainer: Trainer, module: GANModule) -> bool:
+    """Say whether losses are read out after this iteration; doing so waits for the device."""
+    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return module.iteration % every == 0
 
 
 class MetricsReport(Callback):
@@ -35,7 +42,7 @@ class MetricsReport(Callback):
         self._since = 0
         self._started = 0.0
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Let metrics.csv go on where the checkpoint left off."""
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile):
@@ -45,11 +52,11 @@ class MetricsReport(Callback):
         """Start the clock of one iteration."""
         self._started = time.perf_counter()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Report when it is time to."""
         self._spent += time.perf_counter() - self._started
         self._since += 1
-        if pl_module.iteration % trainer.log_every_n_steps == 0:
+        if due_for_report(trainer, pl_module):
             names, values = zip(*pl_module.metrics.items(), strict=True)
             numbers = torch.stack([v.float() for v in values]).tolist()
             metrics = dict(zip(names, numbers, strict=True)) | {
@@ -82,7 +89,7 @@ class IterationBar(ProgressBar):
         self.seconds_between_lines = float("inf")
         self.console = Console(quiet=True)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Show the bar."""
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -99,17 +106,18 @@ class IterationBar(ProgressBar):
         )
         self._progress.start()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Move the bar; read losses only as often as they are logged, to spare the device."""
         assert self._progress is not None
         iteration = pl_module.iteration
-        if iteration % trainer.log_every_n_steps == 0:
+        if due_for_report(trainer, pl_module):
             shown = {SHORT[k]: float(v) for k, v in pl_module.metrics.items() if k in SHORT}
             self._losses = " ".join(f"{name} {value:.2f}" for name, value in shown.items())
         note = self._losses if self.fid is None else f"{self._losses} FID {self.fid:.1f}"
         self._progress.update(self._training, completed=iteration, note=note)
         now = time.monotonic()
-        if not self.console.is_terminal and now - self._last_line > self.seconds_between_lines:
+        waited = now - self._last_line > self.seconds_between_lines
+        if waited and note and not self.console.is_terminal:
             self.console.print(f"iteration {iteration}/{trainer.max_steps} {note}", highlight=False)
             self._last_line = now
 

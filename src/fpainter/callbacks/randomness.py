@@ -3,8 +3,10 @@
 from typing import Any
 
 import torch
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
+
+from fpainter.training.gan_module import GANModule
 
 
 class Randomness(Callback):
@@ -18,7 +20,7 @@ class Randomness(Callback):
         self.seed = seed
         self._restored: dict[str, Any] | None = None
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Start the noise, or go on with it where a checkpoint left off."""
         if self._restored is None:
             torch.manual_seed(self.seed + trainer.global_rank)

@@ -8,12 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
 from fpainter import __version__
+from fpainter.training.gan_module import GANModule
 
 FORMAT = 1  # of what this adds to a checkpoint
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "pillow", "numpy")
@@ -34,7 +35,7 @@ class RunRecord(Callback):
         self.overrides = overrides
 
     @rank_zero_only
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Write the files."""
         self.directory.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, self.directory / "config.yaml")
@@ -43,7 +44,7 @@ class RunRecord(Callback):
         (self.directory / "environment.json").write_text(text + "\n")
 
     def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+        self, trainer: Trainer, pl_module: GANModule, checkpoint: dict[str, Any]
     ) -> None:
         """Let the checkpoint say what it is, so that it can be used without its run directory."""
         checkpoint["fpainter"] = {

@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
 from fpainter.evaluation.latents import latents
 from fpainter.generators.base import Paints
+from fpainter.training.gan_module import GANModule
 from fpainter.visualisation.grids import grid
 from fpainter.visualisation.strips import painting_strips
 
@@ -19,9 +21,9 @@ from fpainter.visualisation.strips import painting_strips
 def log_picture(trainer: Trainer, name: str, picture: Image.Image, iteration: int) -> None:
     """Give a picture to the loggers that take pictures."""
     for logger in trainer.loggers:
-        if hasattr(logger, "log_image"):  # Weights & Biases
+        if isinstance(logger, WandbLogger):
             logger.log_image(key=name, images=[picture], step=iteration)
-        elif hasattr(logger.experiment, "add_image"):  # TensorBoard
+        elif isinstance(logger, TensorBoardLogger):
             array = np.asarray(picture.convert("RGB"))
             logger.experiment.add_image(name, array, iteration, dataformats="HWC")
 
@@ -38,7 +40,7 @@ class PictureCallback(Callback):
     def __init__(
         self,
         directory: str | Path,
-        draw: Callable[[LightningModule], Image.Image | None],
+        draw: Callable[[GANModule], Image.Image | None],
         every: int,
     ) -> None:
         self.directory = Path(directory)
@@ -52,7 +54,7 @@ class PictureCallback(Callback):
     ) -> "PictureCallback":
         """Draw a grid of the same `num_images` latents each time."""
 
-        def draw(module: LightningModule) -> Image.Image:
+        def draw(module: GANModule) -> Image.Image:
             sampler = module.sampler()
             z = latents(seed, range(num_images), sampler.d_latent)
             return grid(sampler(z), scale=scale)
@@ -72,7 +74,7 @@ class PictureCallback(Callback):
     ) -> "PictureCallback":
         """Draw painting strips of the first `num_images` latents of the grid."""
 
-        def draw(module: LightningModule) -> Image.Image | None:
+        def draw(module: GANModule) -> Image.Image | None:
             sampler = module.sampler()
             if not isinstance(sampler.generator, Paints):
                 return None
@@ -83,18 +85,18 @@ class PictureCallback(Callback):
 
         return cls(directory, draw, every)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Draw when it is time to."""
         if self.every and pl_module.iteration % self.every == 0:
             self._save(trainer, pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Draw the last state, unless it has just been drawn."""
         if self._drawn_at != pl_module.iteration:
             self._save(trainer, pl_module)
 
     @rank_zero_only
-    def _save(self, trainer: Trainer, module: LightningModule) -> None:
+    def _save(self, trainer: Trainer, module: GANModule) -> None:
         picture = self.draw(module)
         self._drawn_at = module.iteration
         if picture is None:

@@ -68,7 +68,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-def load_painter(path: str | Path, weights: str = "ema", device: str = "cpu") -> TrainedPainter:
+def load_painter(
+    path: str | Path, weights: str = "ema", device: torch.device | str = "cpu"
+) -> TrainedPainter:
     """Rebuild a generator from its checkpoint alone.
 
     Args:

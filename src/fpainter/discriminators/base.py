@@ -1,8 +1,8 @@
 """What training asks of any discriminator."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Judgement(NamedTuple):
@@ -18,9 +18,8 @@ class Judgement(NamedTuple):
     auxiliary_loss: Tensor | None = None
 
 
-class Discriminator(Protocol):
-    """A network that judges images."""
+class Discriminator(nn.Module):
+    """A network that judges images: ``(x [B C H W], auxiliary=False) -> Judgement``.
 
-    def __call__(self, x: Tensor, auxiliary: bool = False) -> Judgement:
-        """Judge x [B C H W]; compute the auxiliary loss only when asked."""
-        ...
+    The auxiliary loss is computed only when asked for.
+    """

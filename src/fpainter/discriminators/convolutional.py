@@ -1,12 +1,13 @@
 """A small convolutional discriminator for small machines and small images."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fpainter.discriminators.base import Judgement
+from fpainter.discriminators.base import Discriminator, Judgement
 from fpainter.nn.init import kaiming_
 from fpainter.nn.sizes import as_size
 
@@ -14,7 +15,7 @@ SLOPE = 0.2  # of every leaky ReLU
 
 
 class ResidualDown(nn.Module):
-    """Two 3×3 convolutions, the second strided, beside a pooled 1×1 shortcut.
+    """A 3×3 and a strided 4×4 convolution beside a pooled 1×1 shortcut.
 
     Args:
         c_in: channels in.
@@ -33,8 +34,11 @@ class ResidualDown(nn.Module):
         return (self.second(deep) + self.shortcut(F.avg_pool2d(x, 2))) * 0.5**0.5
 
 
-class ConvolutionalDiscriminator(nn.Module):
+class ConvolutionalDiscriminator(Discriminator):
     """Halve the image once per width, compare the batch, judge.
+
+    The first halving is one strided convolution: at full resolution nothing else runs, which is
+    where a small machine would spend its time.
 
     Args:
         image_size: side, or (H, W); must halve evenly once per width.
@@ -66,18 +70,17 @@ class ConvolutionalDiscriminator(nn.Module):
                 f"{list(widths)}); got {sides[0]}×{sides[1]}"
             )
         self.group_size = group_size
-        self.from_image = nn.Conv2d(channels, widths[0], 3, padding=1)
-        self.downs = nn.Sequential(
-            *(ResidualDown(a, b) for a, b in zip([widths[0], *widths[:-1]], widths, strict=True))
-        )
+        self.from_image = nn.Conv2d(channels, widths[0], 4, stride=2, padding=1)
+        self.downs = nn.Sequential(*(ResidualDown(a, b) for a, b in pairwise(widths)))
         self.mix = nn.Conv2d(widths[-1] + (group_size > 1), widths[-1], 3, padding=1)
         area = sides[0] * sides[1] // 4 ** len(widths)
         self.to_logit = nn.Linear(widths[-1] * area, 1)
         self.apply(kaiming_)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, auxiliary: bool = False) -> Judgement:
         """Judge x [B C H W]; there is no auxiliary loss."""
-        x = self.downs(self.from_image(x))
+        x = self.downs(self.from_image(x.contiguous(memory_format=torch.channels_last)))
         if self.group_size > 1:
             x = torch.cat([x, self._variety(x)], dim=1)
         x = F.leaky_relu(self.mix(F.leaky_relu(x, SLOPE)), SLOPE)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fpainter.discriminators.base import Judgement
+from fpainter.discriminators.base import Discriminator, Judgement
 from fpainter.nn.attention import MixedAttention
 from fpainter.nn.init import kaiming_
 from fpainter.nn.resample import Blur
@@ -66,7 +66,7 @@ class Decoder(nn.Module):
         return x
 
 
-class LightGANDiscriminator(nn.Module):
+class LightGANDiscriminator(Discriminator):
     """Judge images at full size and at 32×32; reconstruct reals from the deepest features.
 
     Stages halve the image until its shorter side has 8 pixels; a stage whose input is s pixels

@@ -2,30 +2,28 @@
 
 from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from fpainter.generators.painting import Painting
 
 
-class Generator(Protocol):
-    """A network from latents to images, both in the module's image range."""
+class Generator(nn.Module):
+    """A network from latents z [B d_latent] ~ N(0, I) to images [B C H W] in the image range.
+
+    Attributes:
+        d_latent: size of the latent.
+    """
 
     d_latent: int
 
-    def __call__(self, z: Tensor) -> Tensor:
-        """Map latents z [B d_latent] ~ N(0, I) to images [B C H W]."""
-        ...
-
     def fakes(self, z: Tensor) -> Tensor:
-        """Return the images the discriminator must judge for z, [>=B C H W]."""
-        ...
+        """Return the images the discriminator must judge for z, [>=B C H W]; here, G(z)."""
+        return self(z)
 
 
 @runtime_checkable
 class Paints(Protocol):
     """A generator that can show how its images come about."""
-
-    d_latent: int
 
     def paint(self, z: Tensor) -> Painting:
         """Return the painting steps for z [B d_latent]."""

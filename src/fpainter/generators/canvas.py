@@ -11,7 +11,7 @@ from fpainter.nn.sizes import as_size
 class ZeroCanvas(nn.Module):
     """An empty canvas: W_0 = 0, as in the paper."""
 
-    def forward(self, batch: int) -> Tensor | None:
+    def forward(self, batch: int) -> None:
         """Return None, which every learning rule reads as zeros."""
         del batch
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from fpainter.generators.base import Generator
 from fpainter.nn.image_range import ImageRange
 
 
@@ -19,7 +20,7 @@ class Sampler:
         image_range: the range and its map to bytes.
     """
 
-    generator: nn.Module
+    generator: Generator
     image_range: ImageRange
 
     @property

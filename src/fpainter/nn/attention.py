@@ -57,17 +57,15 @@ class MixedAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Attend over x [B C H W]; the result has the same shape."""
         normed = self.norm(x)
-        everywhere = linear_attention(
-            *self._heads(self.linear_q(normed), *self.linear_kv(normed).chunk(2, dim=1))
-        )
-        nearby = local_attention(
-            *self._heads(self.local_q(normed), *self.local_kv(normed).chunk(2, dim=1))
-        )
+        everywhere = linear_attention(*self._heads(self.linear_q(normed), self.linear_kv(normed)))
+        nearby = local_attention(*self._heads(self.local_q(normed), self.local_kv(normed)))
         merged = torch.cat([F.gelu(everywhere), nearby], dim=1)  # [B 2·N H W D]
         return x + self.to_out(rearrange(merged, "b n h w d -> b (n d) h w"))
 
-    def _heads(self, *maps: Tensor) -> list[Tensor]:
-        return [rearrange(m, "b (n d) h w -> b n h w d", n=self.num_heads) for m in maps]
+    def _heads(self, q: Tensor, kv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Split maps of queries, and of keys and values together, into heads [B N H W D]."""
+        k, v = rearrange(kv, "b (two n d) h w -> two b n h w d", two=2, n=self.num_heads)
+        return rearrange(q, "b (n d) h w -> b n h w d", n=self.num_heads), k, v
 
 
 def linear_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

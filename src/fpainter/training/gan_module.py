@@ -11,7 +11,8 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from fpainter.discriminators.base import Judgement
+from fpainter.discriminators.base import Discriminator, Judgement
+from fpainter.generators.base import Generator
 from fpainter.generators.sampler import Sampler
 from fpainter.losses.adversarial import AdversarialLoss
 from fpainter.losses.regularisers import InputGradientPenalty
@@ -49,8 +50,8 @@ class GANModule(LightningModule):
 
     def __init__(
         self,
-        generator: nn.Module,
-        discriminator: nn.Module,
+        generator: Generator,
+        discriminator: Discriminator,
         loss: AdversarialLoss,
         generator_optimiser: OptimiserFactory,
         discriminator_optimiser: OptimiserFactory,
@@ -107,7 +108,8 @@ class GANModule(LightningModule):
 
     def draw_latents(self, num: int) -> Tensor:
         """Draw `num` latents from N(0, I), [num d_latent]."""
-        return torch.randn(num, self.generator.d_latent, device=self.device, dtype=self.dtype)
+        like = next(self.generator.parameters())
+        return torch.randn(num, self.generator.d_latent, device=like.device, dtype=like.dtype)
 
     def _discriminator_step(self, micro_batches: tuple[Tensor, ...]) -> None:
         optimiser = self._optimiser(1)

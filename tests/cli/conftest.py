@@ -1,0 +1,63 @@
+"""Running the entry points in this process, and one small finished run for all tests."""
+
+import contextlib
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from fpainter import eval as evaluation
+from fpainter import generate, train
+
+SMALL = [
+    "debug=fast",
+    "model/discriminator=convolutional",
+    "model.discriminator.widths=[4,6]",
+    "data.num_images=12",
+]
+
+MAINS: dict[str, Callable[[], None]] = {
+    "train": train.main,
+    "eval": evaluation.main,
+    "generate": generate.main,
+}
+
+
+def run(command: str, *arguments: object) -> str:
+    """Run an entry point; return what it wrote to the standard error; SystemExit passes through."""
+    errors = io.StringIO()
+    argv = [f"fpainter-{command}", *(str(argument) for argument in arguments)]
+    with mock.patch.object(sys, "argv", argv), contextlib.redirect_stderr(errors):
+        try:
+            MAINS[command]()
+        except SystemExit as stopped:
+            message = stopped.code if isinstance(stopped.code, str) else errors.getvalue()
+            raise SystemExit(message or stopped.code) from stopped
+    return errors.getvalue()
+
+
+def refused(command: str, *arguments: object) -> str:
+    """Run an entry point that must end with a message for people; return the message."""
+    with pytest.raises(SystemExit) as stopped:
+        run(command, *arguments)
+    message = stopped.value.code
+    assert isinstance(message, str)
+    assert message.startswith("fpainter: ")
+    assert "Traceback" not in message
+    return message
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of four iterations on twelve portraits, scored twice with the real network."""
+    directory = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FPAINTER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        run(
+            "train", *SMALL, "num_iterations=4", "fid.enabled=true", "fid.every=2",
+            "fid.num_images=6", f"hydra.run.dir={directory}",
+        )  # fmt: skip
+    return directory

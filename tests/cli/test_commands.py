@@ -1,0 +1,213 @@
+"""Training, scoring and painting from the command line, on drawn portraits."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image, ImageChops
+
+from tests.cli.conftest import SMALL, refused, run
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:Found .* in eval mode"),
+]
+
+
+def rows(run_dir: Path) -> list[dict[str, str]]:
+    with (run_dir / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_what_it_promises(finished_run: Path) -> None:
+    for name in (
+        "checkpoints/last.ckpt", "checkpoints/best.ckpt", "metrics.csv", "curves.png",
+        "config.yaml", "overrides.yaml", "environment.json", "samples/0000004.png",
+        "strips/0000004.png",
+    ):  # fmt: skip
+        assert (finished_run / name).is_file(), name
+    assert [row["iteration"] for row in rows(finished_run)] == ["1", "2", "3", "4"]
+    assert [bool(row["fid"]) for row in rows(finished_run)] == [False, True, False, True]
+    assert all(float(row["seconds"]) > 0 for row in rows(finished_run))
+    config = OmegaConf.load(finished_run / "config.yaml")
+    assert config.model.generator.num_steps == 4
+    assert config.data.num_images == 12
+    assert "debug=fast" in OmegaConf.load(finished_run / "overrides.yaml")
+    environment = json.loads((finished_run / "environment.json").read_text())
+    assert environment["packages"]["torch"] == torch.__version__.partition("+")[0]
+
+
+def test_checkpoints_are_plain_data(finished_run: Path) -> None:
+    for name in ("last", "best"):
+        path = finished_run / "checkpoints" / f"{name}.ckpt"
+        checkpoint = torch.load(path, weights_only=True)
+        assert checkpoint["fpainter"]["format"] == 1
+    assert checkpoint["global_step"] == checkpoint["iteration"]
+
+
+def test_eval_gives_the_score_of_training(finished_run: Path, tmp_path: Path) -> None:
+    ckpt = finished_run / "checkpoints" / "last.ckpt"
+    run("eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}")
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["fid"] == pytest.approx(float(rows(finished_run)[-1]["fid"]), rel=1e-4)
+    expected = {
+        "protocol": "png", "num_real": 12, "num_fake": 6, "weights": "ema",
+        "checkpoint": str(ckpt), "iteration": 4,
+    }  # fmt: skip
+    assert expected.items() <= scores.items()
+    run(
+        "eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}", "weights=raw", "fid.protocol=paper",
+        "fid.num_images=5",
+    )  # fmt: skip
+    other = json.loads((tmp_path / "scores.json").read_text())
+    assert (other["weights"], other["protocol"], other["num_fake"]) == ("raw", "paper", 5)
+    assert other["fid"] != scores["fid"]
+
+
+def test_eval_against_other_images(finished_run: Path, tmp_path: Path) -> None:
+    ckpt = finished_run / "checkpoints" / "best.ckpt"
+    run(
+        "eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}", "data=portraits", "image_size=16",
+        "data.num_images=9",
+    )  # fmt: skip
+    assert json.loads((tmp_path / "scores.json").read_text())["num_real"] == 9
+
+
+def pixels(directory: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((directory / "images").iterdir())]
+
+
+def test_generate_is_a_function_of_the_seed(finished_run: Path, tmp_path: Path) -> None:
+    ckpt = f"ckpt={finished_run / 'checkpoints' / 'last.ckpt'}"
+    painted = {}
+    for name, options in {
+        "first": ["num_images=5"],
+        "again": ["num_images=5", "batch_size=2"],
+        "fewer": ["num_images=3"],
+        "other": ["num_images=5", "seed=1"],
+        "raw": ["num_images=5", "weights=raw"],
+    }.items():
+        run("generate", ckpt, *options, f"hydra.run.dir={tmp_path / name}")
+        painted[name] = pixels(tmp_path / name)
+    assert len(painted["first"]) == 5
+    assert painted["again"] == painted["first"]
+    assert painted["fewer"] == painted["first"][:3]
+    assert painted["other"] != painted["first"]
+    assert painted["raw"] != painted["first"]
+    with Image.open(tmp_path / "first" / "grid.png") as grid:
+        assert grid.size == (3 * 18 + 2, 2 * 18 + 2)
+        with Image.open(tmp_path / "first" / "images" / "000000.png") as image:
+            assert not ImageChops.difference(grid.crop((2, 2, 18, 18)), image).getbbox()
+    with Image.open(tmp_path / "first" / "strips.png") as strips:
+        assert strips.width == 4 * 17 + 1  # four steps
+
+
+def test_resuming_equals_never_stopping(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options = [*SMALL, "data.flip=true", "checkpoint_every=2"]
+    run("train", *options, "num_iterations=7", f"hydra.run.dir={whole}")
+    run("train", *options, "num_iterations=3", f"hydra.run.dir={parts}")
+    run("train", f"ckpt={parts / 'checkpoints' / 'last.ckpt'}", "num_iterations=7")
+    states = [
+        torch.load(path / "checkpoints" / "last.ckpt", weights_only=True) for path in (whole, parts)
+    ]
+    assert [state["iteration"] for state in states] == [7, 7]
+    assert [state["global_step"] for state in states] == [7, 7]
+    for name, tensor in states[0]["state_dict"].items():
+        assert torch.equal(tensor, states[1]["state_dict"][name]), name
+    for optimisers in zip(*(state["optimizer_states"] for state in states), strict=True):
+        for index, first in optimisers[0]["state"].items():
+            for key, value in first.items():
+                assert torch.equal(value, optimisers[1]["state"][index][key])
+    strip = [{k: v for k, v in row.items() if k != "seconds"} for row in rows(whole)]
+    assert [{k: v for k, v in row.items() if k != "seconds"} for row in rows(parts)] == strip
+
+
+def test_last_is_the_newest_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FPAINTER_LOGS", str(tmp_path))
+    assert "no run below" in refused("train", "ckpt=last")
+    run("train", *SMALL, "num_iterations=1", "image_size=8")
+    (only,) = (tmp_path / "train").iterdir()
+    run("train", "ckpt=last", "num_iterations=2")
+    assert list((tmp_path / "train").iterdir()) == [only]
+    assert [row["iteration"] for row in rows(only)] == ["1", "2"]
+
+
+def test_training_goes_on_without_inception_weights(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(
+        "train", *SMALL, "num_iterations=2", "fid.enabled=true", "fid.every=1",
+        f"fid.weights_path={tmp_path / 'none.pt'}", f"hydra.run.dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    assert len(rows(tmp_path / "run")) == 2
+    assert "fid" not in rows(tmp_path / "run")[0]
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert log.count("training goes on without FID") == 1
+    assert "none.pt" in log
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_and_transparent_images(channels: int, tmp_path: Path) -> None:
+    run(
+        "train", *SMALL, "num_iterations=1", f"data.channels={channels}", "image_size=[16,24]",
+        f"hydra.run.dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    ckpt = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    run("generate", f"ckpt={ckpt}", "num_images=2", f"hydra.run.dir={tmp_path / 'out'}")
+    with Image.open(tmp_path / "out" / "images" / "000001.png") as image:
+        assert (image.mode, image.size) == ({1: "L", 4: "RGBA"}[channels], (24, 16))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["model.generator.num_step=4"], "model.generator.num_steps"),
+        (["modle=lstm_delta"], "model"),
+        (["num_iteration=4"], "num_iterations"),
+        (["model=lstm_delt"], "lstm_delta"),
+        (["data=folder"], "data.dir=PATH"),
+        (["data=celeba", "data.dir=/nowhere"], "/nowhere"),
+        (["ckpt=/nowhere/last.ckpt"], "/nowhere/last.ckpt: there is no such file"),
+        (["image_size=0"], "image_size must be a positive int"),
+        (["image_size=20", "model/discriminator=convolutional"], "divisible by 8"),
+        (["batch_size=0"], "batch_size must be"),
+        (["checkpoint_every=0"], "checkpoint_every must be at least 1"),
+        (["fid.protocol=jpeg"], "allowed: png, paper"),
+        (["model.image_range=bytes"], "image_range must be one of"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_gives_a_sentence(arguments: list[str], words: str, tmp_path: Path) -> None:
+    message = refused("train", *arguments, f"hydra.run.dir={tmp_path}")
+    assert words in message
+    assert len(message.splitlines()) <= 12
+
+
+def test_bad_checkpoints_give_a_sentence(finished_run: Path, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.ckpt"
+    whole = (finished_run / "checkpoints" / "last.ckpt").read_bytes()
+    torn.write_bytes(whole[: len(whole) // 2])
+    foreign = tmp_path / "foreign.ckpt"
+    torch.save({"state_dict": {}}, foreign)
+    text = tmp_path / "text.ckpt"
+    text.write_text("no checkpoint")
+    for command in ("eval", "generate", "train"):
+        assert "not a readable checkpoint" in refused(command, f"ckpt={torn}")
+        assert "not a readable checkpoint" in refused(command, f"ckpt={text}")
+        assert "not written by fpainter.train" in refused(command, f"ckpt={foreign}")
+        assert "no such file" in refused(command, f"ckpt={tmp_path / 'none'}")
+    assert "weights=half" in refused(
+        "generate", f"ckpt={finished_run / 'checkpoints' / 'last.ckpt'}", "weights=half"
+    )
+
+
+def test_a_checkpoint_cannot_name_foreign_code(finished_run: Path, tmp_path: Path) -> None:
+    checkpoint = torch.load(finished_run / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint["fpainter"]["config"]["model"]["generator"]["_target_"] = "os.system"
+    path = tmp_path / "evil.ckpt"
+    torch.save(checkpoint, path)
+    assert "refuses to build 'os.system'" in refused("generate", f"ckpt={path}")

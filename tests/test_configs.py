@@ -1,0 +1,165 @@
+"""Every option of every group composes, and what it describes can be built."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hydra
+import pytest
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+from PIL import Image
+
+from fpainter.launch import CONFIG_DIR
+
+Compose = Callable[..., DictConfig]
+TINY = [
+    "image_size=16", "batch_size=4", "trainer=cpu", "model.generator.num_steps=3",
+    "model.generator.d_latent=6", "model.generator.d_hidden=8",
+]  # fmt: skip
+FOLDERS = {"folder", "celeba", "lsun_church", "metfaces", "afhq_cat", "afhq_dog", "afhq_wild"}
+
+
+def options(group: str) -> list[str]:
+    paths = (CONFIG_DIR / group).rglob("*.yaml")
+    names = (path.relative_to(CONFIG_DIR / group).with_suffix("") for path in paths)
+    return sorted(str(name) for name in names if not name.name.startswith("_"))
+
+
+def direct_options(group: str) -> list[str]:
+    return [name for name in options(group) if "/" not in name]
+
+
+@pytest.fixture
+def compose(tmp_path: Path) -> Iterator[Compose]:
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+
+        def build(*overrides: str, config_name: str = "train") -> DictConfig:
+            config = hydra.compose(config_name, list(overrides), return_hydra_config=True)
+            with open_dict(config):
+                config.hydra.runtime.output_dir = str(tmp_path)
+            HydraConfig.instance().set_config(config)
+            return config
+
+        yield build
+    HydraConfig.instance().cfg = None
+
+
+@pytest.mark.parametrize("name", direct_options("model"))
+def test_models(name: str, compose: Compose) -> None:
+    module = instantiate(compose(f"model={name}", *TINY).model)
+    images = module.generator.fakes(torch.randn(2, 6))
+    assert images.shape == (2, 3, 16, 16)
+    judgement = module.discriminator(images)
+    assert all(len(head) == 2 for head in judgement.logits)
+    module.configure_optimizers()
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [
+        (group.name, name)
+        for group in sorted((CONFIG_DIR / "model").iterdir())
+        if group.is_dir()
+        for name in direct_options(f"model/{group.name}")
+    ],
+)
+def test_parts_of_models(group: str, name: str, compose: Compose) -> None:
+    config = compose(f"model/{group}={name}", *TINY)
+    assert instantiate(config.model).generator(torch.randn(2, 6)).shape == (2, 3, 16, 16)
+
+
+@pytest.mark.parametrize("name", sorted(set(direct_options("data")) - {"checkpoint"}))
+def test_data(name: str, compose: Compose, tmp_path: Path) -> None:
+    overrides = [f"data={name}", *TINY]
+    if name in FOLDERS:
+        (tmp_path / "images").mkdir()
+        Image.new("RGB", (20, 30), (1, 2, 3)).save(tmp_path / "images" / "a.PNG")
+        overrides.append(f"data.dir={tmp_path / 'images'}")
+    else:
+        overrides.append("data.num_images=4")
+    data = instantiate(compose(*overrides).data)
+    assert next(iter(data.train_dataloader())).shape == (4, 3, 16, 16)
+
+
+@pytest.mark.parametrize("name", direct_options("trainer"))
+def test_trainers(name: str, compose: Compose) -> None:
+    config = compose(f"trainer={name}", "num_iterations=7").trainer
+    if config.accelerator == "gpu" and not torch.cuda.is_available():
+        assert config.max_steps == 7
+        return
+    assert instantiate(config, logger=False).max_steps == 7
+
+
+@pytest.mark.parametrize("name", sorted(set(direct_options("fid")) - {"checkpoint"}))
+def test_fid(name: str, compose: Compose) -> None:
+    callback = instantiate(compose(f"fid={name}", "fid.every=3").fid)
+    assert callback.every == (0 if name == "off" else 3)
+
+
+def test_callbacks(compose: Compose) -> None:
+    config = compose(*TINY)
+    assert all(instantiate(callback) for callback in config.callbacks.values())
+    assert instantiate(config.checkpoints).last.name == "last.ckpt"
+
+
+@pytest.mark.parametrize("name", direct_options("logger"))
+def test_loggers(name: str, compose: Compose) -> None:
+    for logger, config in (compose(f"logger={name}").logger or {}).items():
+        if logger == "wandb":  # not a dependency of the tests
+            assert config._target_ == "lightning.pytorch.loggers.WandbLogger"
+        else:
+            instantiate(config)
+
+
+@pytest.mark.parametrize("name", direct_options("debug"))
+def test_debug(name: str, compose: Compose) -> None:
+    assert instantiate(compose(f"debug={name}").model)
+
+
+@pytest.mark.parametrize("name", options("experiment"))
+def test_experiments(name: str, compose: Compose) -> None:
+    config = compose(f"experiment={name}")
+    first = [
+        line
+        for line in (CONFIG_DIR / f"experiment/{name}.yaml").read_text().splitlines()
+        if line.startswith("# python")
+    ]
+    assert first[0].startswith(f"# python -m fpainter.train experiment={name}")
+    OmegaConf.resolve(config.model)
+    if config.model.generator.d_hidden < 4096:  # the largest takes a gigabyte
+        instantiate(config.model)
+
+
+@pytest.mark.parametrize("config_name", ["eval", "generate"])
+def test_entry_points(config_name: str, compose: Compose) -> None:
+    assert compose("ckpt=x", config_name=config_name).ckpt == "x"
+
+
+def count(module: torch.nn.Module) -> float:
+    return round(sum(p.numel() for p in module.parameters()) / 1e6, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("celeba", 13.59),
+        ("metfaces", 219.8),
+        ("afhq_cat", 5.78),
+        ("afhq_dog", 13.65),
+        ("afhq_wild", 5.39),
+        ("lsun_church", 16.68),
+    ],
+)
+def test_table3(name: str, millions: float, compose: Compose) -> None:
+    """The paper's six painters have the paper's parameter counts (appendix B.2, Table 3)."""
+    config = compose(f"experiment=paper/{name}")
+    with torch.device("meta"):
+        generator = instantiate(config.model.generator)
+        discriminator = instantiate(config.model.discriminator)
+    assert count(generator) == pytest.approx(millions, abs=0.05 if millions > 100 else 0.005)
+    assert count(discriminator) == 12.33
+    assert config.image_size == 64
+    assert config.batch_size == 20
+    assert config.fid.protocol == "paper"
