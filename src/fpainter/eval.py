@@ -32,8 +32,13 @@ def evaluate(cfg: DictConfig) -> float:
     """
     device = pick_device(cfg.device)
     painter = load_painter(cfg.ckpt, cfg.weights, device)
-    data = instantiate_trusted(fill_from(cfg.data, painter.config.data), f"ckpt={cfg.ckpt}")
-    fid = fill_from(cfg.fid, painter.config.fid)
+    stored = painter.config
+    # Reals and fakes can only be compared at the size and with the channels that are painted.
+    cfg.image_size = stored.image_size
+    data_config = fill_from(cfg.data, stored.data)
+    data_config.channels = stored.data.channels
+    data = instantiate_trusted(data_config, f"ckpt={cfg.ckpt}")
+    fid = fill_from(cfg.fid, stored.fid)
     with Progress(transient=True) as progress:
         scorer = FIDScorer(
             images=data.images,
@@ -41,8 +46,8 @@ def evaluate(cfg: DictConfig) -> float:
             protocol=fid.protocol,
             num_images=fid.num_images,
             weights_path=fid.weights_path,
-            seed=fid.seed,
-            batch_size=fid.batch_size,
+            seed=cfg.seed,
+            batch_size=cfg.batch_size,
             device=device,
             progress=_bars(progress),
         )
@@ -55,7 +60,7 @@ def evaluate(cfg: DictConfig) -> float:
         "weights": painter.weights,
         "checkpoint": str(painter.path.resolve()),
         "iteration": painter.iteration,
-        "seed": fid.seed,
+        "seed": cfg.seed,
         "inception_sha256": scorer.statistics.weights_sha256,
     }
     path = Path(HydraConfig.get().runtime.output_dir) / "scores.json"

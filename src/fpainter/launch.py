@@ -20,6 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 from fpainter.errors import UserError
 
 _HERE = Path(__file__).resolve().parent
+# What constructors raise when they are given something they cannot use.
+EXPLAINED = (UserError, ValueError, TypeError, ModuleNotFoundError, MisconfigurationException)
 # Inside a wheel the configs lie in the package; in a checkout they lie at its top.
 CONFIG_DIR = next(
     (path for path in (_HERE / "configs", _HERE.parents[1] / "configs") if path.is_dir()),
@@ -56,7 +58,7 @@ def _explained(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]
         try:
             return task(cfg)
         except InstantiationException as error:
-            if not isinstance(error.__cause__, UserError | ValueError | TypeError):
+            if not isinstance(error.__cause__, EXPLAINED):
                 raise
             return _fail(f"{error.__cause__}{_full_key(error)}")
         except (UserError, MisconfigurationException, OmegaConfBaseException) as error:

@@ -70,8 +70,7 @@ def test_eval_gives_the_score_of_training(finished_run: Path, tmp_path: Path) ->
 def test_eval_against_other_images(finished_run: Path, tmp_path: Path) -> None:
     ckpt = finished_run / "checkpoints" / "best.ckpt"
     run(
-        "eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}", "data=portraits", "image_size=16",
-        "data.num_images=9",
+        "eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}", "data=portraits", "data.num_images=9",
     )  # fmt: skip
     assert json.loads((tmp_path / "scores.json").read_text())["num_real"] == 9
 

@@ -9,6 +9,7 @@ from lightning import Callback, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fpainter.errors import UserError
 from fpainter.training.gan_module import GANModule
 from tests.training.toys import D_LATENT, SIZE, gan
 
@@ -144,7 +145,7 @@ def test_accumulation_changes_nothing_but_memory(tmp_path: Path) -> None:
 
 
 def test_a_batch_that_cannot_be_split_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="batch of 4 is not divisible by 3"):
+    with pytest.raises(UserError, match=r"model\.accumulate=3 does not divide the batch of 4"):
         fit(gan(accumulate=3), 1, tmp_path)
 
 

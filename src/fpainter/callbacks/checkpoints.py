@@ -51,10 +51,10 @@ class RunCheckpoints(Checkpoint):
     def on_exception(
         self, trainer: Trainer, pl_module: GANModule, exception: BaseException
     ) -> None:
-        """Save what there is when training is interrupted between two iterations.
+        """Save what there is when training is told to stop.
 
-        Signals and Ctrl-C arrive here. After an error in the middle of an iteration the networks
-        may be in no consistent state, so the checkpoint before it stays.
+        A SIGTERM takes effect between two iterations; Ctrl-C may fall between the two players'
+        steps. After an error nothing is saved: the checkpoint before it is the one to trust.
         """
         interrupted = isinstance(exception, KeyboardInterrupt | SystemExit)
         if interrupted and pl_module.iteration not in (0, self._saved_at):

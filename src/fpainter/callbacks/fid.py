@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 
@@ -106,7 +107,7 @@ class FIDCallback(Callback):
         self._scored_at = module.iteration
         report(trainer, {"fid": fid}, module.iteration)
         # Where early stopping, sweepers and the checkpoint callback look for it.
-        trainer.callback_metrics["fid"] = self._scorer.metric.compute()
+        trainer.callback_metrics["fid"] = torch.tensor(fid)
         bar = trainer.progress_bar_callback
         if isinstance(bar, IterationBar):
             bar.fid = fid

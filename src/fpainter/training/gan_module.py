@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fpainter.discriminators.base import Discriminator, Judgement
+from fpainter.errors import UserError
 from fpainter.generators.base import Generator
 from fpainter.generators.sampler import Sampler
 from fpainter.losses.adversarial import AdversarialLoss
@@ -92,7 +93,9 @@ class GANModule(LightningModule):
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """Train one iteration on real images, uint8 [B C H W]."""
         if len(batch) % self.accumulate:
-            raise ValueError(f"batch of {len(batch)} is not divisible by {self.accumulate}")
+            raise UserError(
+                f"model.accumulate={self.accumulate} does not divide the batch of {len(batch)}"
+            )
         reals = self.image_range.from_bytes(batch)
         self.metrics = {}
         self._discriminator_step(reals.chunk(self.accumulate))
