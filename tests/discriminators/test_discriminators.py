@@ -45,7 +45,9 @@ def test_lightgan_names_impossible_sizes(size: int | list[int]) -> None:
         LightGANDiscriminator(size, c_max=8)
 
 
-def test_lightgan_names_impossible_logits() -> None:
+def test_lightgan_names_impossible_options() -> None:
+    with pytest.raises(ValueError, match="c_max must be a power of two"):
+        LightGANDiscriminator(32, c_max=12)
     with pytest.raises(ValueError, match="logit_size must be 1 or 5"):
         LightGANDiscriminator(32, logit_size=3)
 

@@ -1,5 +1,6 @@
 """One D step and one G step are one iteration, whatever is asked of them."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,15 @@ from lightning import Callback, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fpainter.discriminators.lightgan import LightGANDiscriminator
 from fpainter.errors import UserError
 from fpainter.training.gan_module import GANModule
-from tests.training.toys import D_LATENT, SIZE, gan
+from tests.training.toys import D_LATENT, SIZE, gan, painter
 
 
-def batches(num: int, size: int = 4) -> list[Tensor]:
+def batches(num: int, size: int = SIZE) -> list[Tensor]:
     generator = torch.Generator().manual_seed(2)
-    shape = (num, size, 3, SIZE, SIZE)
+    shape = (num, 4, 3, size, size)
     return list(torch.randint(256, shape, generator=generator, dtype=torch.uint8))
 
 
@@ -30,7 +32,14 @@ def give_latents(module: GANModule) -> None:
     module.draw_latents = draw  # type: ignore[method-assign]
 
 
-def fit(module: GANModule, num: int, path: Path, *callbacks: Callback, **options: Any) -> Trainer:
+def fit(
+    module: GANModule,
+    num: int,
+    path: Path,
+    *callbacks: Callback,
+    size: int = SIZE,
+    **options: Any,
+) -> Trainer:
     trainer = Trainer(
         accelerator="cpu",
         max_steps=num,
@@ -42,7 +51,7 @@ def fit(module: GANModule, num: int, path: Path, *callbacks: Callback, **options
         default_root_dir=path,
         **options,
     )
-    stream: Any = DataLoader(batches(num), batch_size=None)  # type: ignore[arg-type]
+    stream: Any = DataLoader(batches(num, size), batch_size=None)  # type: ignore[arg-type]
     trainer.fit(module, stream)
     return trainer
 
@@ -109,6 +118,28 @@ def test_metrics_of_an_iteration(tmp_path: Path) -> None:
     assert ["penalty" in row for row in watch.metrics] == [True, False, True, False]
     names = {"loss/discriminator", "loss/generator", "logit/real", "logit/fake"}
     assert all(names <= row.keys() for row in watch.metrics)
+
+
+def test_all_heads_and_the_auxiliary_loss_count(tmp_path: Path) -> None:
+    judge = LightGANDiscriminator(16, c_max=8)
+    watch = Watch()
+    module = gan(discriminator=judge, generator=painter(size=16), auxiliary_weight=0.5)
+    give_latents(module)
+    before, artist = copy.deepcopy(judge), copy.deepcopy(module.generator)
+    fit(module, 1, tmp_path, watch, size=16)
+    give_latents(module)
+    reals = batches(1, size=16)[0] / 127.5 - 1
+    with torch.no_grad():
+        real = before(reals, auxiliary=True)
+        fake = before(artist(module.draw_latents(4)))
+        expected = sum(
+            (1 - r).relu().mean() + (1 + f).relu().mean()
+            for r, f in zip(real.logits, fake.logits, strict=True)
+        )
+    assert real.auxiliary_loss is not None
+    (row,) = watch.metrics
+    assert row["loss/discriminator"] == pytest.approx(float(expected), rel=1e-4)
+    assert row["auxiliary"] == pytest.approx(0.5 * real.auxiliary_loss.item(), rel=1e-4)
 
 
 def test_the_generators_step_leaves_the_discriminators_gradient(tmp_path: Path) -> None:

@@ -18,16 +18,16 @@ from fpainter.training.gan_module import GANModule
 SIZE, STEPS, D_LATENT = 8, 4, 5
 
 
-def painter() -> FastWeightPainter:
+def painter(size: int = SIZE) -> FastWeightPainter:
     return FastWeightPainter(
         STEPS,
         D_LATENT,
         6,
-        SIZE,
+        size,
         3,
         ProjectLatent(D_LATENT, STEPS, 2, 3),
         LSTMProcessor(3, 6, 1, D_LATENT),
-        InstructionHead(6, SIZE),
+        InstructionHead(6, size),
         DeltaRule(),
     )
 

@@ -76,7 +76,7 @@ class LightGANDiscriminator(Discriminator):
     Args:
         image_size: side, or (H, W); the shorter side at least 16, both multiples of 16 or more.
         channels: colour channels C.
-        c_max: upper bound on channels.
+        c_max: upper bound on channels, a power of two: decoders halve them three times.
         attention_at: widths in pixels (of the shorter side) at which a stage attends first.
         logit_size: 1 for one logit per square image, 5 for a 5×5 map of logits.
         blur: smooth before each halving. The released code does so for its `base` model only.
@@ -100,6 +100,8 @@ class LightGANDiscriminator(Discriminator):
         super().__init__()
         if logit_size not in (1, 5):
             raise ValueError(f"logit_size must be 1 or 5; got {logit_size}")
+        if c_max < 8 or c_max & (c_max - 1):
+            raise ValueError(f"c_max must be a power of two, at least 8; got {c_max}")
         sides = as_size(image_size)
         exponent = int(math.log2(min(sides)))
         if exponent < 4 or any(side % 2 ** (exponent - 3) for side in sides):
