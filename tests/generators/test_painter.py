@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from fpainter.generators.canvas import LearnedCanvas
 from fpainter.generators.input_generators import ProjectLatent, RepeatLatent
@@ -89,6 +90,15 @@ def test_painting_ends_in_the_image() -> None:
     torch.testing.assert_close(
         painting.canvases([0])[:, 0] + painting.updates().sum(1), painting.image()
     )
+
+
+def test_refiner_comes_between_the_canvas_and_the_activation() -> None:
+    painter = build()
+    z = torch.randn(2, D_LATENT)
+    plain = painter.paint(z).image()
+    painter.refiner = nn.Hardshrink(lambd=0.05)
+    torch.testing.assert_close(painter(z), nn.functional.hardshrink(plain, 0.05).tanh())
+    torch.testing.assert_close(painter.activate(plain), plain.tanh())
 
 
 def test_softmax_keys_are_distributions() -> None:

@@ -1,0 +1,69 @@
+"""Which states of a run are kept."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback, Trainer
+
+from fpainter.callbacks.checkpoints import RunCheckpoints
+from fpainter.training.gan_module import GANModule
+from tests.training.test_gan_module import fit
+from tests.training.toys import gan
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:Found .* in eval mode"),
+]
+
+
+class Scores(Callback):
+    """Pretends to score after each iteration; may stop the run like a signal or an error."""
+
+    def __init__(self, scores: list[float], stop: BaseException | None = None) -> None:
+        self.scores = iter(scores)
+        self.stop = stop
+
+    def on_train_batch_end(self, trainer: Trainer, module: GANModule, *args: Any) -> None:  # type: ignore[override]
+        score = next(self.scores, None)
+        if score is not None:
+            trainer.callback_metrics["fid"] = torch.tensor(score)
+        elif self.stop is not None:
+            raise self.stop
+
+
+def iteration(path: Path) -> int:
+    return torch.load(path, weights_only=True)["iteration"]
+
+
+def test_best_and_last(tmp_path: Path) -> None:
+    callback = RunCheckpoints(tmp_path, every=100)
+    fit(gan(), 5, tmp_path, Scores([5.0, 3.0, 4.0, 3.5]), callback)
+    assert iteration(tmp_path / "best.ckpt") == 2
+    assert iteration(tmp_path / "last.ckpt") == 5
+    assert callback.best_score == 3.0
+    assert sorted(path.name for path in tmp_path.glob("*")) == ["best.ckpt", "last.ckpt"]
+
+
+def test_the_best_score_survives_resuming(tmp_path: Path) -> None:
+    fit(gan(), 2, tmp_path, Scores([5.0, 3.0]), RunCheckpoints(tmp_path, every=100))
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"]
+    again = RunCheckpoints(tmp_path, every=100)
+    again.load_state_dict(state["RunCheckpoints"])
+    fit(gan(), 1, tmp_path, Scores([4.0]), again)
+    assert iteration(tmp_path / "best.ckpt") == 2
+
+
+@pytest.mark.parametrize(("stop", "kept"), [(SystemExit(), 3), (RuntimeError("broken"), 2)])
+def test_a_signal_saves_and_an_error_does_not(
+    stop: BaseException, kept: int, tmp_path: Path
+) -> None:
+    with pytest.raises(type(stop)):
+        fit(gan(), 9, tmp_path, Scores([5.0, 5.0], stop), RunCheckpoints(tmp_path, every=2))
+    assert iteration(tmp_path / "last.ckpt") == kept
+
+
+def test_every_is_checked(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="checkpoint_every must be at least 1"):
+        RunCheckpoints(tmp_path, every=0)
