@@ -70,7 +70,7 @@ def test_parts_of_models(group: str, name: str, compose: Compose) -> None:
     assert instantiate(config.model).generator(torch.randn(2, 6)).shape == (2, 3, 16, 16)
 
 
-@pytest.mark.parametrize("name", sorted(set(direct_options("data")) - {"checkpoint"}))
+@pytest.mark.parametrize("name", direct_options("data"))
 def test_data(name: str, compose: Compose, tmp_path: Path) -> None:
     overrides = [f"data={name}", *TINY]
     if name in FOLDERS:
@@ -92,7 +92,7 @@ def test_trainers(name: str, compose: Compose) -> None:
     assert instantiate(config, logger=False).max_steps == 7
 
 
-@pytest.mark.parametrize("name", sorted(set(direct_options("fid")) - {"checkpoint"}))
+@pytest.mark.parametrize("name", direct_options("fid"))
 def test_fid(name: str, compose: Compose) -> None:
     callback = instantiate(compose(f"fid={name}", "fid.every=3").fid)
     assert callback.every == (0 if name == "off" else 3)
@@ -127,14 +127,19 @@ def test_experiments(name: str, compose: Compose) -> None:
         if line.startswith("# python")
     ]
     assert first[0].startswith(f"# python -m fpainter.train experiment={name}")
-    OmegaConf.resolve(config.model)
+    assert all(instantiate(callback) for callback in config.callbacks.values())
+    assert instantiate(config.trainer, logger=False).max_steps == config.num_iterations
+    OmegaConf.to_container(config.data, resolve=True)
     if config.model.generator.d_hidden < 4096:  # the largest takes a gigabyte
         instantiate(config.model)
 
 
-@pytest.mark.parametrize("config_name", ["eval", "generate"])
-def test_entry_points(config_name: str, compose: Compose) -> None:
-    assert compose("ckpt=x", config_name=config_name).ckpt == "x"
+def test_eval_takes_everything_from_the_checkpoint_unless_told(compose: Compose) -> None:
+    config = compose("ckpt=x", "fid.protocol=paper", config_name="eval")
+    given = {key for key, value in config.fid.items() if value is not None}
+    assert given == {"protocol"}
+    assert set(config.fid) <= set(compose().fid)
+    assert config.data == {"dir": None}
 
 
 def count(module: torch.nn.Module) -> float:

@@ -12,8 +12,9 @@ from rich.progress import Progress
 
 from fpainter.checkpoints.inference import instantiate_trusted, load_painter
 from fpainter.data.cache import default_cache_dir
+from fpainter.errors import UserError
 from fpainter.evaluation.scorer import FIDScorer
-from fpainter.launch import fill_from, launch, pick_device
+from fpainter.launch import blaming, fill_from, launch, pick_device
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +35,17 @@ def evaluate(cfg: DictConfig) -> float:
     painter = load_painter(cfg.ckpt, cfg.weights, device)
     stored = painter.config
     # Reals and fakes can only be compared at the size and with the channels that are painted.
+    if cfg.image_size not in (None, stored.image_size):
+        raise UserError(f"image_size={cfg.image_size}: the checkpoint paints {stored.image_size}")
     cfg.image_size = stored.image_size
     data_config = fill_from(cfg.data, stored.data)
     data_config.channels = stored.data.channels
     data = instantiate_trusted(data_config, f"ckpt={cfg.ckpt}")
     fid = fill_from(cfg.fid, stored.fid)
-    with Progress(transient=True) as progress:
+    with Progress(transient=True) as progress, blaming("fid"):
         scorer = FIDScorer(
             images=data.images,
-            cache_dir=Path(fid.cache_dir) if fid.cache_dir else default_cache_dir(),
+            cache_dir=Path(fid.cache_dir).expanduser() if fid.cache_dir else default_cache_dir(),
             protocol=fid.protocol,
             num_images=fid.num_images,
             weights_path=fid.weights_path,

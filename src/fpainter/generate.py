@@ -6,15 +6,15 @@ from pathlib import Path
 
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from fpainter.checkpoints.inference import load_painter
 from fpainter.errors import UserError
 from fpainter.evaluation.latents import latents
-from fpainter.generators.base import Paints
-from fpainter.launch import launch, pick_device
+from fpainter.generators.base import PaintingGenerator
+from fpainter.launch import blaming, launch, pick_device
 from fpainter.visualisation.grids import grid, to_picture
-from fpainter.visualisation.strips import painting_strips
+from fpainter.visualisation.strips import check_normalisation, painting_strips
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,11 @@ def generate(cfg: DictConfig) -> None:
     Raises:
         UserError: if a number is out of range.
     """
-    if cfg.num_images < 1 or cfg.batch_size < 1:
-        raise UserError("num_images and batch_size must be at least 1")
+    for key in ("num_images", "batch_size", "grid.scale", "strips.num_columns", "strips.scale"):
+        if OmegaConf.select(cfg, key) < 1:
+            raise UserError(f"{key}={OmegaConf.select(cfg, key)}: must be at least 1")
+    with blaming("strips"):
+        check_normalisation(cfg.strips.normalisation)
     painter = load_painter(cfg.ckpt, cfg.weights, pick_device(cfg.device))
     sampler = painter.sampler
     output = Path(HydraConfig.get().runtime.output_dir)
@@ -45,8 +48,9 @@ def generate(cfg: DictConfig) -> None:
         for index, image in zip(indices, images, strict=True):
             to_picture(image).save(output / "images" / f"{index:06d}.png")
         shown.append(images[: max(0, GRID_AT_MOST - start)])
+    written = [f"{cfg.num_images} images", "grid.png"]
     grid(torch.cat(shown), cfg.grid.columns, scale=cfg.grid.scale).save(output / "grid.png")
-    if isinstance(sampler.generator, Paints) and cfg.strips.num_images:
+    if isinstance(sampler.generator, PaintingGenerator) and cfg.strips.num_images:
         z = latents(cfg.seed, range(min(cfg.strips.num_images, cfg.num_images)), sampler.d_latent)
         painting_strips(
             sampler.generator,
@@ -56,7 +60,8 @@ def generate(cfg: DictConfig) -> None:
             cfg.strips.normalisation,
             cfg.strips.scale,
         ).save(output / "strips.png")
-    log.info("%d images, grid.png and strips.png written to %s", cfg.num_images, output)
+        written.append("strips.png")
+    log.info("%s written to %s", ", ".join(written), output)
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -111,6 +112,15 @@ def _flat(node: Any, prefix: str = "") -> Iterable[str]:
         yield from _flat(value, f"{prefix}{key}.")
 
 
+@contextmanager
+def blaming(key: str) -> Iterator[None]:
+    """Turn the ValueError of something built from a key of the config into a message."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"{error} (in {key})") from error
+
+
 def pick_device(name: str) -> torch.device:
     """Return the device called `name`; ``auto`` is a GPU when there is one.
 
@@ -129,13 +139,14 @@ def fill_from(config: DictConfig, stored: DictConfig) -> DictConfig:
     """Complete a section of the command line with what a checkpoint's run used.
 
     Args:
-        config: a section; with a ``_target_`` it is complete and used alone, otherwise its
-            nulls are taken from `stored`.
+        config: a section, nulls meaning not given; with a ``_target_`` it is used alone.
         stored: the same section of the checkpoint's config.
     """
-    if "_target_" in config:
-        return config
-    given = {key: value for key, value in config.items() if value is not None}
+    given = {str(key): value for key, value in config.items() if value is not None}
+    if "_target_" in given:
+        return OmegaConf.create(given)
+    for key in given.keys() - stored.keys():
+        raise UserError(f"{key}={given[key]}: the checkpoint's run had no such setting")
     merged = OmegaConf.merge(stored, given)
     assert isinstance(merged, DictConfig)
     return merged

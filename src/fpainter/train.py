@@ -2,8 +2,12 @@
 
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +21,17 @@ from fpainter.callbacks.checkpoints import RunCheckpoints
 from fpainter.callbacks.record import RunRecord
 from fpainter.checkpoints.inference import read_checkpoint
 from fpainter.errors import UserError
-from fpainter.launch import launch
+from fpainter.launch import blaming, launch
 from fpainter.training.metrics_file import MetricsFile
 
 log = logging.getLogger(__name__)
+
+PATHS = (
+    ("data", "dir"),
+    ("data", "cache_dir"),
+    ("fid", "weights_path"),
+    ("fid", "cache_dir"),
+)  # what a run records as absolute
 
 
 def train(cfg: DictConfig) -> float | None:
@@ -33,13 +44,14 @@ def train(cfg: DictConfig) -> float | None:
         The best FID, for sweepers; None without scores.
     """
     run_dir = Path(HydraConfig.get().runtime.output_dir)
-    seed_everything(cfg.seed, verbose=False)
+    with blaming("seed"):
+        seed_everything(cfg.seed, verbose=False)
     data = instantiate(cfg.data)
     module: LightningModule = instantiate(cfg.model)
     checkpoints: RunCheckpoints = instantiate(cfg.checkpoints)
     callbacks = [
         *(instantiate(callback) for callback in cfg.callbacks.values() if callback),
-        RunRecord(run_dir, _recorded(cfg), list(HydraConfig.get().overrides.task)),
+        RunRecord(run_dir, *_recorded(cfg)),
         checkpoints,
     ]
     loggers: list[Logger] = [
@@ -49,21 +61,30 @@ def train(cfg: DictConfig) -> float | None:
     _silence_known_messages()
     trainer: Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers)
     log.info("%s; run directory %s", _describe(module), run_dir)
-    trainer.fit(module, data, ckpt_path=cfg.ckpt, weights_only=True if cfg.ckpt else None)
+    with stopping_between_iterations():
+        trainer.fit(module, data, ckpt_path=cfg.ckpt, weights_only=True if cfg.ckpt else None)
     if trainer.is_global_zero:
         log.info("results in %s\n%s", run_dir, _contents(run_dir))
     best = checkpoints.best_score
     return best if best < float("inf") else None
 
 
-def _recorded(cfg: DictConfig) -> dict[str, Any]:
-    """Return the resolved config as plain data, the data directory as an absolute path."""
+def _recorded(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
+    """Return the resolved config and the overrides, with paths that hold in any directory."""
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
-    directory = config["data"].get("dir")
-    if directory is not None:
-        config["data"]["dir"] = os.path.abspath(os.path.expanduser(directory))
-    return {str(key): value for key, value in config.items()}
+    overrides = list(HydraConfig.get().overrides.task)
+    for section, key in PATHS:
+        path = config[section].get(key)
+        if path is not None:
+            config[section][key] = os.path.abspath(os.path.expanduser(path))
+            overrides = [
+                f"{section}.{key}={_quoted(config[section][key])}"
+                if override.split("=", 1)[0] == f"{section}.{key}"
+                else override
+                for override in overrides
+            ]
+    return {str(key): value for key, value in config.items()}, overrides
 
 
 def _describe(module: LightningModule) -> str:
@@ -92,6 +113,33 @@ def _silence_known_messages() -> None:
         ".*Checkpoint directory .* exists and is not empty.*",  # it does when a run goes on
     ):
         warnings.filterwarnings("ignore", message)
+
+
+@contextmanager
+def stopping_between_iterations() -> Iterator[None]:
+    """Let the first Ctrl-C take effect like a SIGTERM, when the iteration is done.
+
+    Lightning then saves a last checkpoint that is as good as any other. A second Ctrl-C stops at
+    once, and what was done since the checkpoint before is lost.
+    """
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        if callable(signal.getsignal(signal.SIGTERM)):  # training is under way
+            log.info("stopping after this iteration; press Ctrl-C again to stop at once")
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            raise KeyboardInterrupt
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread:
+        signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, before)
 
 
 def resume_arguments(arguments: list[str]) -> list[str]:

@@ -55,6 +55,13 @@ def test_the_best_score_survives_resuming(tmp_path: Path) -> None:
     assert iteration(tmp_path / "best.ckpt") == 2
 
 
+def test_a_best_score_without_its_file_is_forgotten(tmp_path: Path) -> None:
+    elsewhere = RunCheckpoints(tmp_path, every=100)
+    elsewhere.load_state_dict({"best_score": 3.0})
+    fit(gan(), 1, tmp_path, Scores([4.0]), elsewhere)
+    assert iteration(tmp_path / "best.ckpt") == 1
+
+
 @pytest.mark.parametrize(("stop", "kept"), [(SystemExit(), 3), (RuntimeError("broken"), 2)])
 def test_a_signal_saves_and_an_error_does_not(
     stop: BaseException, kept: int, tmp_path: Path

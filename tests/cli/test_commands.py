@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image, ImageChops
 
+from fpainter.training.gan_module import GANModule
 from tests.cli.conftest import SMALL, refused, run
 
 pytestmark = [
@@ -135,6 +137,52 @@ def test_last_is_the_newest_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert [row["iteration"] for row in rows(only)] == ["1", "2"]
 
 
+def test_resuming_from_another_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, here, there = (tmp_path / name for name in ("images", "here", "there"))
+    for directory in (images, here, there):
+        directory.mkdir()
+    for index in range(3):
+        Image.new("RGB", (20, 20), (index, 9, 9)).save(images / f"{index}.png")
+    monkeypatch.chdir(here)
+    run(
+        "train", *(option for option in SMALL if "num_images" not in option), "num_iterations=1",
+        "data=folder", "data.dir=../images", "hydra.run.dir=run",
+    )  # fmt: skip
+    monkeypatch.chdir(there)
+    run("train", "ckpt=../here/run/checkpoints/last.ckpt", "num_iterations=2")
+    assert [row["iteration"] for row in rows(here / "run")] == ["1", "2"]
+    assert not list(there.iterdir())
+
+
+def test_ctrl_c_takes_effect_between_iterations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = GANModule._generator_step
+
+    def interrupted(module: GANModule, sizes: list[int]) -> None:
+        if module.iteration == 2:
+            signal.raise_signal(signal.SIGINT)
+        step(module, sizes)
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run("train", *SMALL, "num_iterations=5", f"hydra.run.dir={whole}")
+    with monkeypatch.context() as patch:
+        patch.setattr(GANModule, "_generator_step", interrupted)
+        with pytest.raises(SystemExit):
+            run(
+                "train", *SMALL, "num_iterations=5", "checkpoint_every=100",
+                f"hydra.run.dir={parts}",
+            )  # fmt: skip
+    last = parts / "checkpoints" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["iteration"] == 3
+    run("train", f"ckpt={last}")
+    states = [
+        torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for path in (whole, parts)
+    ]
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+
+
 def test_training_goes_on_without_inception_weights(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -204,9 +252,44 @@ def test_bad_checkpoints_give_a_sentence(finished_run: Path, tmp_path: Path) -> 
     )
 
 
-def test_a_checkpoint_cannot_name_foreign_code(finished_run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "fpainter.evaluation.inception_weights.torch.hub.load",
+        "fpainter.launch.Path.cwd",
+        "fpainter.train.main",
+        "torch.nn.modules.module.warnings.warn",
+        "fpainter.nothing",
+    ],
+)
+def test_a_checkpoint_cannot_name_foreign_code(
+    target: str, finished_run: Path, tmp_path: Path
+) -> None:
     checkpoint = torch.load(finished_run / "checkpoints" / "last.ckpt", weights_only=True)
-    checkpoint["fpainter"]["config"]["model"]["generator"]["_target_"] = "os.system"
+    checkpoint["fpainter"]["config"]["model"]["generator"]["_target_"] = target
     path = tmp_path / "evil.ckpt"
     torch.save(checkpoint, path)
-    assert "refuses to build 'os.system'" in refused("generate", f"ckpt={path}")
+    assert f"refuses to build '{target}'" in refused("generate", f"ckpt={path}")
+
+
+@pytest.mark.parametrize(
+    ("command", "argument", "words"),
+    [
+        ("eval", "fid.protocol=jpeg", "allowed: png, paper (in fid)"),
+        ("eval", "fid.num_images=1", "num_images must be at least 2"),
+        ("eval", "image_size=32", "the checkpoint paints 16"),
+        ("eval", "data.dir=/nowhere", "the checkpoint's run had no such setting"),
+        ("eval", "device=nowhere", "device=nowhere"),
+        ("generate", "num_images=0", "num_images=0: must be at least 1"),
+        ("generate", "strips.num_columns=0", "strips.num_columns=0: must be at least 1"),
+        ("generate", "strips.normalisation=none", "normalisation must be one of"),
+        ("generate", "num_image=3", "num_images"),
+        ("train", "seed=-1", "(in seed)"),
+    ],
+)
+def test_other_mistakes_give_a_sentence(
+    command: str, argument: str, words: str, finished_run: Path, tmp_path: Path
+) -> None:
+    ckpt = [] if command == "train" else [f"ckpt={finished_run / 'checkpoints' / 'last.ckpt'}"]
+    assert words in refused(command, *ckpt, argument, f"hydra.run.dir={tmp_path}")

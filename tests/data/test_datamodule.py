@@ -31,7 +31,7 @@ def portraits(tmp_path: Path, **arguments: Any) -> ImageDataModule:
 
 def test_serves_batches_of_a_folder(folder: Path, tmp_path: Path) -> None:
     data = ImageDataModule.from_folder(
-        str(folder), [4, 6], batch_size=3, cache_dir=str(tmp_path / "cache")
+        [4, 6], str(folder), batch_size=3, cache_dir=str(tmp_path / "cache")
     )
     data.prepare_data()
     data.setup("fit")
@@ -80,13 +80,13 @@ def test_hydra_builds_it(tmp_path: Path) -> None:
 
 def test_no_folder_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data\.dir=PATH.*\. Get it there$"):
-        ImageDataModule.from_folder(None, 8, hint="Get it there")
+        ImageDataModule.from_folder(8, None, hint="Get it there")
     with pytest.raises(UserError, match=r"nowhere\. Get it there with data\.dir=PATH$"):
         ImageDataModule.from_folder(
-            str(tmp_path / "nowhere"), 8, hint="Get it there with data.dir=PATH"
+            8, str(tmp_path / "nowhere"), hint="Get it there with data.dir=PATH"
         )
     with pytest.raises(UserError, match=r"nowhere\. Give data\.dir=PATH"):
-        ImageDataModule.from_folder(str(tmp_path / "nowhere"), 8)
+        ImageDataModule.from_folder(8, str(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize(

@@ -181,10 +181,15 @@ def test_a_batch_that_cannot_be_split_is_named(tmp_path: Path) -> None:
         fit(gan(accumulate=3), 1, tmp_path)
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
-def test_clipping(player: str, tmp_path: Path) -> None:
-    module = gan(**{f"clip_{player}": 0.01})
-    fit(module, 1, tmp_path)
+def test_clipping(player: str, precision: str, tmp_path: Path) -> None:
+    def fused(parameters: Any) -> torch.optim.Optimizer:
+        return torch.optim.Adam(parameters, lr=1e-3, fused=True)
+
+    optimisers = {"generator_optimiser": fused, "discriminator_optimiser": fused}
+    module = gan(**optimisers, **{f"clip_{player}": 0.01})
+    fit(module, 1, tmp_path, precision=precision)
     norms = {
         name: torch.stack([p.grad.norm() for p in part.parameters() if p.grad is not None]).norm()
         for name, part in [("generator", module.generator), ("discriminator", module.discriminator)]
@@ -202,6 +207,13 @@ def test_bf16_keeps_the_penalty_in_float32(tmp_path: Path) -> None:
         for name, value in expected.items():
             assert got[name] == pytest.approx(value, rel=0.05, abs=0.05), name
     assert watch.metrics[0]["penalty"] == pytest.approx(exact.metrics[0]["penalty"], rel=1e-5)
+
+
+def test_pure_bf16_trains(tmp_path: Path) -> None:
+    module = gan()
+    fit(module, 2, tmp_path, precision="bf16-true")
+    assert module.generator(module.draw_latents(2)).dtype == torch.bfloat16
+    assert all(torch.isfinite(value) for value in module.metrics.values())
 
 
 def test_the_average_is_no_parameter_to_train() -> None:

@@ -51,13 +51,11 @@ class RunCheckpoints(Checkpoint):
     def on_exception(
         self, trainer: Trainer, pl_module: GANModule, exception: BaseException
     ) -> None:
-        """Save what there is when training is told to stop.
+        """Save what there is when training is told to stop, which happens between two iterations.
 
-        A SIGTERM takes effect between two iterations; Ctrl-C may fall between the two players'
-        steps. After an error nothing is saved: the checkpoint before it is the one to trust.
+        After an error nothing is saved: the checkpoint before it is the one to trust.
         """
-        interrupted = isinstance(exception, KeyboardInterrupt | SystemExit)
-        if interrupted and pl_module.iteration not in (0, self._saved_at):
+        if isinstance(exception, SystemExit) and pl_module.iteration not in (0, self._saved_at):
             self._save_last(trainer, pl_module)
 
     def _save_best(self, trainer: Trainer) -> None:
@@ -67,8 +65,8 @@ class RunCheckpoints(Checkpoint):
             self._save(trainer, self.best)
 
     def _save_last(self, trainer: Trainer, module: GANModule) -> None:
-        self._saved_at = module.iteration
         self._save(trainer, self.last)
+        self._saved_at = module.iteration
 
     def _save(self, trainer: Trainer, path: Path) -> None:
         """Write beside the old file and swap, so that there is a whole one at any moment."""
@@ -83,5 +81,6 @@ class RunCheckpoints(Checkpoint):
         return {"best_score": self.best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from the best score so far."""
-        self.best_score = state_dict["best_score"]
+        """Go on from the best score so far; without its file, the next score is the best."""
+        if self.best.is_file():
+            self.best_score = state_dict["best_score"]

@@ -59,7 +59,7 @@ class FIDCallback(Callback):
         self.weights_path = weights_path
         self.seed = seed
         self.batch_size = batch_size
-        self.cache_dir = Path(cache_dir) if cache_dir else default_cache_dir()
+        self.cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
         self._scorer: FIDScorer | None = None
         self._scored_at = -1
 

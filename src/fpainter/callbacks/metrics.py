@@ -54,14 +54,16 @@ class MetricsReport(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Report when it is time to."""
+        due = due_for_report(trainer, pl_module)
+        # Reading the losses waits for the device, so it belongs to the time they took.
+        numbers = (
+            torch.stack([v.float() for v in pl_module.metrics.values()]).tolist() if due else []
+        )
         self._spent += time.perf_counter() - self._started
         self._since += 1
-        if due_for_report(trainer, pl_module):
-            names, values = zip(*pl_module.metrics.items(), strict=True)
-            numbers = torch.stack([v.float() for v in values]).tolist()
-            metrics = dict(zip(names, numbers, strict=True)) | {
-                "seconds": self._spent / self._since
-            }
+        if due:
+            metrics = dict(zip(pl_module.metrics, numbers, strict=True))
+            metrics["seconds"] = self._spent / self._since
             report(trainer, metrics, pl_module.iteration)
             self._spent, self._since = 0.0, 0
 

@@ -1,5 +1,6 @@
-"""The state of every random generator, so that a resumed run draws what it would have drawn."""
+"""The noise of every iteration as a function of the run's seed."""
 
+import hashlib
 from typing import Any
 
 import torch
@@ -10,31 +11,20 @@ from fpainter.training.gan_module import GANModule
 
 
 class Randomness(Callback):
-    """Seed each process's noise, and keep its generators' states in the checkpoint.
+    """Seed torch's generators anew for each iteration, from (seed, iteration, process).
+
+    So a resumed run draws what it would have drawn, processes draw different noise, and what is
+    drawn in between (pictures, scores) changes nothing; there is no state to keep.
 
     Args:
-        seed: of the run; each process adds its rank.
+        seed: of the run.
     """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self._restored: dict[str, Any] | None = None
 
-    def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
-        """Start the noise, or go on with it where a checkpoint left off."""
-        if self._restored is None:
-            torch.manual_seed(self.seed + trainer.global_rank)
-            return
-        torch.set_rng_state(self._restored["cpu"])
-        if torch.cuda.is_available() and len(self._restored["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all(self._restored["cuda"])
-        self._restored = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the states of the CPU's and all GPUs' generators."""
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-        return {"cpu": torch.get_rng_state(), "cuda": cuda}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the states until training starts."""
-        self._restored = state_dict
+    def on_train_batch_start(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
+        """Seed this process's generators."""
+        key = f"noise {self.seed} {pl_module.iteration} {trainer.global_rank}"
+        # torch's CPU generator reads 32 bits of its seed: a hash keeps neighbouring keys apart.
+        torch.manual_seed(int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big"))

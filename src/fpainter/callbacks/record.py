@@ -42,6 +42,8 @@ class RunRecord(Callback):
         OmegaConf.save(self.overrides, self.directory / "overrides.yaml")
         text = json.dumps(environment(), indent=2)
         (self.directory / "environment.json").write_text(text + "\n")
+        for logger in trainer.loggers:
+            logger.log_hyperparams(self.config)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: GANModule, checkpoint: dict[str, Any]
@@ -67,11 +69,16 @@ def environment() -> dict[str, Any]:
 
 
 def git_revision() -> str | None:
-    """Return the revision of the checkout this package runs from, `-dirty` when changed."""
+    """Return the revision of the checkout this package runs from, `-dirty` when changed.
+
+    None outside a checkout, also when an environment with this package lies in another project's.
+    """
+    root = Path(__file__).resolve().parents[3]
+    if not (root / "src" / "fpainter").is_dir():
+        return None
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        here = Path(__file__).resolve().parent
-        done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=10)
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
 from fpainter.evaluation.latents import latents
-from fpainter.generators.base import Paints
+from fpainter.generators.base import PaintingGenerator
 from fpainter.training.gan_module import GANModule
 from fpainter.visualisation.grids import grid
 from fpainter.visualisation.strips import painting_strips
@@ -72,11 +72,11 @@ class PictureCallback(Callback):
         normalisation: str = "final",
         scale: int = 1,
     ) -> "PictureCallback":
-        """Draw painting strips of the first `num_images` latents of the grid."""
+        """Draw painting strips; with the grid's seed, of its first `num_images` latents."""
 
         def draw(module: GANModule) -> Image.Image | None:
             sampler = module.sampler()
-            if not isinstance(sampler.generator, Paints):
+            if not isinstance(sampler.generator, PaintingGenerator):
                 return None
             z = latents(seed, range(num_images), sampler.d_latent)
             return painting_strips(

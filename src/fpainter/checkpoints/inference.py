@@ -1,5 +1,6 @@
 """Reading a painter back from a training checkpoint, without running any code stored in it."""
 
+import inspect
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: if there is no such file, or it is not one of our checkpoints.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise UserError(f"ckpt={path}: there is no such file")
     try:
@@ -116,9 +117,24 @@ def instantiate_trusted(config: DictConfig, where: str) -> Any:
         UserError: if it names a class outside fpainter and torch's layers and optimisers.
     """
     for target in _targets(OmegaConf.to_container(config, resolve=True)):
-        if not target.startswith(TRUSTED):
+        if not _is_trusted(target):
             raise UserError(f"{where}: refuses to build {target!r}, which its config asks for")
     return hydra.utils.instantiate(config)
+
+
+def _is_trusted(target: str) -> bool:
+    """Say whether a dotted name is a class of ours or torch's, or such a class's constructor.
+
+    The name alone does not tell: it may reach anything that one of our modules has imported.
+    """
+    if not target.startswith(TRUSTED):
+        return False
+    try:
+        found = hydra.utils.get_object(target)
+    except Exception:  # whatever a made-up name leads to
+        return False
+    owner = found.__self__ if inspect.ismethod(found) else found
+    return inspect.isclass(owner) and f"{owner.__module__}.".startswith(TRUSTED)
 
 
 def _targets(node: Any) -> list[str]:

@@ -65,8 +65,8 @@ class ImageDataModule(LightningDataModule):
     @classmethod
     def from_folder(
         cls,
-        dir: str | None,
         image_size: int | Sequence[int],
+        dir: str | None = None,
         hint: str | None = None,
         channels: int = 3,
         batch_size: int = 20,
@@ -77,8 +77,8 @@ class ImageDataModule(LightningDataModule):
         """Serve the images of a folder or a zip file.
 
         Args:
-            dir: The folder or zip file.
             image_size: As in the constructor, like all that is not described here.
+            dir: The folder or zip file; None is refused with the hint.
             hint: One sentence on where to get the data, shown when there is none at `dir`.
             channels: See the class.
             batch_size: See the class.

@@ -49,7 +49,7 @@ class ConvolutionalDiscriminator(Discriminator):
             compared as a whole.
 
     Raises:
-        ValueError: if the image does not halve evenly.
+        ValueError: if the image does not halve evenly, or there is no width.
 
     Source: the residual blocks and the minibatch standard deviation follow Karras et al. 2018,
     2020 (StyleGAN2) at a hundredth of the size.
@@ -64,6 +64,8 @@ class ConvolutionalDiscriminator(Discriminator):
     ) -> None:
         super().__init__()
         sides = as_size(image_size)
+        if not widths:
+            raise ValueError("widths must name the channels of at least one halving; got none")
         if any(side % 2 ** len(widths) for side in sides):
             raise ValueError(
                 f"image_size must be divisible by {2 ** len(widths)} (two for each of widths "
@@ -90,6 +92,6 @@ class ConvolutionalDiscriminator(Discriminator):
         """Return the mean standard deviation within each group as a map [B 1 H W]."""
         batch, _, height, width = x.shape
         size = self.group_size if batch % self.group_size == 0 else batch
-        groups = x.unflatten(0, (size, batch // size))  # [group, member's place, C, H, W]
+        groups = x.unflatten(0, (size, batch // size))  # [member, group, C H W]
         deviation = (groups.var(dim=0, correction=0) + 1e-8).sqrt().mean(dim=(1, 2, 3))
         return deviation.repeat(size).view(batch, 1, 1, 1).expand(batch, 1, height, width)

@@ -49,6 +49,11 @@ class FIDScorer:
         world_size: int = 1,
         progress: Progress | None = None,
     ) -> None:
+        if num_images < max(2, world_size) or batch_size < 1:
+            raise ValueError(
+                f"num_images must be at least {max(2, world_size)} and batch_size at least 1; "
+                f"got {num_images} and {batch_size}"
+            )
         self.protocol = get_protocol(protocol)
         self.num_images = num_images
         self.seed = seed

@@ -1,6 +1,6 @@
 """What training, scoring and drawing ask of any generator."""
 
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
@@ -21,14 +21,13 @@ class Generator(nn.Module):
         return self(z)
 
 
-@runtime_checkable
-class Paints(Protocol):
+class PaintingGenerator(Generator, ABC):
     """A generator that can show how its images come about."""
 
+    @abstractmethod
     def paint(self, z: Tensor) -> Painting:
         """Return the painting steps for z [B d_latent]."""
-        ...
 
+    @abstractmethod
     def activate(self, canvas: Tensor) -> Tensor:
         """Show a canvas or an update [...] in the image range, without refining it."""
-        ...

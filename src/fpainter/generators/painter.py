@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from fpainter.generators.base import Generator
+from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.canvas import ZeroCanvas
 from fpainter.generators.painting import Painting
 from fpainter.nn.activations import ACTIVATIONS, check_activation
 from fpainter.nn.sizes import as_size
 
 
-class FastWeightPainter(Generator):
+class FastWeightPainter(PaintingGenerator):
     """A slow net orders T rank-1 updates of a weight matrix per channel; they are the image.
 
     ``x = input_generator(z)``, ``h = sequence_processor(x, z)``, ``(k, v, beta) = head(h)``,
@@ -96,4 +96,5 @@ class FastWeightPainter(Generator):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map latents z [B d_latent] to images [B C H W]."""
-        return self.finish(self.paint(z).image())
+        # Painting is done in float32; pure half-precision networks want their own type back.
+        return self.finish(self.paint(z).image().to(z.dtype))

@@ -1,10 +1,12 @@
 """Penalties on the discriminator's gradient at the real images."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor
 
 
-class InputGradientPenalty:
+class InputGradientPenalty(ABC):
     """What the gradient penalties share: when they are due, and the gradient itself.
 
     Args:
@@ -36,9 +38,9 @@ class InputGradientPenalty:
         (gradient,) = torch.autograd.grad(total, images, create_graph=True)
         return self.weight * self.penalty(gradient.flatten(1))
 
+    @abstractmethod
     def penalty(self, gradient: Tensor) -> Tensor:
         """Return the unweighted penalty for the gradient of each image [B C·H·W]."""
-        raise TypeError(f"{type(self).__name__} has no penalty: use UnitGradient or R1")
 
 
 class UnitGradient(InputGradientPenalty):

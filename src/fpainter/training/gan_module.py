@@ -173,11 +173,21 @@ class GANModule(LightningModule):
             self.metrics[name] = self.metrics[name] + share if name in self.metrics else share
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clip the gradient; by now mixed precision has taken its scale off again."""
+        """Clip the gradient.
+
+        Only float16 scales its loss; Lightning has taken the scale off by now, or says so where
+        the optimiser does that itself (``fused``) and clipping is impossible.
+        """
         player = "generator" if optimizer is self._optimiser(0).optimizer else "discriminator"
         limit = self.clip[player]
-        if limit is not None:
+        if limit is None:
+            return
+        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
             self.clip_gradients(optimizer, limit, gradient_clip_algorithm="norm")
+        else:
+            nn.utils.clip_grad_norm_(
+                [p for group in optimizer.param_groups for p in group["params"]], limit
+            )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the iteration."""

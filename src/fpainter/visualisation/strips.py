@@ -6,7 +6,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from fpainter.generators.base import Paints
+from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.sampler import evaluating
 from fpainter.nn.image_range import ImageRange
 from fpainter.visualisation.grids import grid, stack
@@ -16,7 +16,7 @@ LABEL_HEIGHT = 14  # pixels below each strip
 
 
 def painting_strips(
-    painter: Paints,
+    painter: PaintingGenerator,
     image_range: ImageRange,
     z: Tensor,
     num_columns: int = 16,
@@ -29,7 +29,7 @@ def painting_strips(
     update is then the sum of all updates since the column before.
 
     Args:
-        painter: a generator that can show its steps, with parameters.
+        painter: a generator that can show its steps.
         image_range: the range its images are in.
         z: latents [B d_latent].
         num_columns: columns at most.
@@ -44,10 +44,9 @@ def painting_strips(
     Raises:
         ValueError: if `normalisation` is unknown.
     """
-    if normalisation not in NORMALISATIONS:
-        raise ValueError(f"normalisation must be one of {NORMALISATIONS}; got {normalisation!r}")
-    with evaluating(painter):  # type: ignore[arg-type]
-        painting = painter.paint(z.to(next(painter.parameters())))  # type: ignore[attr-defined]
+    check_normalisation(normalisation)
+    with evaluating(painter):
+        painting = painter.paint(z.to(next(painter.parameters())))
         steps = shown_steps(painting.num_steps, num_columns)
         canvases = painting.canvases([0, *steps])  # [B 1+S C H W]
         updates, canvases = canvases.diff(dim=1), canvases[:, 1:]
@@ -58,6 +57,12 @@ def painting_strips(
     return stack(
         [_labelled(grid(f, columns=len(steps), gap=1, scale=scale), steps) for f in frames]
     )
+
+
+def check_normalisation(name: str) -> None:
+    """Raise ValueError unless `name` is a normalisation of strips."""
+    if name not in NORMALISATIONS:
+        raise ValueError(f"normalisation must be one of {NORMALISATIONS}; got {name!r}")
 
 
 def shown_steps(num_steps: int, num_columns: int) -> list[int]:
