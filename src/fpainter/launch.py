@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import hydra
 import torch
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -44,6 +44,8 @@ def launch(config_name: str, task: Callable[[DictConfig], Any], arguments: list[
     start = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
     try:
         start(_explained(task))()
+    except MissingConfigException as error:
+        _fail(_missing_option(error))
     except (HydraException, OmegaConfBaseException) as error:
         _fail(_with_nearest(config_name, arguments, str(error)))
 
@@ -78,6 +80,18 @@ def _full_key(error: InstantiationException) -> str:
     return f" (in {found[1]})" if found else ""
 
 
+def _missing_option(error: MissingConfigException) -> str:
+    """Name the options of the group in which one was not found, the nearest first."""
+    group, _, wanted = str(error.missing_cfg_file).removesuffix(".yaml").rpartition("/")
+    found = sorted(path.stem for path in (CONFIG_DIR / group).glob("[!_]*.yaml"))
+    options = found or [name for name in error.options or [] if not name.startswith("_")]
+    if not options:
+        return str(error).split("Config search path", 1)[0].strip()
+    nearest = difflib.get_close_matches(wanted, options, n=3, cutoff=0.5)
+    hint = f" Nearest: {', '.join(nearest)}." if nearest else ""
+    return f"{group}={wanted}: there is no such option.{hint}\nOptions: {', '.join(options)}"
+
+
 def _with_nearest(config_name: str, arguments: list[str], message: str) -> str:
     """Add the nearest keys to Hydra's message about a key or an option that does not exist."""
     mistyped = re.search(r"Could not (?:override|append to config.*) '([^'@=]+)", message)
@@ -103,7 +117,7 @@ def _keys(config_name: str, overrides: list[str]) -> list[str]:
     except (HydraException, OmegaConfBaseException):
         return []
     groups = [f"{p.relative_to(CONFIG_DIR)}" for p in CONFIG_DIR.rglob("*") if p.is_dir()]
-    return [*_flat(OmegaConf.to_container(config, resolve=False)), *groups]
+    return sorted({*_flat(OmegaConf.to_container(config, resolve=False)), *groups})
 
 
 def _flat(node: Any, prefix: str = "") -> Iterable[str]:

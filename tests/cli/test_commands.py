@@ -159,10 +159,10 @@ def test_ctrl_c_takes_effect_between_iterations(
 ) -> None:
     step = GANModule._generator_step
 
-    def interrupted(module: GANModule, sizes: list[int]) -> None:
+    def interrupted(module: GANModule, micro_batches: tuple[torch.Tensor, ...]) -> None:
         if module.iteration == 2:
             signal.raise_signal(signal.SIGINT)
-        step(module, sizes)
+        step(module, micro_batches)
 
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run("train", *SMALL, "num_iterations=5", f"hydra.run.dir={whole}")
@@ -215,7 +215,9 @@ def test_grey_and_transparent_images(channels: int, tmp_path: Path) -> None:
         (["model.generator.num_step=4"], "model.generator.num_steps"),
         (["modle=lstm_delta"], "model"),
         (["num_iteration=4"], "num_iterations"),
-        (["model=lstm_delt"], "lstm_delta"),
+        (["model=lstm_delt"], "model=lstm_delt: there is no such option. Nearest: lstm_delta"),
+        (["experiment=paper/cat"], "experiment/paper=cat: there is no such option"),
+        (["sweep=none"], "sweep"),
         (["data=folder"], "data.dir=PATH"),
         (["data=celeba", "data.dir=/nowhere"], "/nowhere"),
         (["ckpt=/nowhere/last.ckpt"], "/nowhere/last.ckpt: there is no such file"),

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from fpainter.losses.adversarial import Hinge, NonSaturating
+from fpainter.losses.adversarial import AdversarialLoss, DualContrastive, Hinge, NonSaturating
 from fpainter.losses.regularisers import R1, UnitGradient
 
 REAL, FAKE = torch.tensor([[2.0], [0.5]]), torch.tensor([[-3.0], [1.0]])
@@ -14,6 +14,28 @@ REAL, FAKE = torch.tensor([[2.0], [0.5]]), torch.tensor([[-3.0], [1.0]])
 def test_hinge() -> None:
     assert float(Hinge().discriminator(REAL, FAKE)) == pytest.approx(0.25 + 1.0)
     assert float(Hinge().generator(FAKE)) == pytest.approx(1.0)
+
+
+def test_pooled_hinge() -> None:
+    many = torch.tensor([[-3.0], [1.0], [0.0], [-1.0]])
+    expected = (0.5 + 2.0 + 1.0) / 6  # one real and two fakes lie within the margin
+    assert float(Hinge(pooled=True).discriminator(REAL, many)) == pytest.approx(expected)
+    half = Hinge().discriminator(REAL, FAKE) / 2
+    assert Hinge(pooled=True).discriminator(REAL, FAKE) == pytest.approx(float(half))
+
+
+def test_dual_contrastive_is_a_cross_entropy() -> None:
+    """A real is the right one among itself and all fakes; then with roles and signs exchanged."""
+
+    def pick_first(ones: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        rows = [torch.cat([one.reshape(1), others.flatten()]) for one in ones.flatten()]
+        return -torch.stack([row.log_softmax(0)[0] for row in rows]).mean()
+
+    loss = DualContrastive()
+    expected = pick_first(REAL, FAKE) + pick_first(-FAKE, -REAL)
+    torch.testing.assert_close(loss.discriminator(REAL, FAKE), expected)
+    swapped = pick_first(FAKE, REAL) + pick_first(-REAL, -FAKE)
+    torch.testing.assert_close(loss.generator(FAKE, REAL), swapped)
 
 
 def test_non_saturating() -> None:
@@ -25,12 +47,13 @@ def test_non_saturating() -> None:
     assert float(NonSaturating().generator(FAKE)) == pytest.approx((softplus(3) + softplus(-1)) / 2)
 
 
-@pytest.mark.parametrize("loss", [Hinge(), NonSaturating()])
-def test_high_logits_mean_real(loss: Hinge | NonSaturating) -> None:
+@pytest.mark.parametrize("loss", [Hinge(), NonSaturating(), DualContrastive()])
+def test_high_logits_mean_real(loss: AdversarialLoss) -> None:
     right = loss.discriminator(torch.ones(4, 1), -torch.ones(4, 1))
     wrong = loss.discriminator(-torch.ones(4, 1), torch.ones(4, 1))
     assert right < wrong
-    assert loss.generator(torch.ones(4, 1)) < loss.generator(-torch.ones(4, 1))
+    real = torch.zeros(4, 1)
+    assert loss.generator(torch.ones(4, 1), real) < loss.generator(-torch.ones(4, 1), real)
 
 
 def penalised(images: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -149,9 +149,9 @@ def test_the_generators_step_leaves_the_discriminators_gradient(tmp_path: Path) 
     seen: list[Tensor] = []
     step = module._generator_step
 
-    def spy(sizes: list[int]) -> None:
+    def spy(micro_batches: tuple[Tensor, ...]) -> None:
         before = [p.grad.clone() for p in module.discriminator.parameters()]  # type: ignore[union-attr]
-        step(sizes)
+        step(micro_batches)
         for old, parameter in zip(before, module.discriminator.parameters(), strict=True):
             assert parameter.requires_grad
             assert parameter.grad is not None

@@ -98,8 +98,9 @@ class GANModule(LightningModule):
             )
         reals = self.image_range.from_bytes(batch)
         self.metrics = {}
-        self._discriminator_step(reals.chunk(self.accumulate))
-        self._generator_step([len(part) for part in reals.chunk(self.accumulate)])
+        micro_batches = reals.chunk(self.accumulate)
+        self._discriminator_step(micro_batches)
+        self._generator_step(micro_batches)
         decay = self.ema.decay(self.iteration)
         if decay is not None:
             move_average(self.generator_ema, self.generator, decay)
@@ -124,12 +125,13 @@ class GANModule(LightningModule):
             fake = self.discriminator(fakes)
             # Second derivatives need float32, so the reals of a penalised step are judged in it.
             with torch.autocast(self.device.type, enabled=False) if penalise else nullcontext():
-                real: Judgement = self.discriminator(reals.requires_grad_(penalise), auxiliary=True)
+                judged = reals.detach().requires_grad_(penalise)
+                real: Judgement = self.discriminator(judged, auxiliary=True)
                 terms = {"loss/discriminator": self._discriminator_loss(real, fake)}
                 if real.auxiliary_loss is not None:
                     terms["auxiliary"] = self.auxiliary_weight * real.auxiliary_loss
                 if penalise and self.regulariser is not None:
-                    terms["penalty"] = self.regulariser(real.logits, reals)
+                    terms["penalty"] = self.regulariser(real.logits, judged)
             self._backward(torch.stack(list(terms.values())).sum(), sync=last)
             self._keep(terms)
             self._keep({"logit/real": real.logits[0].mean(), "logit/fake": fake.logits[0].mean()})
@@ -137,14 +139,14 @@ class GANModule(LightningModule):
         # would otherwise count every iteration twice.
         self.trainer.strategy.optimizer_step(optimiser.optimizer, closure=lambda: None)
 
-    def _generator_step(self, sizes: list[int]) -> None:
+    def _generator_step(self, micro_batches: tuple[Tensor, ...]) -> None:
         optimiser = self._optimiser(0)
         optimiser.zero_grad()
         # Toggling spares the gradients of D's parameters, which nobody would use.
         with self.toggled_optimizer(optimiser):
-            for size, last in _mark_last(sizes):
-                fake = self.discriminator(self.generator.fakes(self.draw_latents(size)))
-                loss = torch.stack([self.loss.generator(head) for head in fake.logits]).sum()
+            for reals, last in _mark_last(micro_batches):
+                fake = self.discriminator(self.generator.fakes(self.draw_latents(len(reals))))
+                loss = self._generator_loss(fake, reals)
                 self._backward(loss, sync=last)
                 self._keep({"loss/generator": loss})
             optimiser.step()
@@ -152,6 +154,14 @@ class GANModule(LightningModule):
     def _discriminator_loss(self, real: Judgement, fake: Judgement) -> Tensor:
         heads = zip(real.logits, fake.logits, strict=True)
         return torch.stack([self.loss.discriminator(r, f) for r, f in heads]).sum()
+
+    def _generator_loss(self, fake: Judgement, reals: Tensor) -> Tensor:
+        real: tuple[Tensor | None, ...] = (None,) * len(fake.logits)
+        if self.loss.generator_compares:
+            with torch.no_grad():
+                real = self.discriminator(reals).logits
+        heads = zip(fake.logits, real, strict=True)
+        return torch.stack([self.loss.generator(f, r) for f, r in heads]).sum()
 
     def _optimiser(self, index: int) -> LightningOptimizer:
         optimisers = self.optimizers()
