@@ -14,6 +14,9 @@ from fpainter import generate, train
 
 SMALL = [
     "debug=fast",
+    "model.generator.num_steps=4",
+    "model.generator.d_latent=8",
+    "model.generator.d_hidden=16",
     "model/discriminator=convolutional",
     "model.discriminator.widths=[4,6]",
     "data.num_images=12",

@@ -33,6 +33,56 @@ class RepeatLatent(nn.Module):
         return x if self.step_embedding is None else x + self.step_embedding
 
 
+class SplitLatent(nn.Module):
+    """The latent itself, cut into one slice per step; a shared linear layer widens the slices.
+
+    ``x_t = W' z[(t-1) d_slice : t d_slice] + b'``: each step is drawn independently of the others.
+
+    Args:
+        d_latent: size of z, a multiple of `num_steps`.
+        num_steps: painting steps T.
+        d_slice: size of a step's slice; None means ``d_latent / num_steps``, the only size there
+            can be.
+        d_input: size of a step's input.
+        step_embedding: add a learned vector per step, drawn from N(0, 1).
+
+    Raises:
+        ValueError: if T slices do not make up the latent.
+
+    Source: ``lstm_delta_split`` of the released code, the forerunner of the paper's v2.
+    """
+
+    def __init__(
+        self,
+        d_latent: int,
+        num_steps: int,
+        d_slice: int | None = None,
+        d_input: int = 128,
+        step_embedding: bool = False,
+    ) -> None:
+        super().__init__()
+        d_slice = d_latent // num_steps if d_slice is None else d_slice
+        if d_slice < 1 or d_latent != num_steps * d_slice:
+            raise ValueError(
+                f"d_latent must be num_steps x d_slice = {num_steps} x {d_slice} = "
+                f"{num_steps * d_slice}, d_slice at least 1; got d_latent {d_latent}"
+            )
+        self.d_latent = d_latent
+        self.num_steps = num_steps
+        self.d_slice = d_slice
+        self.d_input = d_input
+        self.to_input = nn.Linear(d_slice, d_input)
+        kaiming_(self.to_input)
+        self.step_embedding = (
+            nn.Parameter(torch.randn(num_steps, d_input)) if step_embedding else None
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map z [B d_latent] to x [B T d_input]."""
+        x = self.to_input(rearrange(z, "b (t d) -> b t d", t=self.num_steps))
+        return x if self.step_embedding is None else x + self.step_embedding
+
+
 class ProjectLatent(nn.Module):
     """Version 2: a linear layer gives each step its slice, a shared one widens the slice.
 

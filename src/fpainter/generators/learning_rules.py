@@ -55,3 +55,34 @@ class SumRule(nn.Module):
         """Return the factors for key, value and rate [B C T *]."""
         key, value, rate = instructions
         return Factors(*closed_form.sum_rule(key, value, rate, canvas))
+
+
+class OjaRule(nn.Module):
+    """Oja's rule: ``W_t = W_{t-1} + beta_t v_t f(k_t - W_{t-1}^T v_t)^T``.
+
+    Args:
+        corrected_key_activation: f, applied after the subtraction. ``identity``: keys are
+            activated once, by the head. ``softmax``: a second time, after the subtraction, as the
+            released code does whenever the head's `key_activation` is softmax; there is no closed
+            form then, it takes T short steps.
+
+    Raises:
+        ValueError: if `corrected_key_activation` is neither.
+
+    Source: Oja 1982; Irie & Schmidhuber 2023, section 4.3, who report that it did not train well.
+    """
+
+    def __init__(self, corrected_key_activation: str = "identity") -> None:
+        super().__init__()
+        if corrected_key_activation not in ("identity", "softmax"):
+            raise ValueError(
+                "corrected_key_activation must be 'identity' or 'softmax'; "
+                f"got {corrected_key_activation!r}"
+            )
+        self.corrected_key_activation = corrected_key_activation
+
+    def forward(self, instructions: Instructions, canvas: Tensor | None = None) -> Factors:
+        """Return the factors for key, value and rate [B C T *] on a canvas [B C H W] or zeros."""
+        key, value, rate = instructions
+        softmax = self.corrected_key_activation == "softmax"
+        return Factors(*closed_form.oja_rule(key, value, rate, canvas, softmax))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from fpainter.generators.base import PaintingGenerator
@@ -30,11 +31,14 @@ class FastWeightPainter(PaintingGenerator):
         canvas: number of images -> W_0 [B C H W] or None; default an empty canvas.
         refiner: [B C H W] -> [B C H W]; default none.
         output_activation: ``tanh`` (the paper) or ``identity``.
+        judge_before_refiner: show the discriminator each image twice, unrefined and refined, so
+            that the painter keeps learning to paint while a refiner learns with it.
 
     Raises:
-        ValueError: if two parts disagree about a size.
+        ValueError: if two parts disagree about a size, or `judge_before_refiner` finds no refiner.
 
-    Source: Irie & Schmidhuber 2023, section 3.1, Eqs. 4 to 9.
+    Source: Irie & Schmidhuber 2023, sections 3.1 and 3.2, Eqs. 4 to 10; appendix C.1 for
+    `judge_before_refiner`.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class FastWeightPainter(PaintingGenerator):
         canvas: nn.Module | None = None,
         refiner: nn.Module | None = None,
         output_activation: str = "tanh",
+        judge_before_refiner: bool = False,
     ) -> None:
         super().__init__()
         self.num_steps = num_steps
@@ -64,6 +69,9 @@ class FastWeightPainter(PaintingGenerator):
         self.canvas = canvas or ZeroCanvas()
         self.refiner = refiner or nn.Identity()
         self.output_activation = check_activation("output_activation", output_activation)
+        self.judge_before_refiner = judge_before_refiner
+        if judge_before_refiner and isinstance(self.refiner, nn.Identity):
+            raise ValueError("judge_before_refiner is true, which needs a refiner; got none")
         for part, size, expected in [
             ("input_generator", "num_steps", num_steps),
             ("input_generator", "d_latent", d_latent),
@@ -96,5 +104,19 @@ class FastWeightPainter(PaintingGenerator):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map latents z [B d_latent] to images [B C H W]."""
+        return self.finish(self._canvas(z))
+
+    def fakes(self, z: Tensor) -> Tensor:
+        """Return the images to judge: G(z) [B C H W]; with `judge_before_refiner` [2B C H W].
+
+        The first half is then ``activate(paint(z).image())``, before the refiner.
+        """
+        if not self.judge_before_refiner:
+            return self(z)
+        canvas = self._canvas(z)
+        return torch.cat([self.activate(canvas), self.finish(canvas)])
+
+    def _canvas(self, z: Tensor) -> Tensor:
+        """Return the finished canvas W_T [B C H W] in the type of z."""
         # Painting is done in float32; pure half-precision networks want their own type back.
-        return self.finish(self.paint(z).image().to(z.dtype))
+        return self.paint(z).image().to(z.dtype)

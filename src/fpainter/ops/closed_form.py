@@ -8,6 +8,10 @@ for all t at once. The delta rule's corrections depend on all earlier ones,
 which is one unit lower-triangular system per channel, solved by a single batched call:
 
     (I + diag(beta) tril(K K^T, -1)) U = diag(beta) (V - K W_0^T).
+
+Oja's rule is its mirror image: there the keys are corrected, and the system is in the values,
+
+    (I + tril(V U^T, -1)) P = K - V W_0        with U = diag(beta) V.
 """
 
 import torch
@@ -80,6 +84,54 @@ def sum_rule(
     """
     _check_shapes(key, value, rate, canvas)
     return rate * value, key
+
+
+@full_precision
+def oja_rule(
+    key: Tensor,
+    value: Tensor,
+    rate: Tensor,
+    canvas: Tensor | None = None,
+    softmax: bool = False,
+) -> tuple[Tensor, Tensor]:
+    r"""Program a canvas with Oja's rule and return its rank-1 factors.
+
+    ``W_t = W_{t-1} + rate_t v_t (k_t - W_{t-1}^T v_t)^T``: what the canvas answers to the value,
+    read backwards, is taken off the key.
+
+    Args:
+        key: column patterns k [B C T W].
+        value: row patterns v [B C T H]; with one rate per step the canvas is not
+            blown up while ``rate_t |v_t|^2 <= 2``.
+        rate: write strengths, usually in (0, 1): [B C T 1], or [B C T H] for one per row.
+        canvas: W_0 [B C H W]; None means zeros.
+        softmax: replace each corrected key by its softmax over the W columns. No linear system
+            does that: it takes T short steps, over factors, never over pictures.
+
+    Returns:
+        rows u [B C T H] and cols p [B C T W].
+
+    Raises:
+        ValueError: if the shapes do not belong together.
+
+    Source: Oja 1982, in Irie & Schmidhuber 2023, section 4.3 (named, without an equation); the
+    released code decides what is multiplied by the rate (the value, from the first step on).
+    """
+    _check_shapes(key, value, rate, canvas)
+    rows = rate * value  # [B C T H]
+    target = key if canvas is None else key - value @ canvas  # [B C T W]
+    overlap = value @ rows.mT  # [B C T T], entry (t, j) = v_t . u_j
+    if not softmax:
+        # Only the strictly lower triangle is read: the diagonal counts as one.
+        cols = torch.linalg.solve_triangular(overlap, target, upper=False, unitriangular=True)
+        return rows, cols
+    finished = []
+    for t in range(key.shape[2]):
+        # `target` holds the keys from t on, already corrected by all steps before t.
+        p = target[:, :, :1].softmax(dim=-1)  # [B C 1 W]
+        target = target[:, :, 1:] - overlap[:, :, t + 1 :, t : t + 1] * p
+        finished.append(p)
+    return rows, torch.cat(finished, dim=2)
 
 
 def _check_shapes(key: Tensor, value: Tensor, rate: Tensor, canvas: Tensor | None) -> None:

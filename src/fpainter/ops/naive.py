@@ -55,3 +55,39 @@ def sum_rule(
     del canvas
     rows = [rate[:, :, t] * value[:, :, t] for t in range(value.shape[2])]
     return torch.stack(rows, dim=2), key
+
+
+def oja_rule(
+    key: Tensor,
+    value: Tensor,
+    rate: Tensor,
+    canvas: Tensor | None = None,
+    softmax: bool = False,
+) -> tuple[Tensor, Tensor]:
+    r"""Run ``W_t = W_{t-1} + rate_t v_t (k_t - W_{t-1}^T v_t)^T`` step by step.
+
+    Args:
+        key: column patterns k [B C T W].
+        value: row patterns v [B C T H].
+        rate: write strengths [B C T 1], or [B C T H] for one per row.
+        canvas: W_0 [B C H W]; None means zeros.
+        softmax: replace the corrected key by its softmax over the W columns.
+
+    Returns:
+        rows u [B C T H] and cols p [B C T W] with ``W_t = W_0 + sum_{j<=t} u_j p_j^T``.
+
+    Source: Oja 1982, in Irie & Schmidhuber 2023, section 4.3; the released code's two variants.
+    """
+    batch, channels, num_steps, height = value.shape
+    current = value.new_zeros(batch, channels, height, key.shape[-1]) if canvas is None else canvas
+    rows, cols = [], []
+    for t in range(num_steps):
+        k, v, beta = key[:, :, t], value[:, :, t], rate[:, :, t]
+        p = k - torch.einsum("bchw,bch->bcw", current, v)
+        if softmax:
+            p = p.softmax(dim=-1)
+        u = beta * v
+        current = current + torch.einsum("bch,bcw->bchw", u, p)
+        rows.append(u)
+        cols.append(p)
+    return torch.stack(rows, dim=2), torch.stack(cols, dim=2)

@@ -1,0 +1,158 @@
+"""The U-Net, alone and behind a painter."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fpainter.generators.input_generators import ProjectLatent
+from fpainter.generators.instruction_head import InstructionHead
+from fpainter.generators.learning_rules import DeltaRule
+from fpainter.generators.painter import FastWeightPainter
+from fpainter.generators.refiners import UNetRefiner
+from fpainter.generators.sequence_processors import LSTMProcessor
+from fpainter.generators.unet import LinearPixelAttention, PixelAttention, UNet
+
+STEPS, D_LATENT, D_HIDDEN, SIZE = 5, 6, 8, (8, 12)
+
+
+def build(judge_before_refiner: bool = False, **refiner: Any) -> FastWeightPainter:
+    return FastWeightPainter(
+        STEPS,
+        D_LATENT,
+        D_HIDDEN,
+        SIZE,
+        3,
+        ProjectLatent(D_LATENT, STEPS, 3, 10),
+        LSTMProcessor(10, D_HIDDEN, 1, D_LATENT),
+        InstructionHead(D_HIDDEN, SIZE, gain=5.0),  # large enough for a tanh to show
+        DeltaRule(),
+        refiner=UNetRefiner(SIZE, width=8, **refiner),
+        judge_before_refiner=judge_before_refiner,
+    )
+
+
+def reached(module: nn.Module) -> dict[str, bool]:
+    """Tell for each parameter whether a gradient got there."""
+    return {
+        name: parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
+        for name, parameter in module.named_parameters()
+    }
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "options"),
+    [
+        ((8, 12), 3, {"width": 8}),
+        ((12, 8), 1, {"width": 6, "num_groups": 3}),
+        ((8, 8), 4, {}),
+        ((7, 5), 3, {"width": 2, "num_groups": 1, "multipliers": [1]}),
+        ((6, 4), 3, {"width": 4, "num_groups": 2, "multipliers": [3, 2]}),
+    ],
+)
+def test_gradient_reaches_every_parameter(
+    size: tuple[int, int], channels: int, options: dict[str, Any]
+) -> None:
+    unet = UNet(size, channels, **options)
+    image = torch.randn(2, channels, *size, requires_grad=True)
+    refined = unet(image)
+    assert refined.shape == image.shape
+    (refined * torch.randn_like(refined)).sum().backward()
+    assert all(reached(unet).values()), reached(unet)
+    assert image.grad is not None
+    assert image.grad.abs().min() > 0
+
+
+def test_size_of_the_paper() -> None:
+    """Appendix C.1 of the paper: three blocks, 8 M parameters."""
+    with torch.device("meta"):
+        unet = UNet(64)
+    assert sum(parameter.numel() for parameter in unet.parameters()) == 7_985_475
+    assert len(unet.downs) == len(unet.ups) == 3
+
+
+@pytest.mark.parametrize("name", ["linear", "softmax"])
+@pytest.mark.usefixtures("float64")
+def test_attention_against_its_formula(name: str) -> None:
+    """Both attentions, head by head as sums over pixels."""
+    layer: Any = {"linear": LinearPixelAttention, "softmax": PixelAttention}[name](6, 2, 3)
+    x = torch.randn(2, 6, 3, 4)
+    q, k, v = layer.to_qkv(layer.norm(x)).flatten(2).unflatten(1, (3, 2, 3)).unbind(1)
+    heads: list[Tensor] = []
+    for head in range(2):
+        queries, keys, values = q[:, head], k[:, head], v[:, head]  # [B D P]
+        if name == "linear":
+            context = torch.einsum("bdp,bep->bde", keys.softmax(2), values)
+            heads.append(torch.einsum("bde,bdp->bep", context, queries.softmax(1)) / 3**0.5)
+        else:
+            weights = (torch.einsum("bdp,bdr->bpr", queries, keys) / 3**0.5).softmax(2)
+            heads.append(torch.einsum("bpr,bdr->bdp", weights, values))
+    attended = torch.cat(heads, dim=1).unflatten(2, (3, 4))
+    torch.testing.assert_close(layer(x), x + layer.to_out(attended))
+
+
+def test_refiner_reads_the_activated_canvas() -> None:
+    canvas = 3 * torch.randn(2, 3, *SIZE)
+    refiner = UNetRefiner(SIZE, width=8, input_activation="tanh")
+    torch.testing.assert_close(refiner(canvas), refiner.unet(canvas.tanh()))
+    refiner.input_activation = "identity"
+    torch.testing.assert_close(refiner(canvas), refiner.unet(canvas))
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_detach_input(detach: bool) -> None:
+    painter = build(detach_input=detach, input_activation="tanh")
+    painter(torch.randn(2, D_LATENT)).square().sum().backward()
+    for name, got in reached(painter).items():
+        assert got == (name.startswith("refiner.") or not detach), name
+
+
+def test_judge_before_refiner() -> None:
+    painter = build(judge_before_refiner=True, detach_input=True)
+    z = torch.randn(2, D_LATENT)
+    fakes = painter.fakes(z)
+    assert fakes.shape == (4, 3, *SIZE)
+    torch.testing.assert_close(fakes[:2], painter.activate(painter.paint(z).image()))
+    torch.testing.assert_close(fakes[2:], painter(z))
+    # The refiner is cut off, and still the painter learns: from its own images.
+    fakes.square().sum().backward()
+    assert all(reached(painter).values()), reached(painter)
+
+
+def test_fakes_are_the_images_by_default() -> None:
+    painter = build()
+    z = torch.randn(2, D_LATENT)
+    torch.testing.assert_close(painter.fakes(z), painter(z))
+
+
+def test_half_precision_keeps_its_type() -> None:
+    painter = build(judge_before_refiner=True).to(torch.bfloat16)
+    assert painter.fakes(torch.randn(2, D_LATENT, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_judging_needs_a_refiner() -> None:
+    parts = build()
+    with pytest.raises(ValueError, match="judge_before_refiner is true, which needs a refiner"):
+        FastWeightPainter(
+            STEPS, D_LATENT, D_HIDDEN, SIZE, 3, parts.input_generator, parts.sequence_processor,
+            parts.head, parts.learning_rule, judge_before_refiner=True,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"image_size": [6, 8]}, r"multiple of 4 .* got height 6 and width 8"),
+        ({"image_size": [8, 10]}, r"multiple of 4 .* got height 8 and width 10"),
+        ({"multipliers": []}, r"multipliers must be .* got \(\)"),
+        ({"multipliers": [1, 0]}, r"multipliers must be .* got \(1, 0\)"),
+        ({"width": 0}, "width must be a positive int; got 0"),
+        ({"num_groups": -1}, "num_groups must be a positive int; got -1"),
+        ({"width": 12}, r"multiple of num_groups=8; got 12 \(width=12"),
+        ({"input_activation": "than"}, "input_activation must be one of"),
+    ],
+)
+def test_what_does_not_fit_is_named(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        UNetRefiner(**({"image_size": 8} | options))
