@@ -7,7 +7,7 @@ from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.refiners import UNetRefiner
 from tests.reference import released
 
-PAINTERS = ("lstm_delta_unet", "lstm_delta_split_v2_unet")
+PAINTERS = ("lstm_delta_unet", "lstm_delta_split_unet", "lstm_delta_split_v2_unet")
 
 # In this order, on names without the leading "u_net.".
 UNET_NAMES = [
