@@ -11,13 +11,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from fpainter.generators.base import Generator
 from fpainter.losses.adversarial import Hinge
 from fpainter.losses.regularisers import UnitGradient
 from fpainter.training.ema import ReleasedEMA
 from fpainter.training.gan_module import GANModule
 from tests.callbacks.test_checkpoints import pytestmark as lightning_warnings
 from tests.conftest import golden_files
-from tests.reference import released
+from tests.reference import released, released_lightgan
 
 pytestmark = [pytest.mark.golden, pytest.mark.usefixtures("float64"), *lightning_warnings]
 
@@ -30,7 +31,7 @@ def trajectories() -> list[Path]:
     return [
         path
         for path in golden_files("training")
-        if meta(path)["config"]["model_type"] in released.PAINTERS
+        if meta(path)["config"]["model_type"] in (*released.PAINTERS, "base")
     ]
 
 
@@ -60,7 +61,7 @@ def part(tensors: dict[str, Tensor], prefix: str, rename: Any) -> dict[str, Tens
     return {
         rename(name.removeprefix(prefix)): tensor.double()
         for name, tensor in tensors.items()
-        if name.startswith(prefix)
+        if name.startswith(prefix) and not name.endswith(".f")  # the blur's constant taps
     }
 
 
@@ -68,11 +69,16 @@ def turn(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {n: -tensor if n.startswith(TURNED) else tensor for n, tensor in state.items()}
 
 
-def build(tensors: dict[str, Tensor], config: dict[str, Any]) -> GANModule:
-    painter = released.painter(config["model_type"], config)
+def build(tensors: dict[str, Tensor], config: dict[str, Any], rename: Any) -> GANModule:
+    base = config["model_type"] == "base"
+    generator: Generator = (
+        released_lightgan.generator(config)
+        if base
+        else released.painter(config["model_type"], config)
+    )
     module = GANModule(
-        generator=painter,
-        discriminator=released.discriminator(config, blur=False),
+        generator=generator,
+        discriminator=released.discriminator(config, blur=base),
         loss=RecordingHinge(),
         generator_optimiser=lambda p: torch.optim.Adam(p, lr=config["lr"], betas=(0.5, 0.9)),
         discriminator_optimiser=lambda p: torch.optim.Adam(
@@ -83,8 +89,8 @@ def build(tensors: dict[str, Tensor], config: dict[str, Any]) -> GANModule:
         image_range="unit",
         clip_generator=config.get("clip"),
     )
-    released.load(painter, part(tensors, "init.G.", released.painter_name))
-    released.load(module.generator_ema, part(tensors, "init.GE.", released.painter_name))
+    released.load(generator, part(tensors, "init.G.", rename))
+    released.load(module.generator_ema, part(tensors, "init.GE.", rename))
     judge = part(tensors, "init.D.", released.discriminator_name)
     released.load(module.discriminator, turn(judge))
     return module
@@ -93,7 +99,10 @@ def build(tensors: dict[str, Tensor], config: dict[str, Any]) -> GANModule:
 @pytest.mark.parametrize("path", trajectories(), ids=lambda path: path.stem)
 def test_trajectory(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tensors, record = load_file(path), meta(path)
-    module = build(tensors, record["config"])
+    base = record["config"]["model_type"] == "base"
+    rename = released_lightgan.generator_name if base else released.painter_name
+    module = build(tensors, record["config"], rename)
+    monkeypatch.setattr(torch, "randn", torch.zeros)  # recorded without the baseline's noise
     module.iteration = record["start_step"]
     latents = iter(tensors["latents"].double())
     monkeypatch.setattr(module, "draw_latents", lambda num: next(latents))
@@ -125,8 +134,8 @@ def test_trajectory(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert ("penalty" in term) == (row["gp"] is not None)
         if row["gp"] is not None:
             assert term["penalty"] == pytest.approx(row["gp"], rel=1e-7)
-    check_final(tensors, "G.", module.generator, released.painter_name)
-    check_final(tensors, "GE.", module.generator_ema, released.painter_name)
+    check_final(tensors, "G.", module.generator, rename)
+    check_final(tensors, "GE.", module.generator_ema, rename)
     check_final(tensors, "D.", module.discriminator, released.discriminator_name)
 
 
@@ -137,7 +146,7 @@ def check_final(tensors: dict[str, Tensor], prefix: str, module: nn.Module, rena
     assert names
     for name in names:
         theirs = name.removeprefix("final_norm.")
-        tensor = state[rename(theirs.removeprefix(prefix))].flatten()
+        tensor = state[rename(theirs.removeprefix(prefix))].flatten().double()
         assert tensor.norm().item() == pytest.approx(tensors[name].item(), rel=1e-7), theirs
         entries = tensor[tensors[f"final_index.{theirs}"].long()]
         torch.testing.assert_close(

@@ -86,6 +86,15 @@ def test_noise_starts_without_weight_and_learns() -> None:
     assert not torch.equal(disturbed[0], disturbed[1])
 
 
+def test_first_map_has_unit_pixels() -> None:
+    generator = build()
+    first: list[Tensor] = []
+    generator.attentions[0].register_forward_pre_hook(lambda _, args: first.append(args[0]))
+    generator(torch.randn(2, D_LATENT))
+    assert first[0].shape == (2, D_LATENT, 4, 4)
+    torch.testing.assert_close(first[0].norm(dim=1), torch.ones(2, 4, 4))
+
+
 def test_more_padding_on_top_and_left() -> None:
     block = UpBlock(1, 1, blur=False)
     convolution = block[3]
