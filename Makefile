@@ -21,8 +21,9 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
+# One thread for each of the processes that run side by side; more would wait for each other.
 check: $(VENV)/.dev
-	$(BIN)/pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("fpainter needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
