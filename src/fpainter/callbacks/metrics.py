@@ -33,14 +33,17 @@ def due_for_report(trainer: Trainer, module: GANModule) -> bool:
 class MetricsReport(Callback):
     """Report the module's losses every `trainer.log_every_n_steps` iterations.
 
-    The values are those of single iterations, except ``seconds``: the mean time per iteration
-    since the last report, scoring and drawing left out.
+    Each value is the mean over the iterations since the last report in which it occurred, so
+    that a penalty of every fourth iteration is seen whatever the interval. ``seconds`` is the
+    mean time per iteration, scoring and drawing left out.
     """
 
     def __init__(self) -> None:
+        self._started = 0.0
         self._spent = 0.0
         self._since = 0
-        self._started = 0.0
+        self._sums: dict[str, torch.Tensor] = {}
+        self._counts: dict[str, int] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Let metrics.csv go on where the checkpoint left off."""
@@ -53,19 +56,22 @@ class MetricsReport(Callback):
         self._started = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
-        """Report when it is time to."""
+        """Add up the iteration's values; report when it is time to."""
+        for name, value in pl_module.metrics.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] = self._counts.get(name, 0) + 1
         due = due_for_report(trainer, pl_module)
-        # Reading the losses waits for the device, so it belongs to the time they took.
-        numbers = (
-            torch.stack([v.float() for v in pl_module.metrics.values()]).tolist() if due else []
-        )
+        # Reading the sums waits for the device, so it belongs to the time they took.
+        sums = torch.stack([v.float() for v in self._sums.values()]).tolist() if due else []
         self._spent += time.perf_counter() - self._started
         self._since += 1
         if due:
-            metrics = dict(zip(pl_module.metrics, numbers, strict=True))
-            metrics["seconds"] = self._spent / self._since
-            report(trainer, metrics, pl_module.iteration)
-            self._spent, self._since = 0.0, 0
+            means = {
+                name: total / self._counts[name]
+                for name, total in zip(self._sums, sums, strict=True)
+            }
+            report(trainer, means | {"seconds": self._spent / self._since}, pl_module.iteration)
+            self._spent, self._since, self._sums, self._counts = 0.0, 0, {}, {}
 
 
 class IterationBar(ProgressBar):
