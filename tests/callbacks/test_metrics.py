@@ -30,7 +30,7 @@ def test_reports_are_means_since_the_last(tmp_path: Path) -> None:
         enable_model_summary=False,
         callbacks=[watch, MetricsReport()],
     )
-    trainer.fit(gan(), iter(batches(6)))  # type: ignore[arg-type]
+    trainer.fit(gan(), iter(batches(6)))
     series = read_metrics(tmp_path / "metrics.csv")
     assert [iteration for iteration, _ in series["penalty"]] == [2, 4, 6]
     for place, (iteration, value) in enumerate(series["penalty"]):
