@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 from rich.progress import Progress
 
 from fpainter.checkpoints.inference import instantiate_trusted, load_painter
-from fpainter.data.cache import default_cache_dir
 from fpainter.errors import UserError
 from fpainter.evaluation.scorer import FIDScorer
 from fpainter.launch import blaming, fill_from, launch, pick_device
@@ -42,18 +41,19 @@ def evaluate(cfg: DictConfig) -> float:
     data_config.channels = stored.data.channels
     data = instantiate_trusted(data_config, f"ckpt={cfg.ckpt}")
     fid = fill_from(cfg.fid, stored.fid)
-    with Progress(transient=True) as progress, blaming("fid"):
-        scorer = FIDScorer(
-            images=data.images,
-            cache_dir=Path(fid.cache_dir).expanduser() if fid.cache_dir else default_cache_dir(),
-            protocol=fid.protocol,
-            num_images=fid.num_images,
-            weights_path=fid.weights_path,
-            seed=cfg.seed,
-            batch_size=cfg.batch_size,
-            device=device,
-            progress=_bars(progress),
-        )
+    with Progress(transient=True) as progress:
+        with blaming("fid"):
+            scorer = FIDScorer(
+                images=data.images,
+                cache_dir=fid.cache_dir,
+                protocol=fid.protocol,
+                num_images=fid.num_images,
+                weights_path=fid.weights_path,
+                seed=cfg.seed,
+                batch_size=cfg.batch_size,
+                device=device,
+                progress=_bars(progress),
+            )
         score = scorer(painter.sampler)
     scores: dict[str, Any] = {
         "fid": score,

@@ -13,7 +13,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from lightning import LightningModule, Trainer, seed_everything
+from lightning import Trainer, seed_everything
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
 
@@ -22,6 +22,7 @@ from fpainter.callbacks.record import RunRecord
 from fpainter.checkpoints.inference import read_checkpoint
 from fpainter.errors import UserError
 from fpainter.launch import blaming, launch
+from fpainter.training.gan_module import GANModule
 from fpainter.training.metrics_file import MetricsFile
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def train(cfg: DictConfig) -> float | None:
     with blaming("seed"):
         seed_everything(cfg.seed, verbose=False)
     data = instantiate(cfg.data)
-    module: LightningModule = instantiate(cfg.model)
+    module: GANModule = instantiate(cfg.model)
     checkpoints: RunCheckpoints = instantiate(cfg.checkpoints)
     callbacks = [
         *(instantiate(callback) for callback in cfg.callbacks.values() if callback),
@@ -87,10 +88,10 @@ def _recorded(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
     return {str(key): value for key, value in config.items()}, overrides
 
 
-def _describe(module: LightningModule) -> str:
+def _describe(module: GANModule) -> str:
     sizes = [
-        f"{name} {sum(p.numel() for p in getattr(module, name).parameters()) / 1e6:.2f} M"
-        for name in ("generator", "discriminator")
+        f"{name} {sum(p.numel() for p in part.parameters()) / 1e6:.2f} M"
+        for name, part in [("generator", module.generator), ("discriminator", module.discriminator)]
     ]
     return f"parameters: {', '.join(sizes)}"
 

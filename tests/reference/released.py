@@ -43,22 +43,27 @@ BLOCK_NAMES = {
     "ff_layers": "layers",
 }
 
-DISCRIMINATOR_NAMES = [
-    (r"branches\.0\.", "convolved."),
-    (r"branches\.1\.", "pooled."),
-    (r"^residual_layers\.(\d+)\.0\.", r"downs.\1."),
-    (r"^residual_layers\.(\d+)\.1\.", r"attentions.\1."),
-    (r"^to_shape_disc_out\.", "small.layers."),
+# What the released discriminator and the baseline's generator name alike.
+ATTENTION_NAMES = [
     (r"(?<=\.)fn\.", ""),
-    (r"^non_residual_layers", "plain"),
-    (r"^decoder1\.layers\.(\d)\.1", r"decoder.convolutions.\1"),
-    (r"^decoder2\.layers\.(\d)\.1", r"quadrant_decoder.convolutions.\1"),
     (r"to_lin_q", "linear_q"),
     (r"to_lin_kv\.net", "linear_kv"),
     (r"to_q", "local_q"),
     (r"to_kv", "local_kv"),
     (r"norm\.g$", "norm.gain"),
     (r"norm\.b$", "norm.shift"),
+]
+
+DISCRIMINATOR_NAMES = [
+    (r"branches\.0\.", "convolved."),
+    (r"branches\.1\.", "pooled."),
+    (r"^residual_layers\.(\d+)\.0\.", r"downs.\1."),
+    (r"^residual_layers\.(\d+)\.1\.", r"attentions.\1."),
+    (r"^to_shape_disc_out\.", "small.layers."),
+    (r"^non_residual_layers", "plain"),
+    (r"^decoder1\.layers\.(\d)\.1", r"decoder.convolutions.\1"),
+    (r"^decoder2\.layers\.(\d)\.1", r"quadrant_decoder.convolutions.\1"),
+    *ATTENTION_NAMES,
 ]
 
 
@@ -70,10 +75,15 @@ def painter_name(name: str) -> str:
     return name
 
 
-def discriminator_name(name: str) -> str:
-    for theirs, ours in DISCRIMINATOR_NAMES:
+def renamed(name: str, names: list[tuple[str, str]]) -> str:
+    """Apply patterns and their replacements in order."""
+    for theirs, ours in names:
         name = re.sub(theirs, ours, name)
     return name
+
+
+def discriminator_name(name: str) -> str:
+    return renamed(name, DISCRIMINATOR_NAMES)
 
 
 def load(module: nn.Module, parameters: dict[str, Tensor]) -> None:

@@ -1,11 +1,10 @@
 """The released baseline's names and options, in ours."""
 
-import re
 from typing import Any
 
 from fpainter.generators.lightgan import LightGANGenerator
+from tests.reference import released
 
-# What both nets name alike (attention, norms) comes after the generator's own.
 NAMES = [
     (r"^initial_conv\.", "initial."),
     (r"^out_conv\.", "to_image."),
@@ -15,20 +14,12 @@ NAMES = [
     (r"^layers\.(\d+)\.1\.to_k\.", r"excitations.\1.to_score."),
     (r"^layers\.(\d+)\.1\.net\.", r"excitations.\1.to_gates."),
     (r"^layers\.(\d+)\.2\.", r"attentions.\1."),
-    (r"(?<=\.)fn\.", ""),
-    (r"to_lin_q", "linear_q"),
-    (r"to_lin_kv\.net", "linear_kv"),
-    (r"to_q", "local_q"),
-    (r"to_kv", "local_kv"),
-    (r"norm\.g$", "norm.gain"),
-    (r"norm\.b$", "norm.shift"),
+    *released.ATTENTION_NAMES,
 ]
 
 
 def generator_name(name: str) -> str:
-    for theirs, ours in NAMES:
-        name = re.sub(theirs, ours, name)
-    return name
+    return released.renamed(name, NAMES)
 
 
 def generator(options: dict[str, Any]) -> LightGANGenerator:

@@ -1,6 +1,5 @@
 """The released U-Net painters' names and options, in ours."""
 
-import re
 from typing import Any
 
 from fpainter.generators.painter import FastWeightPainter
@@ -42,10 +41,7 @@ def is_alias(name: str) -> bool:
 def painter_name(name: str) -> str:
     if not name.startswith("u_net."):
         return released.painter_name(name)
-    name = name.removeprefix("u_net.")
-    for theirs, ours in UNET_NAMES:
-        name = re.sub(theirs, ours, name)
-    return "refiner.unet." + name
+    return "refiner.unet." + released.renamed(name.removeprefix("u_net."), UNET_NAMES)
 
 
 def painter(

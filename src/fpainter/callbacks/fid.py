@@ -9,7 +9,6 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 
 from fpainter.callbacks.metrics import IterationBar, report
-from fpainter.data.cache import default_cache_dir
 from fpainter.errors import UserError
 from fpainter.evaluation.protocols import get_protocol
 from fpainter.evaluation.scorer import FIDScorer
@@ -59,7 +58,7 @@ class FIDCallback(Callback):
         self.weights_path = weights_path
         self.seed = seed
         self.batch_size = batch_size
-        self.cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+        self.cache_dir = cache_dir
         self._scorer: FIDScorer | None = None
         self._scored_at = -1
 

@@ -1,6 +1,5 @@
 """What the run reports: losses to the loggers, a bar for whoever watches."""
 
-import logging
 import time
 from typing import Any
 
@@ -13,9 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from fpainter.training.gan_module import GANModule
 from fpainter.training.metrics_file import MetricsFile
 
-log = logging.getLogger(__name__)
-
-SHORT = {"loss/discriminator": "D", "loss/generator": "G", "fid": "FID"}
+SHORT = {"loss/discriminator": "D", "loss/generator": "G"}
 
 
 def report(trainer: Trainer, metrics: dict[str, float], iteration: int) -> None:

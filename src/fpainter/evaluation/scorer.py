@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from fpainter.data.cache import default_cache_dir
 from fpainter.evaluation.fid import PaintedFID, score_fid
 from fpainter.evaluation.inception import load_inception
 from fpainter.evaluation.protocols import get_protocol
@@ -19,7 +20,7 @@ class FIDScorer:
 
     Args:
         images: the real images.
-        cache_dir: where their statistics are kept.
+        cache_dir: where their statistics are kept; None for the user's cache.
         protocol: name of the protocol that reals and fakes go through.
         num_images: fakes per score.
         weights_path: Inception weights; None looks for the installed ones.
@@ -38,7 +39,7 @@ class FIDScorer:
     def __init__(
         self,
         images: Images,
-        cache_dir: str | Path,
+        cache_dir: str | Path | None = None,
         protocol: str = "png",
         num_images: int = 10_000,
         weights_path: str | Path | None = None,
@@ -67,7 +68,7 @@ class FIDScorer:
             images,
             extractor,
             self.protocol,
-            cache_dir,
+            Path(cache_dir).expanduser() if cache_dir else default_cache_dir(),
             batch_size,
             device=device,
             progress=lambda done, total: self.progress("statistics of the reals", done, total),
