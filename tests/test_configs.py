@@ -48,7 +48,7 @@ def compose(tmp_path: Path) -> Iterator[Compose]:
 def test_models(name: str, compose: Compose) -> None:
     tiny = TINY if name == "base" else TINY_PAINTER
     module = instantiate(compose(f"model={name}", *tiny).model)
-    images = module.generator.fakes(torch.randn(2, 6))
+    images = module.generator.fakes(torch.randn(2, 6)).images
     assert images.shape == (2, 3, 16, 16)
     judgement = module.discriminator(images)
     assert all(len(head) == 2 for head in judgement.logits)
@@ -67,6 +67,20 @@ def test_models(name: str, compose: Compose) -> None:
 def test_parts_of_models(group: str, name: str, compose: Compose) -> None:
     config = compose(f"model/{group}={name}", *TINY_PAINTER)
     assert instantiate(config.model).generator(torch.randn(2, 6)).shape == (2, 3, 16, 16)
+
+
+@pytest.mark.parametrize("processor", direct_options("model/sequence_processor"))
+@pytest.mark.parametrize("name", [n for n in direct_options("model") if n != "base"])
+def test_processors_can_be_exchanged(name: str, processor: str, compose: Compose) -> None:
+    config = compose(f"model={name}", f"model/sequence_processor={processor}", *TINY_PAINTER)
+    assert instantiate(config.model.generator)(torch.randn(2, 6)).shape == (2, 3, 16, 16)
+
+
+@pytest.mark.parametrize("name", direct_options("stage"))
+def test_stages(name: str, compose: Compose) -> None:
+    module = instantiate(compose(f"stage={name}", *TINY_PAINTER).model)
+    trained = {n.split(".")[0] for n, p in module.generator.named_parameters() if p.requires_grad}
+    assert trained == {"refiner"}
 
 
 @pytest.mark.parametrize("name", direct_options("data"))
@@ -129,7 +143,7 @@ def test_experiments(name: str, compose: Compose) -> None:
     assert all(instantiate(callback) for callback in config.callbacks.values())
     assert instantiate(config.trainer, logger=False).max_steps == config.num_iterations
     OmegaConf.to_container(config.data, resolve=True)
-    if config.model.generator.d_hidden < 4096:  # the largest takes a gigabyte
+    if config.model.generator.get("d_hidden", 0) < 4096:  # the largest takes a gigabyte
         instantiate(config.model)
 
 

@@ -32,13 +32,8 @@ def relative(got: Tensor, expected: Tensor) -> float:
 
 
 def painter_files() -> list[Path]:
-    """Return the golden files of the painters there are, without the options of other issues."""
-    files = []
-    for path in golden_files("generator"):
-        meta, _, _ = read(path)
-        if meta["model_type"] in released.PAINTERS and not meta["call"]:
-            files.append(path)
-    return files
+    files = golden_files("generator")
+    return [path for path in files if read(path)[0]["model_type"] in released.PAINTERS]
 
 
 @pytest.mark.parametrize("path", painter_files(), ids=lambda path: path.stem)
@@ -48,7 +43,8 @@ def test_painter(path: Path) -> None:
     renamed = {released.painter_name(name): tensor for name, tensor in parameters.items()}
     released.load(painter, renamed)
     z = tensors["z"].double().requires_grad_()
-    image = painter(z)
+    assert meta["call"] in ({}, {"output_only_last": False}), "an option this test does not know"
+    image = painter.fakes(z).images if meta["call"] else painter(z)
     assert relative(image, tensors["image"]) < 1e-9
     own = dict(painter.named_parameters())
     gradients = torch.autograd.grad(

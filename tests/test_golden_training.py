@@ -16,9 +16,11 @@ from fpainter.losses.adversarial import Hinge
 from fpainter.losses.regularisers import UnitGradient
 from fpainter.training.ema import ReleasedEMA
 from fpainter.training.gan_module import GANModule
+from fpainter.training.optimiser import adam
 from tests.callbacks.test_checkpoints import pytestmark as lightning_warnings
 from tests.conftest import golden_files
-from tests.reference import released, released_lightgan
+from tests.reference import released, released_lightgan, released_unet
+from tests.test_golden_lightgan import silence
 
 pytestmark = [pytest.mark.golden, pytest.mark.usefixtures("float64"), *lightning_warnings]
 
@@ -26,12 +28,28 @@ pytestmark = [pytest.mark.golden, pytest.mark.usefixtures("float64"), *lightning
 TURNED = ("to_logits.3.", "to_logits.2.", "small.layers.5.")
 
 
+GENERATORS = {
+    "base": (released_lightgan.generator, released_lightgan.generator_name),
+    **dict.fromkeys(
+        released.PAINTERS,
+        (lambda options: released.painter(options["model_type"], options), released.painter_name),
+    ),
+    **dict.fromkeys(
+        released_unet.PAINTERS,
+        (
+            lambda options: released_unet.painter(options["model_type"], options),
+            released_unet.painter_name,
+        ),
+    ),
+}
+
+
 def trajectories() -> list[Path]:
     """Return the recorded trainings of the painters there are."""
     return [
         path
         for path in golden_files("training")
-        if meta(path)["config"]["model_type"] in (*released.PAINTERS, "base")
+        if meta(path)["config"]["model_type"] in GENERATORS
     ]
 
 
@@ -42,8 +60,8 @@ def meta(path: Path) -> dict[str, Any]:
 class RecordingHinge(Hinge):
     """Keeps each value it returns; a judgement's first head is the released code's main logit."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, pooled: bool) -> None:
+        super().__init__(pooled)
         self.seen: dict[str, list[float]] = {"d": [], "g": []}
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -57,11 +75,16 @@ class RecordingHinge(Hinge):
         return loss
 
 
+def is_constant(name: str) -> bool:
+    """Tell the blur's taps and the second names of the U-Net painters' parameters."""
+    return name.endswith(".f") or ".mod_dict." in name
+
+
 def part(tensors: dict[str, Tensor], prefix: str, rename: Any) -> dict[str, Tensor]:
     return {
         rename(name.removeprefix(prefix)): tensor.double()
         for name, tensor in tensors.items()
-        if name.startswith(prefix) and not name.endswith(".f")  # the blur's constant taps
+        if name.startswith(prefix) and not is_constant(name)
     }
 
 
@@ -69,25 +92,22 @@ def turn(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {n: -tensor if n.startswith(TURNED) else tensor for n, tensor in state.items()}
 
 
-def build(tensors: dict[str, Tensor], config: dict[str, Any], rename: Any) -> GANModule:
-    base = config["model_type"] == "base"
-    generator: Generator = (
-        released_lightgan.generator(config)
-        if base
-        else released.painter(config["model_type"], config)
-    )
+def build(tensors: dict[str, Tensor], config: dict[str, Any]) -> GANModule:
+    model_type = config["model_type"]
+    make, rename = GENERATORS[model_type]
+    generator: Generator = make(config)
     module = GANModule(
         generator=generator,
-        discriminator=released.discriminator(config, blur=base),
-        loss=RecordingHinge(),
-        generator_optimiser=lambda p: torch.optim.Adam(p, lr=config["lr"], betas=(0.5, 0.9)),
-        discriminator_optimiser=lambda p: torch.optim.Adam(
-            p, lr=config["lr"] * config.get("ttur_mult", 1.0), betas=(0.5, 0.9)
+        discriminator=released.discriminator(config, blur=model_type == "base"),
+        loss=RecordingHinge(pooled=model_type.endswith("_unet")),
+        generator_optimiser=lambda p: adam(p, config["lr"], betas=(0.5, 0.9)),
+        discriminator_optimiser=lambda p: adam(
+            p, config["lr"] * config.get("ttur_mult", 1.0), betas=(0.5, 0.9)
         ),
         ema=ReleasedEMA(),
         regulariser=UnitGradient(weight=10.0, every=4),
         image_range="unit",
-        clip_generator=config.get("clip"),
+        clip={"generator": config.get("clip")},
     )
     released.load(generator, part(tensors, "init.G.", rename))
     released.load(module.generator_ema, part(tensors, "init.GE.", rename))
@@ -99,10 +119,9 @@ def build(tensors: dict[str, Tensor], config: dict[str, Any], rename: Any) -> GA
 @pytest.mark.parametrize("path", trajectories(), ids=lambda path: path.stem)
 def test_trajectory(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tensors, record = load_file(path), meta(path)
-    base = record["config"]["model_type"] == "base"
-    rename = released_lightgan.generator_name if base else released.painter_name
-    module = build(tensors, record["config"], rename)
-    monkeypatch.setattr(torch, "randn", torch.zeros)  # recorded without the baseline's noise
+    _, rename = GENERATORS[record["config"]["model_type"]]
+    module = build(tensors, record["config"])
+    silence(monkeypatch)
     module.iteration = record["start_step"]
     latents = iter(tensors["latents"].double())
     monkeypatch.setattr(module, "draw_latents", lambda num: next(latents))
@@ -142,7 +161,7 @@ def test_trajectory(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def check_final(tensors: dict[str, Tensor], prefix: str, module: nn.Module, rename: Any) -> None:
     """Compare every tensor's norm and eight of its entries with those recorded at the end."""
     state = turn(module.state_dict())
-    names = [n for n in tensors if n.startswith(f"final_norm.{prefix}") and not n.endswith(".f")]
+    names = [n for n in tensors if n.startswith(f"final_norm.{prefix}") and not is_constant(n)]
     assert names
     for name in names:
         theirs = name.removeprefix("final_norm.")

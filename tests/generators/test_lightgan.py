@@ -81,9 +81,22 @@ def test_noise_starts_without_weight_and_learns() -> None:
         nn.init.ones_(noise.weight)
     assert not torch.equal(generator(z), generator(z))
     x = torch.zeros(2, 3, 4, 4)
-    disturbed = noises[0](x)
+    disturbed = noises[0](x, None)
     assert torch.equal(disturbed[:, 0], disturbed[:, 2])
     assert not torch.equal(disturbed[0], disturbed[1])
+
+
+def test_a_latent_stands_for_one_image_in_evaluation() -> None:
+    generator = build().eval()
+    for module in generator.modules():
+        if isinstance(module, Noise):
+            nn.init.ones_(module.weight)
+    z = torch.randn(3, D_LATENT)
+    together = generator(z)
+    torch.testing.assert_close(generator(z[1:2])[0], together[1])
+    assert not torch.equal(generator(z.flip(0))[0], together[0])
+    nn.init.zeros_(next(m for m in generator.modules() if isinstance(m, Noise)).weight)
+    assert not torch.equal(generator(z), together)  # the noise does change the image
 
 
 def test_first_map_has_unit_pixels() -> None:

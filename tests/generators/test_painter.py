@@ -86,7 +86,7 @@ def test_painting_ends_in_the_image() -> None:
     z = torch.randn(3, D_LATENT)
     painting = painter.paint(z)
     assert painting.num_steps == STEPS
-    torch.testing.assert_close(painter.finish(painting.canvases()[:, -1]), painter(z))
+    torch.testing.assert_close(painter.activate(painting.canvases()[:, -1]), painter(z))
     torch.testing.assert_close(
         painting.canvases([0])[:, 0] + painting.updates().sum(1), painting.image()
     )

@@ -11,13 +11,18 @@ from fpainter.generators.instruction_head import InstructionHead
 from fpainter.generators.learning_rules import DeltaRule
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.refiners import UNetRefiner
+from fpainter.generators.sampler import Sampler
 from fpainter.generators.sequence_processors import LSTMProcessor
+from fpainter.generators.supervision import Supervision
 from fpainter.generators.unet import LinearPixelAttention, PixelAttention, UNet
+from fpainter.nn.image_range import ImageRange
 
 STEPS, D_LATENT, D_HIDDEN, SIZE = 5, 6, 8, (8, 12)
 
 
-def build(judge_before_refiner: bool = False, **refiner: Any) -> FastWeightPainter:
+def build(
+    supervision: Supervision | None = None, freeze: bool = False, **refiner: Any
+) -> FastWeightPainter:
     return FastWeightPainter(
         STEPS,
         D_LATENT,
@@ -29,7 +34,8 @@ def build(judge_before_refiner: bool = False, **refiner: Any) -> FastWeightPaint
         InstructionHead(D_HIDDEN, SIZE, gain=5.0),  # large enough for a tanh to show
         DeltaRule(),
         refiner=UNetRefiner(SIZE, width=8, **refiner),
-        judge_before_refiner=judge_before_refiner,
+        supervision=supervision,
+        freeze_painter=freeze,
     )
 
 
@@ -108,35 +114,87 @@ def test_detach_input(detach: bool) -> None:
         assert got == (name.startswith("refiner.") or not detach), name
 
 
-def test_judge_before_refiner() -> None:
-    painter = build(judge_before_refiner=True, detach_input=True)
+def test_unrefined_images_are_judged_too() -> None:
+    painter = build(Supervision(before_refiner=True), detach_input=True)
     z = torch.randn(2, D_LATENT)
-    fakes = painter.fakes(z)
-    assert fakes.shape == (4, 3, *SIZE)
-    torch.testing.assert_close(fakes[:2], painter.activate(painter.paint(z).image()))
-    torch.testing.assert_close(fakes[2:], painter(z))
+    images, loss = painter.fakes(z)
+    assert loss is None
+    torch.testing.assert_close(images, torch.cat([painter.unrefined(z), painter(z)]))
     # The refiner is cut off, and still the painter learns: from its own images.
-    fakes.square().sum().backward()
+    images.square().sum().backward()
     assert all(reached(painter).values()), reached(painter)
+
+
+def test_matching_pulls_the_painter_and_not_the_refiner() -> None:
+    painter = build(Supervision(match_refined=2.0))
+    z = torch.randn(2, D_LATENT)
+    images, loss = painter.fakes(z)
+    torch.testing.assert_close(images, painter(z))
+    assert loss is not None
+    torch.testing.assert_close(loss, 2 * (painter.unrefined(z) - painter(z)).square().mean())
+    loss.backward()
+    assert reached(painter) == {
+        name: not name.startswith("refiner") for name, _ in painter.named_parameters()
+    }
+
+
+def test_a_frozen_painter_leaves_the_refiner_to_learn() -> None:
+    painter = build(freeze=True)
+    painter(torch.randn(2, D_LATENT)).square().sum().backward()
+    assert reached(painter) == {
+        name: name.startswith("refiner") for name, _ in painter.named_parameters()
+    }
 
 
 def test_fakes_are_the_images_by_default() -> None:
     painter = build()
     z = torch.randn(2, D_LATENT)
-    torch.testing.assert_close(painter.fakes(z), painter(z))
+    images, loss = painter.fakes(z)
+    torch.testing.assert_close(images, painter(z))
+    assert loss is None
+
+
+def test_samplers_before_and_after_the_refiner() -> None:
+    painter, z = build(), torch.randn(2, D_LATENT)
+    sampler = Sampler(painter, ImageRange("signed"))
+    before = sampler.before_refiner()
+    assert before is not None
+    with torch.no_grad():
+        assert torch.equal(sampler(z), ImageRange("signed").to_bytes(painter(z)))
+        assert torch.equal(before(z), ImageRange("signed").to_bytes(painter.unrefined(z)))
+    painter.refines = False
+    assert sampler.before_refiner() is None
 
 
 def test_half_precision_keeps_its_type() -> None:
-    painter = build(judge_before_refiner=True).to(torch.bfloat16)
-    assert painter.fakes(torch.randn(2, D_LATENT, dtype=torch.bfloat16)).dtype == torch.bfloat16
+    everything = Supervision(before_refiner=True, num_canvases=2, match_refined=1.0)
+    painter = build(everything).to(torch.bfloat16)
+    images, loss = painter.fakes(torch.randn(2, D_LATENT, dtype=torch.bfloat16))
+    assert images.dtype == torch.bfloat16
+    assert loss is not None
+    assert loss.dtype == torch.bfloat16
 
 
-def test_judging_needs_a_refiner() -> None:
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"supervision": Supervision(before_refiner=True)},
+            "before_refiner=True.* needs a refiner",
+        ),
+        ({"supervision": Supervision(match_refined=1.0)}, "match_refined=1.0.* needs a refiner"),
+        ({"freeze_painter": True}, "freeze_painter needs a refiner; got none"),
+        ({"supervision": Supervision(num_canvases=6)}, "at most num_steps=5; got 6"),
+        ({"refiner": UNetRefiner(8, width=8)}, r"refiner.image_size is \(8, 8\)"),
+        ({"refiner": UNetRefiner(SIZE, 1, width=8)}, "refiner.channels is 1, but .* needs 3"),
+    ],
+)
+def test_what_a_painter_cannot_do_is_named(options: dict[str, Any], words: str) -> None:
     parts = build()
-    with pytest.raises(ValueError, match="judge_before_refiner is true, which needs a refiner"):
+    with pytest.raises(ValueError, match=words):
         FastWeightPainter(
             STEPS, D_LATENT, D_HIDDEN, SIZE, 3, parts.input_generator, parts.sequence_processor,
-            parts.head, parts.learning_rule, judge_before_refiner=True,
+            parts.head, parts.learning_rule, **options,
         )  # fmt: skip
 
 

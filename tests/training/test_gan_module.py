@@ -8,11 +8,13 @@ import pytest
 import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fpainter.discriminators.lightgan import LightGANDiscriminator
 from fpainter.errors import UserError
+from fpainter.generators.base import Fakes
+from fpainter.generators.painter import FastWeightPainter
 from fpainter.training.gan_module import GANModule
 from tests.training.toys import D_LATENT, SIZE, gan, painter
 
@@ -52,7 +54,7 @@ def fit(
         default_root_dir=path,
         **options,
     )
-    stream: Any = DataLoader(batches(num, size), batch_size=None)  # type: ignore[arg-type]
+    stream: Any = DataLoader(batches(max(num, 1), size), batch_size=None)  # type: ignore[arg-type]
     trainer.fit(module, stream)
     return trainer
 
@@ -188,7 +190,7 @@ def test_clipping(player: str, precision: str, tmp_path: Path) -> None:
         return torch.optim.Adam(parameters, lr=1e-3, fused=True)
 
     optimisers = {"generator_optimiser": fused, "discriminator_optimiser": fused}
-    module = gan(**optimisers, **{f"clip_{player}": 0.01})
+    module = gan(**optimisers, clip={player: 0.01})
     fit(module, 1, tmp_path, precision=precision)
     norms = {
         name: torch.stack([p.grad.norm() for p in part.parameters() if p.grad is not None]).norm()
@@ -197,6 +199,48 @@ def test_clipping(player: str, precision: str, tmp_path: Path) -> None:
     assert norms[player] == pytest.approx(0.01, rel=1e-3)
     other = "discriminator" if player == "generator" else "generator"
     assert norms[other] > 0.02
+
+
+def test_clipping_of_a_part(tmp_path: Path) -> None:
+    module = gan(clip={"generator.sequence_processor": 0.001})
+    fit(module, 1, tmp_path)
+    norms = {
+        part: nn.utils.get_total_norm(
+            [p.grad for p in getattr(module.generator, part).parameters()]
+        )
+        for part in ("sequence_processor", "head")
+    }
+    assert norms["sequence_processor"] == pytest.approx(0.001, rel=1e-3)
+    assert norms["head"] > 0.002
+    with pytest.raises(ValueError, match=r"there is no part 'generator\.brush'"):
+        gan(clip={"generator.brush": 1.0})
+
+
+def test_everything_judged_is_augmented(tmp_path: Path) -> None:
+    """Images that augmentation makes equal leave the discriminator nothing to tell them by."""
+
+    class Erase(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return 0 * images
+
+    watch = Watch()
+    fit(gan(augment=Erase(), regulariser=None), 2, tmp_path, watch)
+    for metrics in watch.metrics:
+        assert metrics["logit/real"] == pytest.approx(metrics["logit/fake"])
+
+
+def test_the_generators_own_loss_is_minimised(tmp_path: Path) -> None:
+    class Shy(FastWeightPainter):
+        def fakes(self, z: Tensor) -> Fakes:
+            images = self(z)
+            return Fakes(images.detach(), images.square().mean())
+
+    toy = painter()
+    toy.__class__ = Shy
+    module, watch = gan(generator=toy), Watch()
+    fit(module, 40, tmp_path, watch)
+    losses = [metrics["generator_auxiliary"] for metrics in watch.metrics]
+    assert losses[-1] < 0.9 * losses[0]
 
 
 def test_bf16_keeps_the_penalty_in_float32(tmp_path: Path) -> None:

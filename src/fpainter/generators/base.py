@@ -1,10 +1,23 @@
 """What training, scoring and drawing ask of any generator."""
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from fpainter.generators.painting import Painting
+
+
+class Fakes(NamedTuple):
+    """What a generator shows the discriminator for a batch of B latents.
+
+    Attributes:
+        images: [>=B C H W]; there may be several for each latent.
+        auxiliary_loss: a scalar that the generator minimises besides its adversarial loss, or None.
+    """
+
+    images: Tensor
+    auxiliary_loss: Tensor | None = None
 
 
 class Generator(nn.Module):
@@ -16,13 +29,21 @@ class Generator(nn.Module):
 
     d_latent: int
 
-    def fakes(self, z: Tensor) -> Tensor:
-        """Return the images the discriminator must judge for z, [>=B C H W]; here, G(z)."""
-        return self(z)
+    def fakes(self, z: Tensor) -> Fakes:
+        """Return what the discriminator must judge for z; here, G(z)."""
+        return Fakes(self(z))
 
 
 class PaintingGenerator(Generator, ABC):
-    """A generator that can show how its images come about."""
+    """A generator that can show how its images come about.
+
+    Attributes:
+        refines: whether the finished canvas is refined before it becomes the image.
+        frozen: whether training leaves the painting as it is and changes the refiner only.
+    """
+
+    refines: bool
+    frozen: bool
 
     @abstractmethod
     def paint(self, z: Tensor) -> Painting:
@@ -31,3 +52,11 @@ class PaintingGenerator(Generator, ABC):
     @abstractmethod
     def activate(self, canvas: Tensor) -> Tensor:
         """Show a canvas or an update [...] in the image range, without refining it."""
+
+    @abstractmethod
+    def refine(self, canvas: Tensor) -> Tensor:
+        """Return the refined canvas [B C H W]; the same where nothing is refined."""
+
+    def unrefined(self, z: Tensor) -> Tensor:
+        """Map latents z [B d_latent] to images [B C H W] as they are before they are refined."""
+        return self.activate(self.paint(z).image().to(z.dtype))

@@ -1,5 +1,6 @@
 """The LightGAN generator, the baseline: convolutions that double a small map up to the image."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 
@@ -19,24 +20,32 @@ EXCITING_STAGES = range(1, 5)  # whose outputs gate a later stage's, when there 
 LEAP = 3  # from the stage that excites to the stage that is gated
 
 
-class Noise(nn.Module):
-    """Add one N(0, 1) image to all channels, times a learned scalar that starts at 0.
+def draw_noise(x: Tensor, sources: Sequence[torch.Generator] | None) -> Tensor:
+    """Draw one N(0, 1) image for each of x [B C H W], [B 1 H W].
 
-    The noise is drawn in training and in evaluation.
+    Args:
+        x: gives shape, type and device.
+        sources: a CPU generator for each image; None draws from torch's own.
     """
+    batch, _, height, width = x.shape
+    if sources is None:
+        return torch.randn(batch, 1, height, width, device=x.device, dtype=x.dtype)
+    return torch.stack([torch.randn(1, height, width, generator=g) for g in sources]).to(x)
+
+
+class Noise(nn.Module):
+    """Add one N(0, 1) image to all channels, times a learned scalar that starts at 0."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, sources: Sequence[torch.Generator] | None) -> Tensor:
         """Disturb x [B C H W]; the shape stays."""
-        batch, _, height, width = x.shape
-        noise = torch.randn(batch, 1, height, width, device=x.device, dtype=x.dtype)
-        return x + self.weight * noise
+        return x + self.weight * draw_noise(x, sources)
 
 
-class UpBlock(nn.Sequential):
+class UpBlock(nn.ModuleList):
     """Double a map: nearest neighbour, smoothing, convolution, noise, batch norm, gated linear.
 
     Args:
@@ -47,14 +56,22 @@ class UpBlock(nn.Sequential):
 
     def __init__(self, c_in: int, c_out: int, blur: bool) -> None:
         super().__init__(
-            nn.Upsample(scale_factor=2.0, mode="nearest"),
-            Blur() if blur else nn.Identity(),
-            nn.ZeroPad2d((2, 1, 2, 1)),  # more on the left and on top; "same" has it reversed
-            nn.Conv2d(c_in, 2 * c_out, 4),
-            Noise(),
-            nn.BatchNorm2d(2 * c_out),
-            nn.GLU(dim=1),
+            [
+                nn.Upsample(scale_factor=2.0, mode="nearest"),
+                Blur() if blur else nn.Identity(),
+                nn.ZeroPad2d((2, 1, 2, 1)),  # more on the left and on top; "same" has it reversed
+                nn.Conv2d(c_in, 2 * c_out, 4),
+                Noise(),
+                nn.BatchNorm2d(2 * c_out),
+                nn.GLU(dim=1),
+            ]
         )
+
+    def forward(self, x: Tensor, sources: Sequence[torch.Generator] | None) -> Tensor:
+        """Map x [B c_in H W] to [B c_out 2H 2W], with noise from `sources`."""
+        for layer in self:
+            x = layer(x, sources) if isinstance(layer, Noise) else layer(x)
+        return x
 
 
 class LightGANGenerator(Generator):
@@ -64,7 +81,8 @@ class LightGANGenerator(Generator):
     normalised to unit length over channels. Stage s reads maps that are 2^s as large and returns
     min(1024 / 2^s, `c_max`) channels, 3 from stage 6 (256 pixels) on. From 128 pixels up,
     the outputs of stages 1 to 4 gate the channels of those three stages later. Nothing bounds the
-    pixels of the image.
+    pixels of the image. The noise that each stage adds is drawn anew in training; in evaluation it
+    follows from the latent, so that a latent stands for one image.
 
     Args:
         d_latent: size of the latent; channels of the first map.
@@ -137,15 +155,22 @@ class LightGANGenerator(Generator):
 
     def forward(self, z: Tensor) -> Tensor:
         """Paint images [B C H W] for latents z [B d_latent]."""
+        sources = None if self.training else [_source(row) for row in z]
         x = F.normalize(self.initial(z[:, :, None, None]), dim=1)
         gates: dict[int, Tensor] = {}  # [B C 1 1], by the stage they gate
         for stage, (attention, up) in enumerate(zip(self.attentions, self.ups, strict=True)):
-            x = up(attention(x))
+            x = up(attention(x), sources)
             if str(stage) in self.excitations:
                 gates[stage + LEAP] = self.excitations[str(stage)](x)
             if stage in gates:
                 x = x * gates[stage]
         return self.to_image(x)
+
+
+def _source(latent: Tensor) -> torch.Generator:
+    """Return a generator of noise that is a function of the latent [d_latent]."""
+    digest = hashlib.sha256(latent.detach().float().cpu().numpy().tobytes()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
 
 
 def _first_map(image_size: int | Sequence[int]) -> tuple[int, int, int]:

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fpainter.generators.base import PaintingGenerator
+from fpainter.generators.base import Fakes, PaintingGenerator
 from fpainter.generators.canvas import ZeroCanvas
 from fpainter.generators.painting import Painting
+from fpainter.generators.supervision import Supervision
 from fpainter.nn.activations import ACTIVATIONS, check_activation
 from fpainter.nn.sizes import as_size
 
@@ -31,14 +33,14 @@ class FastWeightPainter(PaintingGenerator):
         canvas: number of images -> W_0 [B C H W] or None; default an empty canvas.
         refiner: [B C H W] -> [B C H W]; default none.
         output_activation: ``tanh`` (the paper) or ``identity``.
-        judge_before_refiner: show the discriminator each image twice, unrefined and refined, so
-            that the painter keeps learning to paint while a refiner learns with it.
+        supervision: which images besides the finished ones are judged; default none.
+        freeze_painter: leave all parameters but the refiner's as they are, as in the paper's
+            training of a U-Net on top of a trained painter.
 
     Raises:
-        ValueError: if two parts disagree about a size, or `judge_before_refiner` finds no refiner.
+        ValueError: if two parts disagree about a size, or a refiner is asked for and missing.
 
-    Source: Irie & Schmidhuber 2023, sections 3.1 and 3.2, Eqs. 4 to 10; appendix C.1 for
-    `judge_before_refiner`.
+    Source: Irie & Schmidhuber 2023, sections 3.1 and 3.2, Eqs. 4 to 10.
     """
 
     def __init__(
@@ -55,7 +57,8 @@ class FastWeightPainter(PaintingGenerator):
         canvas: nn.Module | None = None,
         refiner: nn.Module | None = None,
         output_activation: str = "tanh",
-        judge_before_refiner: bool = False,
+        supervision: Supervision | None = None,
+        freeze_painter: bool = False,
     ) -> None:
         super().__init__()
         self.num_steps = num_steps
@@ -69,9 +72,20 @@ class FastWeightPainter(PaintingGenerator):
         self.canvas = canvas or ZeroCanvas()
         self.refiner = refiner or nn.Identity()
         self.output_activation = check_activation("output_activation", output_activation)
-        self.judge_before_refiner = judge_before_refiner
-        if judge_before_refiner and isinstance(self.refiner, nn.Identity):
-            raise ValueError("judge_before_refiner is true, which needs a refiner; got none")
+        self.supervision = supervision or Supervision()
+        self.refines = not isinstance(self.refiner, nn.Identity)
+        if not self.refines and (self.supervision.needs_refiner or freeze_painter):
+            what = "freeze_painter" if freeze_painter else f"{self.supervision}"
+            raise ValueError(f"{what} needs a refiner; got none")
+        if self.supervision.num_canvases > num_steps:
+            raise ValueError(
+                f"supervision.num_canvases must be at most num_steps={num_steps}; "
+                f"got {self.supervision.num_canvases}"
+            )
+        self.frozen = freeze_painter
+        if freeze_painter:
+            self.requires_grad_(False)
+            self.refiner.requires_grad_(True)
         for part, size, expected in [
             ("input_generator", "num_steps", num_steps),
             ("input_generator", "d_latent", d_latent),
@@ -80,8 +94,10 @@ class FastWeightPainter(PaintingGenerator):
             ("head", "d_hidden", d_hidden),
             ("head", "image_size", self.image_size),
             ("head", "channels", channels),
+            ("refiner", "image_size", self.image_size),
+            ("refiner", "channels", channels),
         ]:
-            got = getattr(getattr(self, part), size)
+            got = getattr(getattr(self, part), size, expected)
             if got != expected:
                 raise ValueError(f"{part}.{size} is {got}, but the painter needs {expected}")
 
@@ -98,25 +114,27 @@ class FastWeightPainter(PaintingGenerator):
         """Apply the output activation to a canvas or an update of any shape."""
         return ACTIVATIONS[self.output_activation](canvas)
 
-    def finish(self, canvas: Tensor) -> Tensor:
-        """Refine a canvas [B C H W] and apply the output activation."""
-        return self.activate(self.refiner(canvas))
+    def refine(self, canvas: Tensor) -> Tensor:
+        """Map a canvas [B C H W] to the refined canvas of the same shape."""
+        return self.refiner(canvas)
 
     def forward(self, z: Tensor) -> Tensor:
         """Map latents z [B d_latent] to images [B C H W]."""
-        return self.finish(self._canvas(z))
-
-    def fakes(self, z: Tensor) -> Tensor:
-        """Return the images to judge: G(z) [B C H W]; with `judge_before_refiner` [2B C H W].
-
-        The first half is then ``activate(paint(z).image())``, before the refiner.
-        """
-        if not self.judge_before_refiner:
-            return self(z)
-        canvas = self._canvas(z)
-        return torch.cat([self.activate(canvas), self.finish(canvas)])
-
-    def _canvas(self, z: Tensor) -> Tensor:
-        """Return the finished canvas W_T [B C H W] in the type of z."""
         # Painting is done in float32; pure half-precision networks want their own type back.
-        return self.paint(z).image().to(z.dtype)
+        return self.activate(self.refine(self.paint(z).image().to(z.dtype)))
+
+    def fakes(self, z: Tensor) -> Fakes:
+        """Return the images to judge: unfinished and unrefined ones, if any, then G(z)."""
+        painting = self.paint(z)
+        canvas = painting.image().to(z.dtype)
+        refined, unrefined = self.activate(self.refine(canvas)), self.activate(canvas)
+        shown = [refined]
+        if self.supervision.before_refiner:
+            shown.insert(0, unrefined)
+        unfinished = self.supervision.unfinished(painting)
+        if unfinished is not None:
+            shown.insert(0, self.activate(unfinished.to(z.dtype)))
+        loss = None
+        if self.supervision.match_refined:
+            loss = self.supervision.match_refined * F.mse_loss(unrefined, refined.detach())
+        return Fakes(torch.cat(shown), loss)

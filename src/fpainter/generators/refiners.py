@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from fpainter.generators.unet import UNet
 from fpainter.nn.activations import ACTIVATIONS, check_activation
+from fpainter.nn.sizes import as_size
 
 
 class UNetRefiner(nn.Module):
@@ -22,7 +23,7 @@ class UNetRefiner(nn.Module):
         input_activation: ``identity``: the U-Net reads the canvas; ``tanh``: it reads the image
             that a painter with a tanh output shows without it.
         detach_input: let no gradient through to the painter, which then learns from its unrefined
-            images (`judge_before_refiner`) or not at all. The values stay the same.
+            images (`Supervision.before_refiner`) or not at all. The values stay the same.
 
     Raises:
         ValueError: if an option is unknown or the sizes do not fit.
@@ -42,6 +43,8 @@ class UNetRefiner(nn.Module):
         detach_input: bool = False,
     ) -> None:
         super().__init__()
+        self.image_size = as_size(image_size)
+        self.channels = channels
         self.unet = UNet(image_size, channels, width, multipliers, num_groups)
         self.input_activation = check_activation("input_activation", input_activation)
         self.detach_input = detach_input

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from fpainter.generators.base import Generator
+from fpainter.generators.base import Generator, PaintingGenerator
 from fpainter.nn.image_range import ImageRange
 
 
@@ -18,20 +18,31 @@ class Sampler:
     Attributes:
         generator: z [B d_latent] -> images [B C H W] in the image range.
         image_range: the range and its map to bytes.
+        refined: False leaves out the last step of a generator that refines what it painted.
     """
 
     generator: Generator
     image_range: ImageRange
+    refined: bool = True
 
     @property
     def d_latent(self) -> int:
         """Size of the latent."""
         return self.generator.d_latent
 
+    def before_refiner(self) -> "Sampler | None":
+        """Return a sampler of the images before they are refined; None if they are not."""
+        generator = self.generator
+        if isinstance(generator, PaintingGenerator) and generator.refines:
+            return replace(self, refined=False)
+        return None
+
     def __call__(self, z: Tensor) -> Tensor:
         """Map latents [B d_latent], on any device, to images uint8 [B C H W] on the generator's."""
         with evaluating(self.generator):
             like = next(self.generator.parameters())
+            if isinstance(self.generator, PaintingGenerator) and not self.refined:
+                return self.image_range.to_bytes(self.generator.unrefined(z.to(like)))
             return self.image_range.to_bytes(self.generator(z.to(like)))
 
 

@@ -1,7 +1,7 @@
 """Adversarial training as a Lightning module: one D step and one G step make one iteration."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -20,7 +20,9 @@ from fpainter.losses.regularisers import InputGradientPenalty
 from fpainter.nn.image_range import ImageRange
 from fpainter.training.ema import EMASchedule, move_average
 
-OptimiserFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+OptimiserFactory = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
+
+PLAYERS = ("generator", "discriminator")
 
 
 class GANModule(LightningModule):
@@ -33,15 +35,16 @@ class GANModule(LightningModule):
         generator: z [B d_latent] -> images [B C H W], with ``fakes(z)`` for what D must judge.
         discriminator: images -> Judgement.
         loss: both players' adversarial losses; summed over the heads of logits.
-        generator_optimiser: parameters -> optimiser.
-        discriminator_optimiser: parameters -> optimiser.
+        generator_optimiser: named parameters -> optimiser.
+        discriminator_optimiser: named parameters -> optimiser.
         ema: when and how far the average of the generator moves.
         regulariser: penalty on D's gradient at the reals, computed in float32; None for none.
         image_range: the range reals are mapped to: ``unit`` [0, 1] or ``signed`` [-1, 1].
         accumulate: micro-batches per iteration; the batch must be divisible by it.
-        clip_generator: largest norm of the generator's gradient; None leaves it.
-        clip_discriminator: largest norm of the discriminator's gradient; None leaves it.
+        clip: largest norm of the gradient of a part, by its name in this module, such as
+            ``discriminator`` or ``generator.sequence_processor``; None leaves it.
         auxiliary_weight: factor on D's auxiliary loss on the reals.
+        augment: changes all images [B C H W] before the discriminator sees them; default none.
 
     Raises:
         ValueError: if an option is out of range.
@@ -60,9 +63,9 @@ class GANModule(LightningModule):
         regulariser: InputGradientPenalty | None = None,
         image_range: str = "signed",
         accumulate: int = 1,
-        clip_generator: float | None = None,
-        clip_discriminator: float | None = None,
+        clip: Mapping[str, float | None] | None = None,
         auxiliary_weight: float = 1.0,
+        augment: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -76,18 +79,22 @@ class GANModule(LightningModule):
         self.regulariser = regulariser
         self.image_range = ImageRange(image_range)
         self.accumulate = accumulate
-        self.clip = {"generator": clip_generator, "discriminator": clip_discriminator}
+        self.clip = {name: limit for name, limit in (clip or {}).items() if limit is not None}
+        for name in self.clip:
+            if name.split(".")[0] not in PLAYERS or not _has(self, name):
+                raise ValueError(f"clip: there is no part {name!r} of generator or discriminator")
         self.auxiliary_weight = auxiliary_weight
+        self.augment = augment or nn.Identity()
         self._optimiser_factories = (generator_optimiser, discriminator_optimiser)
         self.iteration = 0
         self.metrics: dict[str, Tensor] = {}
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Build one optimiser per player."""
-        make_generator, make_discriminator = self._optimiser_factories
+        players = zip(self._optimiser_factories, (self.generator, self.discriminator), strict=True)
         return [
-            make_generator(p for p in self.generator.parameters() if p.requires_grad),
-            make_discriminator(p for p in self.discriminator.parameters() if p.requires_grad),
+            make((name, p) for name, p in player.named_parameters() if p.requires_grad)
+            for make, player in players
         ]
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
@@ -122,11 +129,11 @@ class GANModule(LightningModule):
         for reals, last in _mark_last(micro_batches):
             with torch.no_grad():
                 fakes = self.generator.fakes(self.draw_latents(len(reals)))
-            fake = self.discriminator(fakes)
+            fake = self.discriminator(self.augment(fakes.images))
             # Second derivatives need float32, so the reals of a penalised step are judged in it.
             with torch.autocast(self.device.type, enabled=False) if penalise else nullcontext():
                 judged = reals.detach().requires_grad_(penalise)
-                real: Judgement = self.discriminator(judged, auxiliary=True)
+                real: Judgement = self.discriminator(self.augment(judged), auxiliary=True)
                 terms = {"loss/discriminator": self._discriminator_loss(real, fake)}
                 if real.auxiliary_loss is not None:
                     terms["auxiliary"] = self.auxiliary_weight * real.auxiliary_loss
@@ -145,10 +152,13 @@ class GANModule(LightningModule):
         # Toggling spares the gradients of D's parameters, which nobody would use.
         with self.toggled_optimizer(optimiser):
             for reals, last in _mark_last(micro_batches):
-                fake = self.discriminator(self.generator.fakes(self.draw_latents(len(reals))))
-                loss = self._generator_loss(fake, reals)
-                self._backward(loss, sync=last)
-                self._keep({"loss/generator": loss})
+                fakes = self.generator.fakes(self.draw_latents(len(reals)))
+                fake = self.discriminator(self.augment(fakes.images))
+                terms = {"loss/generator": self._generator_loss(fake, reals)}
+                if fakes.auxiliary_loss is not None:
+                    terms["generator_auxiliary"] = fakes.auxiliary_loss
+                self._backward(torch.stack(list(terms.values())).sum(), sync=last)
+                self._keep(terms)
             optimiser.step()
 
     def _discriminator_loss(self, real: Judgement, fake: Judgement) -> Tensor:
@@ -159,7 +169,7 @@ class GANModule(LightningModule):
         real: tuple[Tensor | None, ...] = (None,) * len(fake.logits)
         if self.loss.generator_compares:
             with torch.no_grad():
-                real = self.discriminator(reals).logits
+                real = self.discriminator(self.augment(reals)).logits
         heads = zip(fake.logits, real, strict=True)
         return torch.stack([self.loss.generator(f, r) for f, r in heads]).sum()
 
@@ -189,15 +199,12 @@ class GANModule(LightningModule):
         the optimiser does that itself (``fused``) and clipping is impossible.
         """
         player = "generator" if optimizer is self._optimiser(0).optimizer else "discriminator"
-        limit = self.clip[player]
-        if limit is None:
-            return
-        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
-            self.clip_gradients(optimizer, limit, gradient_clip_algorithm="norm")
-        else:
-            nn.utils.clip_grad_norm_(
-                [p for group in optimizer.param_groups for p in group["params"]], limit
-            )
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        for name, limit in self.clip.items():
+            if name == player and scaled:
+                self.clip_gradients(optimizer, limit, gradient_clip_algorithm="norm")
+            elif name.split(".")[0] == player:
+                nn.utils.clip_grad_norm_(self.get_submodule(name).parameters(), limit)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the iteration."""
@@ -206,6 +213,10 @@ class GANModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the stored iteration."""
         self.iteration = checkpoint["iteration"]
+
+
+def _has(module: nn.Module, name: str) -> bool:
+    return name in dict(module.named_modules())
 
 
 def _mark_last(items: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
