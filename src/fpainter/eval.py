@@ -55,8 +55,11 @@ def evaluate(cfg: DictConfig) -> float:
                 progress=_bars(progress),
             )
         score = scorer(painter.sampler)
+        before = painter.sampler.before_refiner()
+        unrefined = {} if before is None else {"fid_unrefined": scorer(before)}
     scores: dict[str, Any] = {
         "fid": score,
+        **unrefined,
         "protocol": fid.protocol,
         "num_real": scorer.statistics.num_images,
         "num_fake": fid.num_images,
@@ -69,8 +72,9 @@ def evaluate(cfg: DictConfig) -> float:
     path = Path(HydraConfig.get().runtime.output_dir) / "scores.json"
     path.write_text(json.dumps(scores, indent=2) + "\n")
     log.info(
-        "FID %.3f (%s, %d fakes against %d reals, %s weights of iteration %d); written to %s",
-        score, fid.protocol, fid.num_images, scores["num_real"], painter.weights,
+        "FID %.3f%s (%s, %d fakes against %d reals, %s weights of iteration %d); written to %s",
+        score, "".join(f", {each:.3f} before the refiner" for each in unrefined.values()),
+        fid.protocol, fid.num_images, scores["num_real"], painter.weights,
         painter.iteration, path,
     )  # fmt: skip
     return score

@@ -7,13 +7,15 @@ from pathlib import Path
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from fpainter.checkpoints.inference import load_painter
 from fpainter.errors import UserError
 from fpainter.evaluation.latents import latents
 from fpainter.generators.base import PaintingGenerator
+from fpainter.generators.sampler import Sampler
 from fpainter.launch import blaming, launch, pick_device
-from fpainter.visualisation.grids import grid, to_picture
+from fpainter.visualisation.grids import beside, grid, to_picture
 from fpainter.visualisation.strips import check_normalisation, painting_strips
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,8 @@ GRID_AT_MOST = 1024  # images; a larger grid would be no picture any more
 
 def generate(cfg: DictConfig) -> None:
     """Write single images, a grid and painting strips into the run directory.
+
+    Where images are refined, those before the refiner are written, too, and shown at the left.
 
     Image i depends on the seed and on i alone, so asking for more images gives the same first ones.
 
@@ -40,16 +44,17 @@ def generate(cfg: DictConfig) -> None:
     painter = load_painter(cfg.ckpt, cfg.weights, pick_device(cfg.device))
     sampler = painter.sampler
     output = Path(HydraConfig.get().runtime.output_dir)
-    (output / "images").mkdir(parents=True, exist_ok=True)
-    shown = []
-    for start in range(0, cfg.num_images, cfg.batch_size):
-        indices = range(start, min(start + cfg.batch_size, cfg.num_images))
-        images = sampler(latents(cfg.seed, indices, sampler.d_latent)).cpu()
-        for index, image in zip(indices, images, strict=True):
-            to_picture(image).save(output / "images" / f"{index:06d}.png")
-        shown.append(images[: max(0, GRID_AT_MOST - start)])
-    written = [f"{cfg.num_images} images", "grid.png"]
-    grid(torch.cat(shown), cfg.grid.columns, scale=cfg.grid.scale).save(output / "grid.png")
+    folders = {"images": sampler}
+    before = sampler.before_refiner()
+    if before is not None:
+        folders = {"unrefined": before, **folders}
+    beside(
+        [
+            grid(_save(each, cfg, output / name), cfg.grid.columns, scale=cfg.grid.scale)
+            for name, each in folders.items()
+        ]
+    ).save(output / "grid.png")
+    written = [f"{cfg.num_images} {name}" for name in folders] + ["grid.png"]
     if isinstance(sampler.generator, PaintingGenerator) and cfg.strips.num_images:
         z = latents(cfg.seed, range(min(cfg.strips.num_images, cfg.num_images)), sampler.d_latent)
         painting_strips(
@@ -62,6 +67,19 @@ def generate(cfg: DictConfig) -> None:
         ).save(output / "strips.png")
         written.append("strips.png")
     log.info("%s written to %s", ", ".join(written), output)
+
+
+def _save(sampler: Sampler, cfg: DictConfig, folder: Path) -> Tensor:
+    """Write each image into a folder; return those that the grid shows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = []
+    for start in range(0, cfg.num_images, cfg.batch_size):
+        indices = range(start, min(start + cfg.batch_size, cfg.num_images))
+        images = sampler(latents(cfg.seed, indices, sampler.d_latent)).cpu()
+        for index, image in zip(indices, images, strict=True):
+            to_picture(image).save(folder / f"{index:06d}.png")
+        shown.append(images[: max(0, GRID_AT_MOST - start)])
+    return torch.cat(shown)
 
 
 def main() -> None:

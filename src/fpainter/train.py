@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fpainter.callbacks.checkpoints import RunCheckpoints
 from fpainter.callbacks.record import RunRecord
+from fpainter.callbacks.warm_start import WarmStart
 from fpainter.checkpoints.inference import read_checkpoint
 from fpainter.errors import UserError
 from fpainter.launch import blaming, launch
@@ -28,6 +29,7 @@ from fpainter.training.metrics_file import MetricsFile
 log = logging.getLogger(__name__)
 
 PATHS = (
+    ("warm_start", "ckpt"),
     ("data", "dir"),
     ("data", "cache_dir"),
     ("fid", "weights_path"),
@@ -55,6 +57,8 @@ def train(cfg: DictConfig) -> float | None:
         RunRecord(run_dir, *_recorded(cfg)),
         checkpoints,
     ]
+    if cfg.ckpt is None:  # a run that goes on has its own weights
+        callbacks += _warm_start(module, run_dir, **cfg.warm_start)
     loggers: list[Logger] = [
         MetricsFile(run_dir),
         *(instantiate(logger) for logger in (cfg.logger or {}).values() if logger),
@@ -68,6 +72,22 @@ def train(cfg: DictConfig) -> float | None:
         log.info("results in %s\n%s", run_dir, _contents(run_dir))
     best = checkpoints.best_score
     return best if best < float("inf") else None
+
+
+def _warm_start(
+    module: GANModule, run_dir: Path, ckpt: str | None, **options: str
+) -> list[WarmStart]:
+    """Return the callback that loads another run's weights, if they are asked for."""
+    if ckpt is None:
+        if not all(p.requires_grad for p in module.generator.parameters()):
+            raise UserError(
+                "a part of the generator is frozen and has not learnt anything yet; "
+                "give the checkpoint of a trained painter with warm_start.ckpt=PATH"
+            )
+        return []
+    checkpoint = read_checkpoint(find_checkpoint(ckpt), key="warm_start.ckpt")
+    with blaming("warm_start"):
+        return [WarmStart(run_dir, checkpoint, ckpt, **options)]
 
 
 def _recorded(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
@@ -143,32 +163,44 @@ def stopping_between_iterations() -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
 
 
-def resume_arguments(arguments: list[str]) -> list[str]:
+def complete_arguments(arguments: list[str]) -> list[str]:
     """Complete ``ckpt=last|best|PATH`` so that a run goes on as what it was, where it was.
 
     The overrides stored in the checkpoint come first, those given now win; the run directory is
-    that of the checkpoint unless another is given.
+    that of the checkpoint unless another is given. A warm start, too, takes the stored overrides
+    when neither a model nor an experiment is named; its run directory is new.
 
     Args:
         arguments: the command line's overrides and flags.
 
     Returns:
-        The same, completed; unchanged without ``ckpt=``.
+        The same, completed; unchanged without a checkpoint.
 
     Raises:
-        UserError: if there is nothing to resume from.
+        UserError: if there is nothing to go on from.
     """
     given = dict(a.split("=", 1) for a in arguments if "=" in a and not a.startswith("-"))
-    wanted = given.get("ckpt", "null")
-    if wanted in ("null", ""):
-        return arguments
-    path = find_checkpoint(wanted, given.get("hydra.run.dir"))
-    stored = read_checkpoint(path)["fpainter"]["overrides"]
-    kept = [o for o in stored if o.split("=", 1)[0] not in given]
-    rest = [a for a in arguments if not a.startswith("ckpt=")]
-    if "hydra.run.dir" not in given and path.parent.name == "checkpoints":
-        rest.append(f"hydra.run.dir={_quoted(path.parent.parent)}")
-    return [*kept, *rest, f"ckpt={_quoted(path)}"]
+    if _is_given(given, "ckpt"):
+        path = find_checkpoint(given["ckpt"], given.get("hydra.run.dir"))
+        rest = [a for a in arguments if not a.startswith("ckpt=")]
+        if "hydra.run.dir" not in given and path.parent.name == "checkpoints":
+            rest.append(f"hydra.run.dir={_quoted(path.parent.parent)}")
+        return [*_stored_overrides(path, "ckpt", given), *rest, f"ckpt={_quoted(path)}"]
+    if _is_given(given, "warm_start.ckpt") and not given.keys() & {"model", "experiment"}:
+        path = find_checkpoint(given["warm_start.ckpt"])
+        stored = _stored_overrides(path, "warm_start.ckpt", given)
+        return [o for o in stored if not o.startswith(("warm_start.", "stage="))] + arguments
+    return arguments
+
+
+def _is_given(overrides: dict[str, str], key: str) -> bool:
+    return overrides.get(key, "null") not in ("null", "")
+
+
+def _stored_overrides(path: Path, key: str, given: dict[str, str]) -> list[str]:
+    """Return the overrides of a checkpoint's run that are not given anew."""
+    stored = read_checkpoint(path, key)["fpainter"]["overrides"]
+    return [override for override in stored if override.split("=", 1)[0] not in given]
 
 
 def find_checkpoint(wanted: str, run_dir: str | None = None) -> Path:
@@ -205,7 +237,7 @@ def _quoted(path: Path) -> str:
 def main() -> None:
     """Run ``fpainter-train``."""
     try:
-        arguments = resume_arguments(sys.argv[1:])
+        arguments = complete_arguments(sys.argv[1:])
     except UserError as error:
         raise SystemExit(f"fpainter: {error}") from error
     launch("train", train, arguments)

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
+from fpainter.generators.painter import FastWeightPainter
+from fpainter.generators.refiners import UNetRefiner
+from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
 from fpainter.visualisation.curves import draw_curves, read_metrics
-from fpainter.visualisation.grids import grid, to_picture
+from fpainter.visualisation.grids import grid, sample_grid, to_picture
 from fpainter.visualisation.strips import LABEL_HEIGHT, painting_strips, shown_steps
 from tests.training.toys import D_LATENT, SIZE, STEPS, painter
 
@@ -54,6 +58,43 @@ def test_strip_shows_updates_above_canvases() -> None:
     for step in range(STEPS):
         difference = frame(strip, 0, step).astype(int) - updates[0, step].numpy()
         assert np.abs(difference).max() <= 1  # sums of the same numbers in another order
+
+
+class Faded(UNetRefiner):
+    """Halves the canvas."""
+
+    def forward(self, canvas: Tensor) -> Tensor:
+        return 0.5 * canvas
+
+
+def refining() -> FastWeightPainter:
+    artist = painter()
+    artist.refiner, artist.refines = Faded(SIZE, width=8), True
+    return artist
+
+
+def test_strip_ends_with_the_refined_image() -> None:
+    artist, z = refining(), torch.randn(1, D_LATENT)
+    for normalisation in ("final", "frame"):
+        strip = painting_strips(artist, SIGNED, z, normalisation=normalisation)
+        assert strip.width == (STEPS + 1) * (SIZE + 1) + 1
+        with torch.no_grad():
+            finished = artist.paint(z).image()
+            change, refined = SIGNED.to_bytes(artist.activate(-finished / 2)), artist(z)
+        np.testing.assert_array_equal(frame(strip, 0, STEPS), change[0])
+        np.testing.assert_array_equal(frame(strip, 1, STEPS), SIGNED.to_bytes(refined)[0])
+
+
+def test_grid_shows_unrefined_images_at_the_left() -> None:
+    sampler, z = Sampler(refining(), SIGNED), torch.randn(4, D_LATENT)
+    before = sampler.before_refiner()
+    assert before is not None
+    sheet, half = sample_grid(sampler, z), 2 * (SIZE + 2) + 2
+    assert sheet.size == (2 * half, half)
+    for left, each in [(0, before), (half, sampler)]:
+        assert sheet.crop((left, 0, left + half, half)).tobytes() == grid(each(z)).tobytes()
+    plain = Sampler(painter(), SIGNED)
+    assert sample_grid(plain, z).tobytes() == grid(plain(z)).tobytes()
 
 
 def test_frames_of_equal_norm() -> None:

@@ -12,6 +12,8 @@ from fpainter.callbacks.metrics import IterationBar, report
 from fpainter.errors import UserError
 from fpainter.evaluation.protocols import get_protocol
 from fpainter.evaluation.scorer import FIDScorer
+from fpainter.generators.base import PaintingGenerator
+from fpainter.generators.sampler import Sampler
 from fpainter.training.gan_module import GANModule
 
 log = logging.getLogger(__name__)
@@ -19,6 +21,8 @@ log = logging.getLogger(__name__)
 
 class FIDCallback(Callback):
     """Score the averaged generator every so often and at the end; metric ``fid``.
+
+    Where images are refined, ``fid_unrefined`` is that of the images before.
 
     Statistics of the reals are computed once per data set, protocol and weights, and kept on
     disk. Without Inception weights one line says what to do, and training goes on without scores.
@@ -61,6 +65,7 @@ class FIDCallback(Callback):
         self.cache_dir = cache_dir
         self._scorer: FIDScorer | None = None
         self._scored_at = -1
+        self._unrefined: float | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Load the feature network and the real statistics, or say why there are no scores."""
@@ -102,12 +107,28 @@ class FIDCallback(Callback):
     def _score(self, trainer: Trainer, module: GANModule) -> None:
         if self._scorer is None:
             return
-        fid = self._scorer(module.sampler())
+        sampler = module.sampler()
+        scores = {"fid": self._scorer(sampler)} | self._score_unrefined(sampler)
         self._scored_at = module.iteration
-        report(trainer, {"fid": fid}, module.iteration)
+        report(trainer, scores, module.iteration)
         # Where early stopping, sweepers and the checkpoint callback look for it.
-        trainer.callback_metrics["fid"] = torch.tensor(fid)
+        trainer.callback_metrics["fid"] = torch.tensor(scores["fid"])
         bar = trainer.progress_bar_callback
         if isinstance(bar, IterationBar):
-            bar.fid = fid
-            bar.say(f"iteration {module.iteration}: FID {fid:.2f} ({self.protocol})")
+            bar.fid = scores["fid"]
+            line = f"iteration {module.iteration}: FID {scores['fid']:.2f} ({self.protocol})"
+            if "fid_unrefined" in scores:
+                line += f", {scores['fid_unrefined']:.2f} before the refiner"
+            bar.say(line)
+
+    def _score_unrefined(self, sampler: Sampler) -> dict[str, float]:
+        """Score the images before they are refined, if they are; frozen ones only once."""
+        assert self._scorer is not None
+        before = sampler.before_refiner()
+        if before is None:
+            return {}
+        generator = before.generator
+        frozen = isinstance(generator, PaintingGenerator) and generator.frozen
+        if self._unrefined is None or not frozen:
+            self._unrefined = self._scorer(before)
+        return {"fid_unrefined": self._unrefined}

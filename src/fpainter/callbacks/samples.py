@@ -14,7 +14,7 @@ from PIL import Image
 from fpainter.evaluation.latents import latents
 from fpainter.generators.base import PaintingGenerator
 from fpainter.training.gan_module import GANModule
-from fpainter.visualisation.grids import grid
+from fpainter.visualisation.grids import sample_grid
 from fpainter.visualisation.strips import painting_strips
 
 
@@ -52,12 +52,15 @@ class PictureCallback(Callback):
     def samples(
         cls, directory: str | Path, every: int, num_images: int = 64, seed: int = 0, scale: int = 1
     ) -> "PictureCallback":
-        """Draw a grid of the same `num_images` latents each time."""
+        """Draw a grid of the same `num_images` latents each time.
+
+        With a refiner, a second grid at the left shows the images before it.
+        """
 
         def draw(module: GANModule) -> Image.Image:
             sampler = module.sampler()
             z = latents(seed, range(num_images), sampler.d_latent)
-            return grid(sampler(z), scale=scale)
+            return sample_grid(sampler, z, scale)
 
         return cls(directory, draw, every)
 

@@ -38,11 +38,12 @@ class TrainedPainter:
     path: Path
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def read_checkpoint(path: str | Path, key: str = "ckpt") -> dict[str, Any]:
     """Read a checkpoint as plain data and tensors on the CPU.
 
     Args:
         path: written by training.
+        key: what asked for it, for messages.
 
     Returns:
         The checkpoint; tensors are mapped from the file where possible.
@@ -52,18 +53,18 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise UserError(f"ckpt={path}: there is no such file")
+        raise UserError(f"{key}={path}: there is no such file")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"ckpt={path}: not a readable checkpoint ({reason})") from error
+        raise UserError(f"{key}={path}: not a readable checkpoint ({reason})") from error
     record = checkpoint.get("fpainter") if isinstance(checkpoint, dict) else None
     if record is None:
-        raise UserError(f"ckpt={path}: not written by fpainter.train")
+        raise UserError(f"{key}={path}: not written by fpainter.train")
     if record["format"] > FORMAT:
         raise UserError(
-            f"ckpt={path}: of format {record['format']} (fpainter {record['version']}), newer than "
+            f"{key}={path}: of format {record['format']} (fpainter {record['version']}), newer than "
             f"the format {FORMAT} that this version reads; please update fpainter"
         )
     return checkpoint

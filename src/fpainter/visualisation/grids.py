@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from fpainter.generators.sampler import Sampler
+
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 PAPER = 255  # grey level between images
 
@@ -42,12 +44,31 @@ def grid(images: Tensor, columns: int | None = None, gap: int = 2, scale: int = 
     return enlarge(sheet, scale)
 
 
+def sample_grid(sampler: Sampler, z: Tensor, scale: int = 1) -> Image.Image:
+    """Draw the images of latents z [B d_latent]; where they are refined, those before at the left.
+
+    Args:
+        sampler: draws them.
+        z: latents.
+        scale: enlargement by whole pixels.
+    """
+    before = sampler.before_refiner()
+    samplers = [sampler] if before is None else [before, sampler]
+    return beside([grid(each(z), scale=scale) for each in samplers])
+
+
 def enlarge(picture: Image.Image, scale: int) -> Image.Image:
     """Enlarge by whole pixels."""
     if scale == 1:
         return picture
     size = (picture.width * scale, picture.height * scale)
     return picture.resize(size, Image.Resampling.NEAREST)
+
+
+def beside(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Put pictures of one colour mode and height beside each other."""
+    turned = [picture.transpose(Image.Transpose.TRANSPOSE) for picture in pictures]
+    return stack(turned).transpose(Image.Transpose.TRANSPOSE)
 
 
 def stack(pictures: Sequence[Image.Image]) -> Image.Image:

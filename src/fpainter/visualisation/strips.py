@@ -26,7 +26,8 @@ def painting_strips(
     """Draw one strip per latent: updates above canvases, step numbers below.
 
     With fewer columns than steps, the shown steps are spread evenly and end with the last; an
-    update is then the sum of all updates since the column before.
+    update is then the sum of all updates since the column before. A refined image stands in a
+    column of its own at the end, what the refiner changed above it.
 
     Args:
         painter: a generator that can show its steps.
@@ -46,16 +47,24 @@ def painting_strips(
     """
     check_normalisation(normalisation)
     with evaluating(painter):
-        painting = painter.paint(z.to(next(painter.parameters())))
+        z = z.to(next(painter.parameters()))
+        painting = painter.paint(z)
         steps = shown_steps(painting.num_steps, num_columns)
         canvases = painting.canvases([0, *steps])  # [B 1+S C H W]
         updates, canvases = canvases.diff(dim=1), canvases[:, 1:]
         if normalisation == "frame":
             norm = canvases[:, -1:].flatten(2).norm(dim=2)
             updates, canvases = (_to_norm(frames, norm) for frames in (updates, canvases))
+        labels = [str(step) for step in steps]
+        if painter.refines:
+            finished = painting.image().to(z.dtype)
+            refined = painter.refine(finished)
+            updates = torch.cat([updates, (refined - finished)[:, None]], dim=1)
+            canvases = torch.cat([canvases, refined[:, None]], dim=1)
+            labels.append("refined")
         frames = image_range.to_bytes(painter.activate(torch.cat([updates, canvases], dim=1)))
     return stack(
-        [_labelled(grid(f, columns=len(steps), gap=1, scale=scale), steps) for f in frames]
+        [_labelled(grid(f, columns=len(labels), gap=1, scale=scale), labels) for f in frames]
     )
 
 
@@ -77,17 +86,19 @@ def _to_norm(frames: Tensor, norm: Tensor) -> Tensor:
     return frames * (norm / own)[..., None, None, None]
 
 
-def _labelled(strip: Image.Image, steps: Sequence[int]) -> Image.Image:
-    """Write the step numbers below a strip, leaving out those that would touch."""
+def _labelled(strip: Image.Image, labels: Sequence[str]) -> Image.Image:
+    """Write the labels below a strip's columns, leaving out those that would touch."""
     bands = len(strip.getbands())
     paper, ink = ((255,) * bands, (*(90,) * min(bands, 3), *(255,) * (bands - 3)))
     sheet = Image.new(strip.mode, (strip.width, strip.height + LABEL_HEIGHT), paper)
     sheet.paste(strip)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=10)
-    column, free_from = strip.width / len(steps), 0.0
-    for index, step in enumerate(steps):
-        left = (index + 0.5) * column - draw.textlength(str(step), font=font) / 2
+    column, free_from = strip.width / len(labels), 0.0
+    for index, label in enumerate(labels):
+        width = draw.textlength(label, font=font)
+        # A long label of the last column may reach to the left, not out of the picture.
+        left = min((index + 0.5) * column - width / 2, strip.width - width)
         if left >= free_from:
-            draw.text((left, strip.height), str(step), fill=ink, font=font)
-            free_from = left + draw.textlength(str(step) + " ", font=font)
+            draw.text((left, strip.height), label, fill=ink, font=font)
+            free_from = left + draw.textlength(label + " ", font=font)
     return sheet
