@@ -38,3 +38,12 @@ def golden_files(kind: str) -> list[Path]:
     full = Path(os.environ.get("FPAINTER_GOLDEN", SHARED_GOLDEN))
     directory = full if full.is_dir() else Path(__file__).parent / "golden"
     return sorted(directory.glob(f"{kind}__*.safetensors"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how near the released code's vectors were met, when nothing else was asked for."""
+    if terminalreporter.config.option.markexpr != "golden":
+        return
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{value:8.1e}  {name}: {report.nodeid.split('::')[-1]}")

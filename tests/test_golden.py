@@ -1,82 +1,115 @@
 """Our modules compute what the released code computes: its vectors, in float64."""
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
-from torch import Tensor
 
+from fpainter.checkpoints.legacy_names import discriminator_name, generator_name
+from fpainter.generators import learning_rules
+from fpainter.generators.painter import FastWeightPainter
 from fpainter.losses.regularisers import UnitGradient
+from fpainter.ops import naive
 from tests.conftest import golden_files
-from tests.reference import released
+from tests.reference.released import build, read, relative, silence
 
-pytestmark = [pytest.mark.golden, pytest.mark.usefixtures("float64")]
+Record = Callable[[str, object], None]
 
-
-def read(path: Path) -> tuple[dict, dict[str, Tensor], dict[str, Tensor]]:
-    with safe_open(path, "pt") as file:
-        meta = json.loads(file.metadata()["meta"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    parameters = {
-        name.removeprefix("param."): tensor
-        for name, tensor in tensors.items()
-        if name.startswith("param.") and not name.endswith(".f")  # the blur's constant taps
-    }
-    return meta, tensors, parameters
+pytestmark = pytest.mark.golden
 
 
-def relative(got: Tensor, expected: Tensor) -> float:
-    return float((got - expected).detach().abs().max() / expected.abs().max().clamp_min(1e-12))
+def check(differences: dict[str, float], limit: float, record: Record) -> None:
+    """Assert each relative difference; the summary of the test run shows the largest."""
+    for name, difference in differences.items():
+        assert difference < limit, name
+    record("largest relative difference", max(differences.values()))
 
 
-def painter_files() -> list[Path]:
-    files = golden_files("generator")
-    return [path for path in files if read(path)[0]["model_type"] in released.PAINTERS]
-
-
-@pytest.mark.parametrize("path", painter_files(), ids=lambda path: path.stem)
-def test_painter(path: Path) -> None:
-    meta, tensors, parameters = read(path)
-    painter = released.painter(meta["model_type"], meta["kwargs"])
-    renamed = {released.painter_name(name): tensor for name, tensor in parameters.items()}
-    released.load(painter, renamed)
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("path", golden_files("generator"), ids=lambda path: path.stem)
+def test_generator(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
+) -> None:
+    meta, tensors, stored = read(path)
+    call = dict(meta["call"])
+    shows_all = call.pop("output_only_last", True) is False or "use_pre_unet_loss" in call
+    module, _ = build(meta["model_type"], meta["kwargs"] | call, tmp_path, generator=stored)
+    generator = module.generator.eval()
+    silence(monkeypatch)
     z = tensors["z"].double().requires_grad_()
-    assert meta["call"] in ({}, {"output_only_last": False}), "an option this test does not know"
-    image = painter.fakes(z).images if meta["call"] else painter(z)
-    assert relative(image, tensors["image"]) < 1e-9
-    own = dict(painter.named_parameters())
+    image = generator.fakes(z).images if shows_all else generator(z)
+    differences = {"image": relative(image, tensors["image"])}
+    if call.get("use_pre_unet_loss"):
+        before, after = tensors["image"].chunk(2)
+        assert isinstance(generator, FastWeightPainter)
+        differences["before"] = relative(generator.unrefined(z), before)
+        differences["after"] = relative(generator(z), after)
+    rename, own = generator_name(meta["model_type"]), dict(generator.named_parameters())
+    names = [name for name in stored if rename(name) in own]
+    assert {rename(name) for name in names} == own.keys()
     gradients = torch.autograd.grad(
-        (image * tensors["weight"]).sum(),
-        [z, *(own[released.painter_name(name)] for name in parameters)],
+        (image * tensors["weight"]).sum(), [z, *(own[rename(name)] for name in names)]
     )
-    for name, gradient in zip(["z", *parameters], gradients, strict=True):
-        assert relative(gradient, tensors[f"grad.{name}"]) < 1e-9, name
+    for name, gradient in zip(["z", *names], gradients, strict=True):
+        differences[name] = relative(gradient, tensors[f"grad.{name}"])
+    check(differences, 1e-9, record_property)
 
 
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("path", golden_files("discriminator"), ids=lambda path: path.stem)
-def test_discriminator(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    meta, tensors, parameters = read(path)
-    discriminator = released.discriminator(meta["kwargs"], blur="base" in path.stem)
-    renamed = {released.discriminator_name(name): tensor for name, tensor in parameters.items()}
-    released.load(discriminator, renamed)
+def test_discriminator(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
+) -> None:
+    meta, tensors, stored = read(path)
+    model_type = "base" if "base" in path.stem else "lstm_delta"
+    module, _ = build(model_type, meta["kwargs"], tmp_path, discriminator=stored)
+    discriminator = module.discriminator
     if meta["quadrant"] is not None:
         monkeypatch.setattr(torch, "randint", lambda *_: torch.tensor(meta["quadrant"]))
     images = (tensors["image_uint8"].double() / 255).requires_grad_()
     judgement = discriminator(images, auxiliary=True)
-    full, small = judgement.logits
+    full, small = (-logits for logits in judgement.logits)  # low is real there
     assert judgement.auxiliary_loss is not None
-    assert relative(full, tensors["logits"]) < 1e-9
-    assert relative(small, tensors["logits_32x32"].flatten(1)) < 1e-9
-    assert relative(judgement.auxiliary_loss, tensors["aux_loss"]) < 1e-9
     penalty = UnitGradient()(judgement.logits, images)
-    assert relative(penalty, tensors["gradient_penalty"]) < 1e-9
-    if not any(name.startswith("gradnorm.") for name in tensors):
-        return
-    total = penalty + full.sum() + small.sum() + judgement.auxiliary_loss
-    own = dict(discriminator.named_parameters())
-    names = [name for name in parameters if f"gradnorm.{name}" in tensors]
-    gradients = torch.autograd.grad(total, [own[released.discriminator_name(n)] for n in names])
-    for name, gradient in zip(names, gradients, strict=True):
-        assert relative(gradient.norm(), tensors[f"gradnorm.{name}"]) < 1e-9, name
+    differences = {
+        "logits": relative(full, tensors["logits"]),
+        "logits_32x32": relative(small, tensors["logits_32x32"].flatten(1)),
+        "aux_loss": relative(judgement.auxiliary_loss, tensors["aux_loss"]),
+        "gradient_penalty": relative(penalty, tensors["gradient_penalty"]),
+    }
+    names = [name for name in stored if f"gradnorm.{name}" in tensors]
+    if names:
+        total = penalty + full.sum() + small.sum() + judgement.auxiliary_loss
+        own = dict(discriminator.named_parameters())
+        gradients = torch.autograd.grad(total, [own[discriminator_name(n)] for n in names])
+        for name, gradient in zip(names, gradients, strict=True):
+            differences[name] = relative(gradient.norm(), tensors[f"gradnorm.{name}"])
+    check(differences, 1e-9, record_property)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in golden_files("generator") if p.stem == "generator__lstm_delta_split_v2"],
+    ids=lambda path: path.stem,
+)
+def test_closed_form_is_the_loop_in_float32(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
+) -> None:
+    meta, tensors, stored = read(path)
+    module, _ = build(meta["model_type"], meta["kwargs"], tmp_path, generator=stored)
+    generator, z = module.generator, tensors["z"].float().requires_grad_()
+    parameters = dict(generator.named_parameters())
+
+    def run() -> dict[str, torch.Tensor]:
+        image = generator(z)
+        assert image.dtype == torch.float32
+        loss = (image * tensors["weight"].float()).sum()
+        gradients = torch.autograd.grad(loss, [z, *parameters.values()])
+        return {"image": image, **dict(zip(["z", *parameters], gradients, strict=True))}
+
+    closed = run()
+    monkeypatch.setattr(learning_rules.closed_form, "delta_rule", naive.delta_rule)
+    loop = run()
+    assert any(not torch.equal(closed[name], loop[name]) for name in loop)  # it did switch
+    check({name: relative(closed[name], loop[name]) for name in loop}, 1e-5, record_property)

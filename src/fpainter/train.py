@@ -200,7 +200,13 @@ def _is_given(overrides: dict[str, str], key: str) -> bool:
 def _stored_overrides(path: Path, key: str, given: dict[str, str]) -> list[str]:
     """Return the overrides of a checkpoint's run that are not given anew."""
     stored = read_checkpoint(path, key)["fpainter"]["overrides"]
-    return [override for override in stored if override.split("=", 1)[0] not in given]
+    # Another data set, say, does not have the settings of the one before.
+    groups = tuple(f"{name}." for name in given)
+    return [
+        override
+        for override in stored
+        if override.split("=", 1)[0] not in given and not override.startswith(groups)
+    ]
 
 
 def find_checkpoint(wanted: str, run_dir: str | None = None) -> Path:

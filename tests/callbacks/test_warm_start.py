@@ -157,7 +157,7 @@ def test_kept_states_are_those_of_training_on(tmp_path: Path, trained: dict[str,
 )
 def test_what_does_not_fit_is_named(
     generator: FastWeightPainter | None,
-    options: dict[str, str],
+    options: dict[str, Any],
     words: str,
     tmp_path: Path,
     trained: dict[str, Any],

@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 from fpainter import eval as evaluation
-from fpainter import generate, train
+from fpainter import generate, import_legacy, train
 
 SMALL = [
     "debug=fast",
@@ -26,6 +26,7 @@ MAINS: dict[str, Callable[[], None]] = {
     "train": train.main,
     "eval": evaluation.main,
     "generate": generate.main,
+    "import-legacy": import_legacy.main,
 }
 
 

@@ -64,8 +64,8 @@ def read_checkpoint(path: str | Path, key: str = "ckpt") -> dict[str, Any]:
         raise UserError(f"{key}={path}: not written by fpainter.train")
     if record["format"] > FORMAT:
         raise UserError(
-            f"{key}={path}: of format {record['format']} (fpainter {record['version']}), newer than "
-            f"the format {FORMAT} that this version reads; please update fpainter"
+            f"{key}={path}: of format {record['format']} (fpainter {record['version']}), newer "
+            f"than the format {FORMAT} that this version reads; please update fpainter"
         )
     return checkpoint
 

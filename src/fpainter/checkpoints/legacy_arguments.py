@@ -1,0 +1,206 @@
+"""The original code's command-line arguments, as overrides of our configs."""
+
+from typing import Any
+
+UNET = ("lstm_delta_unet", "lstm_delta_split_unet", "lstm_delta_split_v2_unet")
+V2 = ("lstm_delta_split_v2", "lstm_oja_split_v2", "lstm_delta_split_v2_unet")
+SPLIT_LSTM = (*V2, "lstm_delta_split", "lstm_delta_split_unet")
+HEADS = ("trafo_delta_split", "rfwp_delta")
+CANVASES = ("lstm_delta", "lstm_delta_split_v2", "lstm_oja_split_v2")  # with unfinished ones judged
+LSTM_DELTA = (*SPLIT_LSTM, "lstm_delta", "lstm_delta_unet")
+PAINTERS = (*LSTM_DELTA, *HEADS, "lstm_sum")
+MODEL_TYPES = (*PAINTERS, "base")
+INSTRUCTED = (*CANVASES, "lstm_delta_split_v2_unet")  # with all options of keys, values and rates
+CORRECTED = (*LSTM_DELTA, *HEADS)
+
+_G, _P = "model.generator.", "model.generator.sequence_processor."
+_I, _H = "model.generator.input_generator.", "model.generator.head."
+_OFF_TANH = {False: "identity", True: "tanh"}
+
+# (argument, default of the original, our key, the types it means anything to, its values in ours).
+# Arguments without a key are translated together with others, by ``fpainter.import_legacy``.
+ARGUMENTS: list[tuple[str, Any, str, tuple[str, ...], dict[Any, Any] | None]] = [
+    ("model_type", "base", "model", MODEL_TYPES, None),
+    ("image_size", 64, "image_size", MODEL_TYPES, None),
+    ("num_train_steps", 150_000, "num_iterations", MODEL_TYPES, None),
+    ("save_every", 1000, "checkpoint_every", MODEL_TYPES, None),
+    ("seed", 1, "seed", MODEL_TYPES, None),
+    ("batch_size", 10, "", MODEL_TYPES, None),
+    ("grad_cummulate_every", 4, "model.accumulate", MODEL_TYPES, None),
+    ("learning_rate", 2e-4, "model.generator_optimiser.lr", MODEL_TYPES, None),
+    ("ttur_mult", 1.0, "", MODEL_TYPES, None),
+    ("optimizer", "adam", "", MODEL_TYPES, None),
+    ("data_dir", "data/celeba/img_align_celeba", "", MODEL_TYPES, None),
+    ("transparent", False, "", MODEL_TYPES, None),
+    ("greyscale", False, "", MODEL_TYPES, None),
+    ("transform_to_greyscale", False, "", MODEL_TYPES, None),
+    ("dataset_aug_prob", 0.0, "", MODEL_TYPES, None),
+    ("aug_prob", 0.0, "", MODEL_TYPES, None),
+    ("image_save_format", "jpg", "fid", MODEL_TYPES, {"jpg": "paper", "png": "png"}),
+    ("calculate_fid_num_images", 10_000, "fid.num_images", MODEL_TYPES, None),
+    ("calculate_fid_every", None, "", MODEL_TYPES, None),
+    ("fmap_max", 512, "model.discriminator.c_max", MODEL_TYPES, None),
+    ("disc_output_size", 1, "model.discriminator.logit_size", MODEL_TYPES, None),
+    ("attn_res_layers", [32], "model.discriminator.attention_at", MODEL_TYPES, None),
+    ("freq_chan_attn", False, _G + "channel_attention", ("base",),
+     {False: "global_context", True: "frequency"}),
+    ("latent_dim", 256, _G + "d_latent", MODEL_TYPES, None),
+    ("num_decoding_steps", 64, _G + "num_steps", PAINTERS, None),
+    ("rnn_hidden_size", 512, _G + "d_hidden", PAINTERS, None),
+    ("out_tanh", False, _G + "output_activation", PAINTERS, _OFF_TANH),
+    ("use_pos_enc", False, _I + "step_embedding", PAINTERS, None),
+    ("mini_latent_dim", 8, _I + "d_slice", (*SPLIT_LSTM, "trafo_delta_split"), None),
+    ("mini_input_size", 128, _I + "d_input", SPLIT_LSTM, None),
+    ("v2_input_sigmoid", False, _I + "slice_activation", V2, _OFF_TANH),
+    ("num_layers", 1, _P + "num_layers", PAINTERS, None),
+    ("rnn_init_fact", 1.0, _P + "gain", LSTM_DELTA, None),
+    ("num_heads", 8, _P + "num_heads", HEADS, None),
+    ("ff_dim", 1024, _P + "d_feedforward", HEADS, None),
+    ("dropout", 0.0, _P + "dropout", HEADS, None),
+    ("use_latent_to_init", False, "model/sequence_processor",
+     ("lstm_delta_split_v2", "lstm_delta_split_v2_unet"), {False: "lstm_zero_state", True: "lstm"}),
+    ("use_softmax", False, "", CORRECTED, None),
+    ("no_sigmoid_lr", False, _H + "rate_activation", CORRECTED,
+     {False: "sigmoid", True: "identity"}),
+    ("kvb_init_fact", 1.0, _H + "gain", LSTM_DELTA, None),
+    ("val_tanh", False, _H + "value_activation", INSTRUCTED, _OFF_TANH),
+    ("vect_lr", False, _H + "rate", INSTRUCTED, {False: "scalar", True: "row"}),
+    ("wide_out_dim", 0, _H + "d_wide", CANVASES, {0: None}),
+    ("use_learned_init", False, "model/canvas", ("lstm_delta", "lstm_delta_unet", "rfwp_delta"),
+     {False: "zero", True: "learned"}),
+    ("use_intermed_loss", 1, _G + "supervision.num_canvases", CANVASES, None),
+    ("scale_intermed_loss", False, _G + "supervision.scale_canvases", CANVASES, None),
+    ("clip", 0.0, "", ("lstm_delta", "lstm_delta_unet"), None),
+    ("clip_rnn", 0.0, "", ("lstm_delta", "lstm_delta_unet"), None),
+    ("unet_lr", 2e-4, "", ("lstm_delta_unet",), None),
+    ("max_unet_dim", 4, "", UNET, None),
+    ("unet_tanh", False, "", ("lstm_delta_unet", "lstm_delta_split_v2_unet"), None),
+    ("stop_grad_unet", False, _G + "refiner.detach_input", UNET, None),
+    ("frozen_base", False, _G + "freeze_painter", UNET, None),
+    ("pre_unet_loss", False, "", UNET, None),
+    ("use_unet_match_loss", False, "", UNET, None),
+    ("use_unet_match_loss_only", False, "", UNET, None),
+    ("ema_only_unet", False, "", UNET, None),
+]  # fmt: skip
+
+DEFAULTS = {argument: default for argument, default, *_ in ARGUMENTS}
+REMARKS = {
+    "ema_only_unet": "the average covers the painter, too",
+    "dataset_aug_prob": "images are mirrored with probability 1/2 and not cropped at random",
+    "aug_prob": "each image is augmented with this probability, and not each batch as a whole",
+    "skip_resize": "images are resized to image_size",
+    "multi_gpus": "several GPUs are used with trainer=ddp",
+}  # on arguments that are not carried as they were
+WITHOUT_MEANING = {
+    "result_dir", "model_dir", "work_dir", "exp_name", "new", "save_all", "load_from",
+    "load_only_g", "load_pre_trained", "reset_g_optimizer", "reset_d_optimizer", "generate",
+    "generate_types", "generate_interpolation", "aug_test", "eval_fid", "eval_without_ema",
+    "evaluate_every", "num_image_tiles", "num_workers", "interpolation_num_steps",
+    "clear_fid_cache", "not_fid_all_real", "fid_real_path", "project_name", "job_name",
+    "use_wandb", "skip_resize", "multi_gpus", "syncbatchnorm",
+}  # fmt: skip
+
+# How names begin (ours), the arguments that decide whether such a tensor exists, and those that
+# decide the sizes of its first axis and of the others.
+BLAMED: list[tuple[str, list[str], list[str], list[str]]] = [
+    ("sequence_processor.to_state.", ["use_latent_to_init"], ["rnn_hidden_size", "num_layers"],
+     ["latent_dim"]),
+    ("sequence_processor.lstm.weight_ih_l0", [], ["rnn_hidden_size"],
+     ["mini_input_size", "latent_dim"]),
+    ("sequence_processor.", ["num_layers"], ["rnn_hidden_size", "ff_dim"],
+     ["rnn_hidden_size", "ff_dim"]),
+    ("head.widen.", ["wide_out_dim"], ["wide_out_dim"], ["rnn_hidden_size"]),
+    ("head.to_instructions.", [], ["image_size", "vect_lr"], ["rnn_hidden_size", "wide_out_dim"]),
+    ("input_generator.step_embedding", ["use_pos_enc"], ["num_decoding_steps"], ["latent_dim"]),
+    ("input_generator.to_slices.", [], ["num_decoding_steps", "mini_latent_dim"], ["latent_dim"]),
+    ("input_generator.to_input.", [], ["mini_input_size"], ["mini_latent_dim"]),
+    ("canvas.", ["use_learned_init"], ["transparent", "greyscale"], ["image_size"]),
+    ("refiner.", ["max_unet_dim"], ["image_size"], ["image_size"]),
+    ("initial.", [], ["latent_dim"], ["latent_dim"]),
+    ("to_logits.", ["disc_output_size"], ["fmap_max"], ["fmap_max"]),
+    ("attentions.", ["attn_res_layers"], ["fmap_max"], ["fmap_max"]),
+    ("", ["image_size"], ["fmap_max"], ["fmap_max"]),
+]  # fmt: skip
+
+
+def blame(ours: str, decides: int, args: dict[str, Any], where: str) -> str:
+    """Name the arguments that most likely decide about a tensor.
+
+    Args:
+        ours: our name of it, without its part.
+        decides: 0 whether there is one, 1 the size of its first axis, 2 of the others.
+        args: the original's arguments.
+        where: the file they came from.
+    """
+    means = {name for name, _, _, types, _ in ARGUMENTS if args["model_type"] in types}
+    candidates = next(row for row in BLAMED if ours.startswith(row[0]))[1 + decides]
+    causes = [name for name in candidates if name in means] or ["model_type"]
+    return f"{where}'s {' or '.join(f'{name}={args[name]}' for name in causes)}"
+
+
+def translate(args: dict[str, Any]) -> list[str]:
+    """Translate the original's arguments into overrides of ``configs/train.yaml``.
+
+    Args:
+        args: all of them, by name.
+    """
+    model_type = args["model_type"]
+    settings = {
+        key: values.get(args[name], args[name]) if values else args[name]
+        for name, _, key, types, values in ARGUMENTS
+        if key and model_type in types
+    }
+    grey = args["greyscale"] or args["transform_to_greyscale"]
+    unfinished = model_type in CANVASES and args["use_intermed_loss"] > 1
+    settings |= {
+        "data.channels": 4 if args["transparent"] else 1 if grey else 3,
+        "data.flip": args["dataset_aug_prob"] > 0,
+        "batch_size": args["batch_size"] * args["grad_cummulate_every"],
+        "fid.every": int(args["calculate_fid_every"] or 0),
+        "model/ema": "released",
+        "model/loss": "hinge_pooled" if model_type in UNET or unfinished else "hinge",
+        "model.image_range": "unit",
+        "model.discriminator_optimiser.lr": args["learning_rate"] * args["ttur_mult"],
+    }
+    if model_type == "base":
+        settings["model.generator.c_max"] = args["fmap_max"]
+        settings["model.generator.attention_at"] = args["attn_res_layers"]
+    else:
+        softmax = args["use_softmax"] and model_type in CORRECTED
+        settings["model.generator.head.key_activation"] = "softmax" if softmax else "identity"
+        settings["model/learning_rule"] = {
+            "lstm_sum": "sum",
+            "lstm_oja_split_v2": "oja_released" if softmax else "oja",
+        }.get(model_type, "delta_released")
+    if model_type in UNET:
+        powers = range(args["max_unet_dim"].bit_length())
+        settings["model.generator.refiner.multipliers"] = [2**power for power in powers]
+        tanh = args["unet_tanh"] and model_type != "lstm_delta_split_unet"  # which ignores it
+        settings["model.generator.refiner.input_activation"] = "tanh" if tanh else "identity"
+        before = args["pre_unet_loss"] and not args["use_unet_match_loss_only"]
+        settings["model.generator.supervision.before_refiner"] = before
+        match = float(args["use_unet_match_loss"])
+        settings["model.generator.supervision.match_refined"] = match
+    if model_type == "lstm_delta_unet":  # the others ignore it
+        settings["model.generator_optimiser.lr_of"] = {"refiner": args["unet_lr"]}
+    if args["aug_prob"] > 0:
+        settings["model/augment"] = "diff"
+        settings["model.augment.types"] = ["cutout", "translation"]
+        settings["model.augment.probability"] = args["aug_prob"]
+    if model_type in ("lstm_delta", "lstm_delta_unet"):
+        if args["clip"] > 0:  # then the other has no effect
+            settings["model.clip"] = {"generator": args["clip"]}
+        elif args["clip_rnn"] > 0:
+            settings["model.clip"] = {"generator.sequence_processor.lstm": args["clip_rnn"]}
+    return [f"{key}={_literal(value)}" for key, value in settings.items()]
+
+
+def _literal(value: Any) -> str:
+    """Write a value in Hydra's grammar."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_literal, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{name}:{_literal(entry)}' for name, entry in value.items())}}}"
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
