@@ -1,4 +1,4 @@
-"""FIDs and features of pytorch-fid, where its numbers and the published weights are at hand."""
+"""FIDs and features of other tools, where images and the published weights are at hand."""
 
 import importlib.util
 import io
@@ -23,6 +23,20 @@ GOLDEN = Path(
     os.environ.get("FPAINTER_GOLDEN", Path(__file__).parents[2].parent / "shared" / "golden")
 )
 ARCHIVE = GOLDEN.parent / "data" / "afhq_cat_64.zip"
+
+# Of the weights in fid.json, with torch-fidelity 0.4.0's network and with clean-fid 0.1.35's resize
+# in front of its own network class: the first 8 features of the first image, and the FID between
+# the first 128 images and the next 128.
+OTHER_TOOLS = {
+    "clean": (
+        [0.2650453, 0.3577893, 0.1900466, 0.0526261, 0.4390606, 0.0526466, 0.7630121, 0.0063352],
+        43.2903372,
+    ),
+    "torch_fidelity": (
+        [0.3000528, 0.4021185, 0.2244350, 0.0416871, 0.3933776, 0.0727297, 0.8473831, 0.0105330],
+        41.9022566,
+    ),
+}
 
 pytestmark = [
     pytest.mark.golden,
@@ -70,6 +84,24 @@ def test_equals_pytorch_fid(
     score = frechet_distance(moments(features[:128]), moments(features[128:]))
     assert score == pytest.approx(expected["first_128_vs_next_128"], rel=1e-3)
     assert score == pytest.approx(expected["exact_first_128_vs_next_128"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", OTHER_TOOLS)
+def test_first_image_equals_clean_fid_and_torch_fidelity(images: Tensor, name: str) -> None:
+    protocol = get_protocol(name)
+    features = load_inception(protocol=protocol)(protocol.apply(images[:1]))
+    expected = torch.tensor(OTHER_TOOLS[name][0])
+    torch.testing.assert_close(features[0, :8], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHER_TOOLS)
+def test_fid_equals_clean_fid_and_torch_fidelity(images: Tensor, name: str) -> None:
+    protocol = get_protocol(name)
+    features = load_inception(protocol=protocol)(protocol.apply(images[:256]))
+    score = frechet_distance(moments(features[:128]), moments(features[128:]))
+    print(f"{name}: {score:.8f}, expected {OTHER_TOOLS[name][1]}")
+    assert score == pytest.approx(OTHER_TOOLS[name][1], rel=1e-6)
 
 
 @pytest.mark.slow

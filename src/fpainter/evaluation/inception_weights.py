@@ -57,11 +57,13 @@ class InceptionWeights:
         convolutions: in the order of `fpainter.evaluation.inception.NETWORK`.
         sha256: of the file, hexadecimal.
         source: where they came from, for people.
+        classifier: `[1008 2048]` fully connected layer without its bias; None if the file has none.
     """
 
     convolutions: tuple[ConvolutionWeights, ...]
     sha256: str
     source: str
+    classifier: Tensor | None = None
 
 
 def find_weights(weights_path: str | Path | None = None) -> InceptionWeights:
@@ -114,7 +116,7 @@ def read_weights(path: Path, source: str) -> InceptionWeights:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path}: cannot be read as Inception weights ({reason})") from error
     convolutions = tuple(_convolutions(state, source))
-    return InceptionWeights(convolutions, sha256, source)
+    return InceptionWeights(convolutions, sha256, source, state.get("fc.weight"))
 
 
 def _read_state(path: Path) -> Mapping[str, Tensor]:

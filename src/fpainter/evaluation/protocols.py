@@ -1,6 +1,7 @@
-"""What happens to images, real and painted alike, before their features are compared.
+"""What happens to images, real and painted alike, before they enter the feature network.
 
-A score means nothing without its protocol: a JPEG round trip alone moves a FID by several points.
+A score means nothing without its protocol: between two sets of 128 cats of AFHQ at 64 × 64 the FID
+is 41.7 by `png`, 44.4 by `paper`, 43.3 by `clean` and 41.9 by `torch_fidelity`.
 """
 
 import io
@@ -13,6 +14,13 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+from fpainter.evaluation.resize import (
+    INPUT_SIZE,
+    resize_pillow,
+    resize_pytorch,
+    resize_tensorflow,
+)
 
 
 def check_byte_images(images: Tensor) -> None:
@@ -49,22 +57,67 @@ def flatten_alpha(images: Tensor) -> Tensor:
     return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).to(torch.uint8)
 
 
+def prepare_pytorch_fid(images: Tensor, size: int = INPUT_SIZE) -> Tensor:
+    """Makes the network's input as pytorch-fid: x/255, `resize_pytorch`, 2x − 1.
+
+    Args:
+        images: `[B C H W]` uint8 with 1 or 3 channels.
+        size: side of the input in pixels.
+
+    Returns:
+        `[B 3 size size]` float32 in [−1, 1].
+    """
+    x = images.float().div_(255).expand(-1, 3, -1, -1)
+    return 2 * resize_pytorch(x, size) - 1
+
+
+def prepare_clean_fid(images: Tensor, size: int = INPUT_SIZE) -> Tensor:
+    """Makes the network's input as clean-fid: `resize_pillow`, clipped to 0..255, (x − 128)/128.
+
+    Args:
+        images: `[B C H W]` uint8 with 1 or 3 channels.
+        size: side of the input in pixels.
+
+    Returns:
+        `[B 3 size size]` float32 in [−1, 127/128].
+    """
+    x = resize_pillow(images.float(), size).clamp_(0, 255)
+    return ((x - 128) / 128).expand(-1, 3, -1, -1)
+
+
+def prepare_torch_fidelity(images: Tensor, size: int = INPUT_SIZE) -> Tensor:
+    """Makes the network's input as torch-fidelity: `resize_tensorflow`, (x − 128)/128.
+
+    Args:
+        images: `[B C H W]` uint8 with 1 or 3 channels.
+        size: side of the input in pixels.
+
+    Returns:
+        `[B 3 size size]` float32 in [−1, 127/128].
+    """
+    x = resize_tensorflow(images.float(), size)
+    return ((x - 128) / 128).expand(-1, 3, -1, -1)
+
+
 @dataclass(frozen=True)
 class Protocol:
-    """A named treatment of images before their features are taken.
+    """A named treatment of images, all the way to the input of the feature network.
 
     Attributes:
         name: as in `fid.protocol` and in the keys of cached statistics.
         description: one sentence for people.
-        transform: `[B C H W]` uint8 to `[B C' H W]` uint8 on the same device.
+        transform: `[B C H W]` uint8 to `[B C' H W]` uint8 on the same device; what `apply` does.
+        prepare: `[B C H W]` uint8 with 1 or 3 channels to `[B 3 299 299]` float32, the network's
+            input; `load_inception` puts it into the network.
     """
 
     name: str
     description: str
     transform: Callable[[Tensor], Tensor]
+    prepare: Callable[[Tensor], Tensor] = prepare_pytorch_fid
 
     def apply(self, images: Tensor) -> Tensor:
-        """Treats a batch.
+        """Treats a batch as far as it stays bytes.
 
         Args:
             images: `[B C H W]` uint8 with 1, 3 or 4 channels.
@@ -113,12 +166,30 @@ def _jpeg_round_trip(image: np.ndarray) -> np.ndarray:
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol("png", "images as they are", _unchanged),
+        Protocol(
+            "png",
+            "images as they are, resized and scaled as pytorch-fid does",
+            _unchanged,
+        ),
         Protocol(
             "paper",
             "JPEG round trip of reals and fakes (quality 75, 4:2:0), as the paper's images were "
-            "stored before scoring",
+            "stored before scoring, then as pytorch-fid does",
             _through_jpeg,
+        ),
+        Protocol(
+            "clean",
+            "images as they are, resized by an antialiasing bicubic filter and scaled as "
+            "clean-fid's mode 'clean' does",
+            _unchanged,
+            prepare_clean_fid,
+        ),
+        Protocol(
+            "torch_fidelity",
+            "images as they are, resized by TensorFlow 1's bilinear filter and scaled as "
+            "torch-fidelity's inception-v3-compat does",
+            _unchanged,
+            prepare_torch_fidelity,
         ),
     )
 }
