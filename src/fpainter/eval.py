@@ -1,4 +1,4 @@
-"""Score a checkpoint: ``python -m fpainter.eval ckpt=PATH``."""
+"""Score checkpoints or images: ``python -m fpainter.eval ckpt=PATH metrics=[fid,kid]``."""
 
 import json
 import logging
@@ -7,88 +7,164 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.progress import Progress
 
-from fpainter.checkpoints.inference import instantiate_trusted, load_painter
+from fpainter.checkpoints.inference import TrainedPainter, instantiate_trusted, load_painter
+from fpainter.data.datamodule import ImageDataModule
 from fpainter.errors import UserError
-from fpainter.evaluation.scorer import FIDScorer
-from fpainter.launch import blaming, fill_from, launch, pick_device
+from fpainter.evaluation.scorer import Scorer
+from fpainter.launch import blaming, fill_from, launch, pick_device, processes
+from fpainter.visualisation.score_table import score_table
 
 log = logging.getLogger(__name__)
 
+DEFAULT = {"protocol": "png", "num_images": 10_000, "weights_path": None, "cache_dir": None}
+
+
+class Evaluation:
+    """What several scores of one command share: its options, and scorers that can be used again.
+
+    Args:
+        cfg: composed from ``configs/eval.yaml``.
+        progress: shows how far things are.
+    """
+
+    def __init__(self, cfg: DictConfig, progress: Progress) -> None:
+        self.cfg = cfg
+        self.device = pick_device(cfg.device)
+        self.rank, self.world_size = processes()
+        self.progress = progress
+        self._scorers: dict[tuple, Scorer] = {}
+        self._tasks: dict[str, Any] = {}
+
+    def of_checkpoint(self, path: str) -> dict[str, Any]:
+        """Score the painter of a checkpoint; what is not given is as in its run."""
+        painter = load_painter(path, self.cfg.weights, self.device)
+        data, fid = self._settings(painter)
+        scorer = self._scorer(data, fid)
+        scores = scorer(painter.sampler)
+        before = painter.sampler.before_refiner()
+        if before is not None:
+            scores["fid_unrefined"] = scorer.fid(before)
+        return {
+            "checkpoint": str(painter.path.resolve()),
+            "iteration": painter.iteration,
+            "weights": painter.weights,
+            "seed": self.cfg.seed,
+            "num_fake": fid["num_images"],
+            **self._facts(scorer, data),
+            "scores": scores,
+        }
+
+    def of_images(self) -> dict[str, Any]:
+        """Score a folder of images."""
+        cfg = self.cfg
+        if cfg.image_size is None or "_target_" not in cfg.data:
+            raise UserError(
+                "images= also needs the real images and a size: "
+                "images=DIR data=folder data.dir=REALS image_size=64"
+            )
+        data = instantiate_trusted(fill_from(cfg.data, cfg.data), "data")
+        fakes = ImageDataModule.from_folder(
+            cfg.image_size, cfg.images, channels=data.channels, cache_dir=cfg.data.cache_dir
+        ).images
+        num = min(cfg.num_images or len(fakes), len(fakes))
+        fid = DEFAULT | {key: value for key, value in cfg.fid.items() if value is not None}
+        scorer = self._scorer(data, fid | {"num_images": num})
+        return {
+            "images": str(Path(cfg.images).expanduser().resolve()),
+            "num_fake": num,
+            **self._facts(scorer, data),
+            "scores": scorer.of_images(fakes.batch, num),
+        }
+
+    def _settings(self, painter: TrainedPainter) -> tuple[ImageDataModule, dict[str, Any]]:
+        cfg, stored = self.cfg, painter.config
+        # Reals and fakes can only be compared at the size and with the channels that are painted.
+        if cfg.image_size not in (None, stored.image_size):
+            raise UserError(
+                f"image_size={cfg.image_size}: {painter.path} paints {stored.image_size}"
+            )
+        given = cfg.copy()
+        given.image_size = stored.image_size
+        data_config = fill_from(given.data, stored.data)
+        data_config.channels = stored.data.channels
+        data = instantiate_trusted(data_config, f"ckpt={painter.path}")
+        fid = OmegaConf.to_container(fill_from(cfg.fid, stored.fid))
+        assert isinstance(fid, dict)
+        return data, {str(k): v for k, v in fid.items()} | (
+            {} if cfg.num_images is None else {"num_images": cfg.num_images}
+        )
+
+    def _scorer(self, data: ImageDataModule, fid: dict[str, Any]) -> Scorer:
+        images = data.images
+        key = (images.fingerprint, fid["protocol"], fid["num_images"], fid["weights_path"])
+        if key not in self._scorers:
+            with blaming("metrics or fid"):
+                self._scorers[key] = Scorer(
+                    images=images,
+                    metrics=self.cfg.metrics,
+                    cache_dir=fid["cache_dir"],
+                    protocol=fid["protocol"],
+                    num_images=fid["num_images"],
+                    num_kept=self.cfg.num_kept,
+                    weights_path=fid["weights_path"],
+                    seed=self.cfg.seed,
+                    batch_size=self.cfg.batch_size,
+                    device=self.device,
+                    rank=self.rank,
+                    world_size=self.world_size,
+                    progress=self._show,
+                )
+        return self._scorers[key]
+
+    def _facts(self, scorer: Scorer, data: ImageDataModule) -> dict[str, Any]:
+        return {
+            "protocol": scorer.protocol.name,
+            "num_real": scorer.statistics.num_images,
+            "num_kept": self.cfg.num_kept,
+            "data": data.source.name,
+            "inception_sha256": scorer.statistics.weights_sha256,
+        }
+
+    def _show(self, what: str, done: int, total: int) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self.progress.add_task(what, total=total)
+        self.progress.update(self._tasks[what], completed=done, total=total)
+
 
 def evaluate(cfg: DictConfig) -> float:
-    """Score a checkpoint against real images and write ``scores.json``.
-
-    What is not given comes from the run that wrote the checkpoint: its data set, protocol and
-    number of images.
+    """Score checkpoints or a folder of images; write ``scores.json`` and ``scores.md``.
 
     Args:
         cfg: composed from ``configs/eval.yaml``.
 
     Returns:
-        The FID.
+        The FID; of several checkpoints, the lowest.
+
+    Raises:
+        UserError: if there is nothing to score, or scores could not be compared.
     """
-    device = pick_device(cfg.device)
-    painter = load_painter(cfg.ckpt, cfg.weights, device)
-    stored = painter.config
-    # Reals and fakes can only be compared at the size and with the channels that are painted.
-    if cfg.image_size not in (None, stored.image_size):
-        raise UserError(f"image_size={cfg.image_size}: the checkpoint paints {stored.image_size}")
-    cfg.image_size = stored.image_size
-    data_config = fill_from(cfg.data, stored.data)
-    data_config.channels = stored.data.channels
-    data = instantiate_trusted(data_config, f"ckpt={cfg.ckpt}")
-    fid = fill_from(cfg.fid, stored.fid)
+    paths = [cfg.ckpt] if isinstance(cfg.ckpt, str) else list(cfg.ckpt or [])
+    if bool(paths) == (cfg.images is not None):
+        raise UserError("give what is to be scored: either ckpt=PATH, ckpt=[A,B] or images=DIR")
     with Progress(transient=True) as progress:
-        with blaming("fid"):
-            scorer = FIDScorer(
-                images=data.images,
-                cache_dir=fid.cache_dir,
-                protocol=fid.protocol,
-                num_images=fid.num_images,
-                weights_path=fid.weights_path,
-                seed=cfg.seed,
-                batch_size=cfg.batch_size,
-                device=device,
-                progress=_bars(progress),
-            )
-        score = scorer(painter.sampler)
-        before = painter.sampler.before_refiner()
-        unrefined = {} if before is None else {"fid_unrefined": scorer(before)}
-    scores: dict[str, Any] = {
-        "fid": score,
-        **unrefined,
-        "protocol": fid.protocol,
-        "num_real": scorer.statistics.num_images,
-        "num_fake": fid.num_images,
-        "weights": painter.weights,
-        "checkpoint": str(painter.path.resolve()),
-        "iteration": painter.iteration,
-        "seed": cfg.seed,
-        "inception_sha256": scorer.statistics.weights_sha256,
-    }
-    path = Path(HydraConfig.get().runtime.output_dir) / "scores.json"
-    path.write_text(json.dumps(scores, indent=2) + "\n")
-    log.info(
-        "FID %.3f%s (%s, %d fakes against %d reals, %s weights of iteration %d); written to %s",
-        score, "".join(f", {each:.3f} before the refiner" for each in unrefined.values()),
-        fid.protocol, fid.num_images, scores["num_real"], painter.weights,
-        painter.iteration, path,
-    )  # fmt: skip
-    return score
-
-
-def _bars(progress: Progress) -> Any:
-    tasks: dict[str, Any] = {}
-
-    def show(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            tasks[what] = progress.add_task(what, total=total)
-        progress.update(tasks[what], completed=done)
-
-    return show
+        evaluation = Evaluation(cfg, progress)
+        results = [evaluation.of_checkpoint(path) for path in paths] or [evaluation.of_images()]
+    protocols = sorted({result["protocol"] for result in results})
+    if len(protocols) > 1:
+        raise UserError(
+            f"the checkpoints' runs used the protocols {' and '.join(protocols)}, whose scores "
+            "cannot be compared; choose one with fid.protocol="
+        )
+    table = score_table(results)
+    if evaluation.rank == 0:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        (folder / "scores.json").write_text(json.dumps({"results": results}, indent=2) + "\n")
+        (folder / "scores.md").write_text(table)
+        log.info("%s\nwritten to %s", table, folder / "scores.json")
+    return min(result["scores"]["fid"] for result in results)
 
 
 def main() -> None:

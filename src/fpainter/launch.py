@@ -149,6 +149,17 @@ def pick_device(name: str) -> torch.device:
         raise UserError(f"device={name}: {str(error).splitlines()[0]}") from error
 
 
+def processes() -> tuple[int, int]:
+    """Return this process's rank and the number of processes that torchrun started together.
+
+    Joins them into a group, over which metrics sum what each has seen.
+    """
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size > 1 and not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return int(os.environ.get("RANK", "0")), world_size
+
+
 def fill_from(config: DictConfig, stored: DictConfig) -> DictConfig:
     """Complete a section of the command line with what a checkpoint's run used.
 

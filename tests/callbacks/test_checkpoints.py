@@ -55,6 +55,19 @@ def test_the_best_score_survives_resuming(tmp_path: Path) -> None:
     assert iteration(tmp_path / "best.ckpt") == 2
 
 
+def test_a_best_score_of_another_protocol_is_forgotten(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "best.ckpt").touch()
+    state = {"best_score": 3.0, "protocol": "png"}
+    same, other = (RunCheckpoints(tmp_path, 1, protocol=name) for name in ("png", "paper"))
+    same.load_state_dict(state)
+    assert not caplog.records
+    other.load_state_dict(state)
+    assert (same.best_score, other.best_score) == (3.0, float("inf"))
+    assert "best by the protocol png" in caplog.text
+
+
 def test_a_best_score_without_its_file_is_forgotten(tmp_path: Path) -> None:
     elsewhere = RunCheckpoints(tmp_path, every=100)
     elsewhere.load_state_dict({"best_score": 3.0})

@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 from fpainter import eval as evaluation
-from fpainter import generate, import_legacy, train
+from fpainter import generate, import_legacy, report, stats, train
 
 SMALL = [
     "debug=fast",
@@ -27,6 +27,8 @@ MAINS: dict[str, Callable[[], None]] = {
     "eval": evaluation.main,
     "generate": generate.main,
     "import-legacy": import_legacy.main,
+    "report": report.main,
+    "stats": stats.main,
 }
 
 

@@ -50,33 +50,6 @@ def test_checkpoints_are_plain_data(finished_run: Path) -> None:
     assert checkpoint["global_step"] == checkpoint["iteration"]
 
 
-def test_eval_gives_the_score_of_training(finished_run: Path, tmp_path: Path) -> None:
-    ckpt = finished_run / "checkpoints" / "last.ckpt"
-    run("eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}")
-    scores = json.loads((tmp_path / "scores.json").read_text())
-    assert scores["fid"] == pytest.approx(float(rows(finished_run)[-1]["fid"]), rel=1e-4)
-    expected = {
-        "protocol": "png", "num_real": 12, "num_fake": 6, "weights": "ema",
-        "checkpoint": str(ckpt), "iteration": 4,
-    }  # fmt: skip
-    assert expected.items() <= scores.items()
-    run(
-        "eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}", "weights=raw", "fid.protocol=paper",
-        "fid.num_images=5",
-    )  # fmt: skip
-    other = json.loads((tmp_path / "scores.json").read_text())
-    assert (other["weights"], other["protocol"], other["num_fake"]) == ("raw", "paper", 5)
-    assert other["fid"] != scores["fid"]
-
-
-def test_eval_against_other_images(finished_run: Path, tmp_path: Path) -> None:
-    ckpt = finished_run / "checkpoints" / "best.ckpt"
-    run(
-        "eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}", "data=portraits", "data.num_images=9",
-    )  # fmt: skip
-    assert json.loads((tmp_path / "scores.json").read_text())["num_real"] == 9
-
-
 def pixels(directory: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted((directory / "images").iterdir())]
 
@@ -278,9 +251,11 @@ def test_a_checkpoint_cannot_name_foreign_code(
 @pytest.mark.parametrize(
     ("command", "argument", "words"),
     [
-        ("eval", "fid.protocol=jpeg", "allowed: png, paper (in fid)"),
-        ("eval", "fid.num_images=1", "num_images must be at least 2"),
-        ("eval", "image_size=32", "the checkpoint paints 16"),
+        ("eval", "fid.protocol=jpeg", "allowed: png, paper, clean, torch_fidelity"),
+        ("eval", "num_images=1", "num_images and num_kept must be at least 2"),
+        ("eval", "metrics=[fid,kiD]", "'kiD' is none of fid, kid, neighbours"),
+        ("eval", "images=here", "give what is to be scored: either ckpt=PATH"),
+        ("eval", "image_size=32", "paints 16"),
         ("eval", "data.dir=/nowhere", "the checkpoint's run had no such setting"),
         ("eval", "device=nowhere", "device=nowhere"),
         ("generate", "num_images=0", "num_images=0: must be at least 1"),

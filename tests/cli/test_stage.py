@@ -40,7 +40,7 @@ def test_a_unet_on_top_of_a_trained_painter(finished_run: Path, tmp_path: Path) 
     assert len({row["fid"] for row in scores}) == 2
 
     run("eval", f"ckpt={run_dir}/checkpoints/last.ckpt", f"hydra.run.dir={tmp_path / 'eval'}")
-    scored = json.loads((tmp_path / "eval" / "scores.json").read_text())
+    scored = json.loads((tmp_path / "eval" / "scores.json").read_text())["results"][0]["scores"]
     assert scored["fid"] == pytest.approx(float(scores[-1]["fid"]), rel=1e-4)
     assert scored["fid_unrefined"] == pytest.approx(float(scores[-1]["fid_unrefined"]), rel=1e-4)
 

@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,10 @@ def paint(z: Tensor) -> Tensor:
     return (torch.sigmoid(z @ mixing) * 255).round().to(torch.uint8).unflatten(1, (3, 8, 8))
 
 
+def draw(indices: Sequence[int]) -> Tensor:
+    return paint(latents(1, indices, D_LATENT))
+
+
 @pytest.fixture
 def statistics(tmp_path: Path) -> RealStatistics:
     return real_statistics(ToyImages(), TinyExtractor(), PNG, tmp_path)
@@ -34,7 +39,7 @@ def loaded(statistics: RealStatistics, rank: int = 0) -> PaintedFID:
 
 
 def score(metric: PaintedFID, num: int = 30, batch: int = 8, protocol: Protocol = PNG) -> float:
-    return score_fid(paint, D_LATENT, num, 1, metric, protocol, batch, "cpu")
+    return score_fid(draw, num, metric, protocol, batch)
 
 
 def test_equals_torchmetrics_on_the_same_features(statistics: RealStatistics) -> None:
@@ -100,13 +105,13 @@ def test_score_does_not_depend_on_the_number_of_processes(statistics: RealStatis
     for rank, metric in enumerate(metrics):
         # Alone, a process has no reals or half of the fakes; only the summed states matter.
         metric.compute = lambda: torch.zeros(())  # type: ignore[method-assign]
-        score_fid(paint, D_LATENT, 31, 1, metric, PNG, 4, "cpu", rank, world_size=2)
+        score_fid(draw, 31, metric, PNG, 4, rank, world_size=2)
     assert [int(metric.fake_features_num_samples) for metric in metrics] == [16, 15]
     assert int(metrics[1].real_features_num_samples) == 0
     summed = loaded(statistics, rank=1)
     summed.update(paint(torch.zeros(1, D_LATENT)), real=False)
     for name in summed.metric_state:
-        setattr(summed, name, sum(metric.metric_state[name] for metric in metrics))
+        setattr(summed, name, metrics[0].metric_state[name] + metrics[1].metric_state[name])  # type: ignore[operator]
     assert float(summed.compute()) == pytest.approx(whole, rel=1e-6)
 
 
@@ -138,9 +143,9 @@ def test_progress_and_a_note_about_few_images(
 
     metric = loaded(statistics)
     with caplog.at_level(logging.INFO):
-        score_fid(paint, D_LATENT, 5, 1, metric, PNG, 2, "cpu", progress=progress)
-        score_fid(paint, D_LATENT, 5, 1, metric, PNG, 2, "cpu")
-        score_fid(paint, D_LATENT, 9, 1, metric, PNG, 2, "cpu")
+        score_fid(draw, 5, metric, PNG, 2, progress=progress)
+        score_fid(draw, 5, metric, PNG, 2)
+        score_fid(draw, 9, metric, PNG, 2)
     assert seen == [(2, 5), (4, 5), (5, 5)]
     assert caplog.text.count("fewer than 8 images") == 1
 
@@ -152,7 +157,7 @@ def test_numbers_out_of_range_are_errors(
     statistics: RealStatistics, num: int, batch: int, rank: int, world: int
 ) -> None:
     with pytest.raises(ValueError, match="need batch_size"):
-        score_fid(paint, D_LATENT, num, 1, loaded(statistics), PNG, batch, "cpu", rank, world)
+        score_fid(draw, num, loaded(statistics), PNG, batch, rank, world)
 
 
 def test_compute_without_enough_images_is_an_error(statistics: RealStatistics) -> None:

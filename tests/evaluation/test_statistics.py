@@ -1,4 +1,6 @@
 import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -6,7 +8,12 @@ import torch
 
 from fpainter.evaluation.frechet import matrix_sqrt
 from fpainter.evaluation.protocols import get_protocol
-from fpainter.evaluation.statistics import RealStatistics, real_statistics
+from fpainter.evaluation.statistics import (
+    RealStatistics,
+    real_sample,
+    real_statistics,
+    store_statistics,
+)
 from tests.evaluation.toys import TinyExtractor, ToyImages
 
 PNG = get_protocol("png")
@@ -31,7 +38,7 @@ def test_second_call_reads_the_file_and_leaves_the_network_alone(tmp_path: Path)
     assert extractor.calls == calls > 0
     assert torch.equal(first.moments.cov, second.moments.cov)
     assert torch.equal(first.sqrt_cov, second.sqrt_cov)
-    files = [path.name for path in (tmp_path / "statistics").iterdir()]
+    files = [path.name for path in (tmp_path / "statistics").glob("[!.]*")]
     assert files == [f"{first.key}.safetensors"]
 
 
@@ -100,7 +107,7 @@ def test_a_failed_run_leaves_no_file(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="broken"):
         real_statistics(ToyImages(), Broken(), PNG, tmp_path)
-    assert not list(tmp_path.rglob("*.*"))
+    assert not list(tmp_path.rglob("[!.]*.*"))
 
 
 @pytest.mark.parametrize(("num", "batch_size", "limit"), [(1, 8, None), (9, 0, None), (9, 8, 1)])
@@ -116,3 +123,55 @@ def test_statistics_are_read_only(tmp_path: Path) -> None:
     assert isinstance(result, RealStatistics)
     with pytest.raises(AttributeError):
         result.key = "other"  # type: ignore[misc]
+
+
+def test_two_that_ask_at_once_make_it_once(tmp_path: Path) -> None:
+    class Slow(TinyExtractor):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            time.sleep(0.05)
+            return super().forward(images)
+
+    extractor, images = Slow(), ToyImages()
+    with ThreadPoolExecutor(4) as pool:
+        asked = [
+            pool.submit(real_statistics, images, extractor, PNG, tmp_path, batch_size=20)
+            for _ in range(4)
+        ]
+        found = [each.result() for each in asked]
+    assert extractor.calls == 2
+    assert all(torch.equal(each.moments.cov, found[0].moments.cov) for each in found)
+
+
+def test_a_sample_is_spread_over_the_images_and_kept(tmp_path: Path) -> None:
+    images, extractor = ToyImages(), TinyExtractor()
+    sample = real_sample(images, extractor, PNG, tmp_path, 8, batch_size=3)
+    torch.testing.assert_close(sample, extractor(images.tensor[::5]))
+    calls = extractor.calls
+    assert torch.equal(real_sample(images, extractor, PNG, tmp_path, 8), sample)
+    assert extractor.calls == calls
+    assert len(real_sample(images, extractor, PNG, tmp_path, 100)) == 40
+    # The same number of images: moments and sample must not be taken for each other.
+    assert real_statistics(images, extractor, PNG, tmp_path, max_images=8).moments.num == 8
+
+
+def test_moments_from_elsewhere_are_found(tmp_path: Path) -> None:
+    images, extractor = ToyImages(), TinyExtractor()
+    moments = real_statistics(images, extractor, PNG, tmp_path / "a").moments
+    store_statistics(moments, images, extractor, PNG, tmp_path / "b")
+    calls = extractor.calls
+    found = real_statistics(images, extractor, PNG, tmp_path / "b")
+    assert extractor.calls == calls
+    assert torch.equal(found.moments.cov, moments.cov)
+    with pytest.raises(ValueError, match=r"moments of 40 images .* do not fit 41 images"):
+        store_statistics(moments, ToyImages(41), extractor, PNG, tmp_path)
+
+
+def test_a_network_of_another_protocol_is_an_error(tmp_path: Path) -> None:
+    extractor = TinyExtractor()
+    extractor.prepare = get_protocol("png").prepare  # type: ignore[assignment]
+    real_statistics(ToyImages(), extractor, get_protocol("paper"), tmp_path)
+    other = get_protocol("clean")
+    with pytest.raises(ValueError, match="otherwise than the protocol 'clean'"):
+        real_statistics(ToyImages(), extractor, other, tmp_path)
+    with pytest.raises(ValueError, match="otherwise than the protocol 'clean'"):
+        real_sample(ToyImages(), extractor, other, tmp_path, num=3)

@@ -119,7 +119,7 @@ def test_unrefined_images_are_judged_too() -> None:
     z = torch.randn(2, D_LATENT)
     images, loss = painter.fakes(z)
     assert loss is None
-    torch.testing.assert_close(images, torch.cat([painter.unrefined(z), painter(z)]))
+    torch.testing.assert_close(images, torch.cat([painter.image_at(z, STEPS), painter(z)]))
     # The refiner is cut off, and still the painter learns: from its own images.
     images.square().sum().backward()
     assert all(reached(painter).values()), reached(painter)
@@ -131,7 +131,7 @@ def test_matching_pulls_the_painter_and_not_the_refiner() -> None:
     images, loss = painter.fakes(z)
     torch.testing.assert_close(images, painter(z))
     assert loss is not None
-    torch.testing.assert_close(loss, 2 * (painter.unrefined(z) - painter(z)).square().mean())
+    torch.testing.assert_close(loss, 2 * (painter.image_at(z, STEPS) - painter(z)).square().mean())
     loss.backward()
     assert reached(painter) == {
         name: not name.startswith("refiner") for name, _ in painter.named_parameters()
@@ -161,7 +161,7 @@ def test_samplers_before_and_after_the_refiner() -> None:
     assert before is not None
     with torch.no_grad():
         assert torch.equal(sampler(z), ImageRange("signed").to_bytes(painter(z)))
-        assert torch.equal(before(z), ImageRange("signed").to_bytes(painter.unrefined(z)))
+        assert torch.equal(before(z), ImageRange("signed").to_bytes(painter.image_at(z, STEPS)))
     painter.refines = False
     assert sampler.before_refiner() is None
 

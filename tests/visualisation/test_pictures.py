@@ -9,12 +9,13 @@ from PIL import Image
 from torch import Tensor
 
 from fpainter.generators.painter import FastWeightPainter
+from fpainter.generators.painting import shown_steps
 from fpainter.generators.refiners import UNetRefiner
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
 from fpainter.visualisation.curves import draw_curves, read_metrics
 from fpainter.visualisation.grids import grid, sample_grid, to_picture
-from fpainter.visualisation.strips import LABEL_HEIGHT, painting_strips, shown_steps
+from fpainter.visualisation.strips import LABEL_HEIGHT, painting_strips
 from tests.training.toys import D_LATENT, SIZE, STEPS, painter
 
 SIGNED = ImageRange("signed")

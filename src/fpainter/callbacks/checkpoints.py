@@ -1,5 +1,6 @@
 """The two checkpoints every run keeps: the last state and the best by FID."""
 
+import logging
 import math
 import os
 from pathlib import Path
@@ -9,6 +10,8 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from fpainter.training.gan_module import GANModule
+
+log = logging.getLogger(__name__)
 
 
 class RunCheckpoints(Checkpoint):
@@ -21,18 +24,22 @@ class RunCheckpoints(Checkpoint):
         directory: the run's ``checkpoints`` folder.
         every: iterations between saves of ``last.ckpt``.
         monitor: the metric whose minimum is ``best.ckpt``.
+        protocol: what the metric's values depend on besides the painter.
 
     Raises:
         ValueError: if `every` is not positive.
     """
 
-    def __init__(self, directory: str | Path, every: int, monitor: str = "fid") -> None:
+    def __init__(
+        self, directory: str | Path, every: int, monitor: str = "fid", protocol: str | None = None
+    ) -> None:
         if every < 1:
             raise ValueError(f"checkpoint_every must be at least 1; got {every}")
         self.last = Path(directory) / "last.ckpt"
         self.best = Path(directory) / "best.ckpt"
         self.every = every
         self.monitor = monitor
+        self.protocol = protocol
         self.best_score = math.inf
         self._saved_at = -1
 
@@ -77,10 +84,21 @@ class RunCheckpoints(Checkpoint):
         trainer.strategy.barrier()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far."""
-        return {"best_score": self.best_score}
+        """Return the best score so far, and what kind of score it is."""
+        return {"best_score": self.best_score, "protocol": self.protocol}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from the best score so far; without its file, the next score is the best."""
-        if self.best.is_file():
+        """Go on from the best score so far.
+
+        Without its file, or when scores are of another protocol now, the next score is the best.
+        """
+        before = state_dict.get("protocol", self.protocol)
+        if before != self.protocol:
+            log.warning(
+                "best.ckpt was the best by the protocol %s; it will be replaced by the first that "
+                "is scored by %s, since scores of two protocols cannot be compared",
+                before,
+                self.protocol,
+            )
+        elif self.best.is_file():
             self.best_score = state_dict["best_score"]

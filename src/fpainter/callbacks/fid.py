@@ -1,6 +1,7 @@
 """FID while training: the averaged generator against the training images."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from fpainter.callbacks.metrics import IterationBar, report
 from fpainter.errors import UserError
 from fpainter.evaluation.protocols import get_protocol
-from fpainter.evaluation.scorer import FIDScorer
+from fpainter.evaluation.scorer import Scorer, check_metrics
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.sampler import Sampler
 from fpainter.training.gan_module import GANModule
@@ -28,7 +29,7 @@ class FIDCallback(Callback):
     disk. Without Inception weights one line says what to do, and training goes on without scores.
 
     Args:
-        protocol: how images are prepared: ``png`` or ``paper``.
+        protocol: how images are prepared: ``png``, ``paper``, ``clean`` or ``torch_fidelity``.
         num_images: fakes per score.
         every: iterations between scores; 0 scores never.
         weights_path: Inception weights; None looks for the installed ones.
@@ -36,6 +37,8 @@ class FIDCallback(Callback):
         batch_size: images per forward pass.
         cache_dir: where the statistics are kept; None for the user's cache.
         enabled: False turns scoring off, whatever `every` says.
+        metrics: further metrics of `fpainter.evaluation.scorer`, from the same images; those that
+            are single numbers are reported.
 
     Raises:
         ValueError: if an option is out of range.
@@ -51,6 +54,7 @@ class FIDCallback(Callback):
         batch_size: int = 64,
         cache_dir: str | Path | None = None,
         enabled: bool = True,
+        metrics: Sequence[str] = ("fid",),
     ) -> None:
         if every < 0 or num_images < 2:
             raise ValueError(
@@ -63,7 +67,8 @@ class FIDCallback(Callback):
         self.seed = seed
         self.batch_size = batch_size
         self.cache_dir = cache_dir
-        self._scorer: FIDScorer | None = None
+        self._scorer: Scorer | None = None
+        self.metrics = check_metrics(metrics)
         self._scored_at = -1
         self._unrefined: float | None = None
 
@@ -75,8 +80,9 @@ class FIDCallback(Callback):
         try:
             if not trainer.is_global_zero:
                 trainer.strategy.barrier()  # the first process fills the cache for the others
-            self._scorer = FIDScorer(
+            self._scorer = Scorer(
                 images=trainer.datamodule.images,  # type: ignore[attr-defined]
+                metrics=self.metrics,
                 cache_dir=self.cache_dir,
                 protocol=self.protocol,
                 num_images=self.num_images,
@@ -108,7 +114,7 @@ class FIDCallback(Callback):
         if self._scorer is None:
             return
         sampler = module.sampler()
-        scores = {"fid": self._scorer(sampler)} | self._score_unrefined(sampler)
+        scores = _numbers(self._scorer(sampler)) | self._score_unrefined(sampler)
         self._scored_at = module.iteration
         report(trainer, scores, module.iteration)
         # Where early stopping, sweepers and the checkpoint callback look for it.
@@ -130,5 +136,11 @@ class FIDCallback(Callback):
         generator = before.generator
         frozen = isinstance(generator, PaintingGenerator) and generator.frozen
         if self._unrefined is None or not frozen:
-            self._unrefined = self._scorer(before)
+            self._unrefined = self._scorer.fid(before)
         return {"fid_unrefined": self._unrefined}
+
+
+def _numbers(scores: dict[str, Any]) -> dict[str, float]:
+    """Return the scores that are single numbers, and the means of those that have one."""
+    means = {n: s["mean"] if isinstance(s, dict) and "mean" in s else s for n, s in scores.items()}
+    return {name: score for name, score in means.items() if isinstance(score, float)}

@@ -2,14 +2,14 @@
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.utilities import dim_zero_cat
 
 from fpainter.evaluation.frechet import Moments, frechet_distance
-from fpainter.evaluation.latents import latents
 from fpainter.evaluation.protocols import Protocol
 from fpainter.evaluation.statistics import RealStatistics
 
@@ -26,16 +26,53 @@ class PaintedFID(FrechetInceptionDistance):
 
     Args:
         extractor: maps `[B C H W]` uint8 to `[B F]`; has `num_features` = F.
+        num_kept: features of the first so many painted images are kept for metrics that need
+            single features; 0 keeps none.
 
     Attributes:
         protocol: name of the protocol of the preloaded reals; None without them.
+        sample: features `[K F]` of the painted images that were kept, in their order, as the last
+            `compute()` found them in all processes; None before.
     """
 
-    def __init__(self, extractor: nn.Module) -> None:
+    kept: list[Tensor]
+    kept_indices: list[Tensor]
+
+    def __init__(self, extractor: nn.Module, num_kept: int = 0) -> None:
         super().__init__(feature=extractor, reset_real_features=False)
+        self.add_state("kept", default=[], dist_reduce_fx="cat")
+        self.add_state("kept_indices", default=[], dist_reduce_fx="cat")
+        self.num_kept = num_kept
+        self.sample: Tensor | None = None
         self._sqrt_real: Tensor | None = None
         self._num_preloaded = 0
         self.protocol: str | None = None
+
+    def update(
+        self, imgs: Tensor, real: bool = False, indices: Sequence[int] | None = None
+    ) -> None:
+        """Adds images.
+
+        Args:
+            imgs: `[B C H W]` uint8.
+            real: whether they are real.
+            indices: which of all painted images they are; None keeps no features of them.
+        """
+        features = self.inception(imgs)
+        side = "real" if real else "fake"
+        x = features.double()
+        for name, addend in [
+            ("sum", x.sum(dim=0)),
+            ("cov_sum", x.T @ x),
+            ("num_samples", torch.tensor(len(x), device=x.device)),
+        ]:
+            state = f"{side}_features_{name}"
+            setattr(self, state, getattr(self, state) + addend)
+        if indices is not None and not real:
+            places = torch.tensor(list(indices), device=x.device)
+            chosen = places < self.num_kept
+            self.kept.append(features[chosen])
+            self.kept_indices.append(places[chosen])
 
     def preload(self, statistics: RealStatistics, rank: int = 0) -> None:
         """Takes the reals from `statistics` and forgets any that were there.
@@ -87,6 +124,9 @@ class PaintedFID(FrechetInceptionDistance):
         fake = _moments(
             self.fake_features_num_samples, self.fake_features_sum, self.fake_features_cov_sum
         )
+        if self.num_kept:
+            order = dim_zero_cat(self.kept_indices).argsort()
+            self.sample = dim_zero_cat(self.kept)[order]
         # Real images added after `preload` would make the cached root another distribution's.
         fresh = self._sqrt_real is not None and real.num == self._num_preloaded
         root = self._sqrt_real.to(real.cov) if self._sqrt_real is not None and fresh else None
@@ -110,33 +150,27 @@ def _note_small_sample(num_features: int) -> None:
 
 
 def score_fid(
-    paint: Callable[[Tensor], Tensor],
-    d_latent: int,
+    draw: Callable[[Sequence[int]], Tensor],
     num_images: int,
-    seed: int,
     metric: PaintedFID,
     protocol: Protocol,
     batch_size: int,
-    device: torch.device | str,
     rank: int = 0,
     world_size: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> float:
-    """Paints exactly `num_images` images and scores them.
+    """Draws exactly `num_images` images and scores them.
 
-    Sample i is painted from `latents(seed, [i], d_latent)`, so the score depends neither on
-    `batch_size` nor on `world_size`. Process r takes the samples r, r + world_size, …; with several
-    processes each must call this, since the metric sums its states over them.
+    Where image i depends on i alone, the score depends neither on `batch_size` nor on
+    `world_size`. Process r takes the images r, r + world_size, …; with several processes each must
+    call this, since the metric sums its states over them.
 
     Args:
-        paint: maps latents `[B d_latent]` on `device` to `[B C H W]` uint8.
-        d_latent: entries of a latent.
+        draw: maps indices to images `[B C H W]` uint8.
         num_images: over all processes, at least 2 and at least `world_size`.
-        seed: of the latents.
         metric: with the reals preloaded; its painted images are forgotten first.
         protocol: the one the reals went through.
-        batch_size: images per call of `paint`.
-        device: of the painter and the metric.
+        batch_size: images per call of `draw`.
         rank: of this process, in [0, world_size).
         world_size: number of processes.
         progress: called with (images done, images in total) of this process after each batch.
@@ -164,8 +198,8 @@ def score_fid(
     mine = range(rank, num_images, world_size)
     for start in range(0, len(mine), batch_size):
         indices = mine[start : start + batch_size]
-        images = paint(latents(seed, indices, d_latent).to(device))
-        metric.update(protocol.apply(images).to(metric.device), real=False)
+        images = protocol.apply(draw(indices)).to(metric.device)
+        metric.update(images, indices=indices)
         if progress is not None:
             progress(start + len(indices), len(mine))
     return float(metric.compute())

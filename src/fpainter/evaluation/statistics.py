@@ -1,24 +1,18 @@
-"""Moments of the real images, computed once and kept on disk."""
+"""What is known about the real images, computed once and kept on disk."""
 
 import hashlib
 import json
-import logging
-import os
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol as Interface
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from fpainter.evaluation.frechet import Moments, RunningMoments, matrix_sqrt
 from fpainter.evaluation.protocols import Protocol
-
-log = logging.getLogger(__name__)
+from fpainter.evaluation.statistics_file import cache_path, cached, write
 
 # Raise this when the numbers in the file would come out otherwise.
 _VERSION = 1
@@ -112,51 +106,129 @@ def real_statistics(
     total = len(images) if max_images is None else min(len(images), max_images)
     if total < 2:
         raise ValueError(f"statistics need at least 2 images, got {total}")
-    parts = [images.fingerprint, protocol.name, extractor.weights_sha256, total, _VERSION]
-    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    path = Path(cache_dir) / "statistics" / f"{key}.safetensors"
-    cached = _read(path, total, extractor.num_features)
-    if cached is None:
-        # Spread evenly, because file names often sort images by class or by origin.
-        indices = [position * len(images) // total for position in range(total)]
-        running = RunningMoments()
-        for start in range(0, total, batch_size):
-            batch = images.batch(indices[start : start + batch_size])
-            running.add(extractor(protocol.apply(batch.to(device))))
-            if progress is not None:
-                progress(running.num, total)
-        moments = running.moments()
-        cached = moments, matrix_sqrt(moments.cov)
-        _write(path, *cached)
-    return RealStatistics(*cached, key, protocol.name, total, extractor.weights_sha256)
-
-
-def _read(path: Path, num: int, num_features: int) -> tuple[Moments, Tensor] | None:
-    """Moments and square root from a file; None if it is missing or damaged."""
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            mean, cov, root = (file.get_tensor(name) for name in ("mean", "cov", "sqrt_cov"))
-            stored = int((file.metadata() or {}).get("num", "-1"))
-    except (SafetensorError, OSError, ValueError) as error:
-        log.warning("%s cannot be read (%s); computing the statistics again", path, error)
-        return None
+    _check_prepared(extractor, protocol)
+    num_features = extractor.num_features
     square = (num_features, num_features)
-    shapes = tuple(mean.shape), tuple(cov.shape), tuple(root.shape)
-    if stored != num or shapes != ((num_features,), square, square):
-        log.warning("%s does not hold what its name says; computing the statistics again", path)
-        return None
-    return Moments(num, mean, cov), root
+    shapes = {"mean": (num_features,), "cov": square, "sqrt_cov": square}
+
+    def compute() -> dict[str, Tensor]:
+        running = RunningMoments()
+        for features in _features(images, extractor, protocol, total, batch_size, device, progress):
+            running.add(features)
+        found = running.moments()
+        return {"mean": found.mean, "cov": found.cov, "sqrt_cov": matrix_sqrt(found.cov)}
+
+    key = _key(images, extractor, protocol, total)
+    found = cached(cache_dir, key, shapes, total, compute)
+    return RealStatistics(
+        Moments(total, found["mean"], found["cov"]),
+        found["sqrt_cov"],
+        key,
+        protocol.name,
+        total,
+        extractor.weights_sha256,
+    )
 
 
-def _write(path: Path, moments: Moments, root: Tensor) -> None:
+def store_statistics(
+    moments: Moments,
+    images: Images,
+    extractor: Extractor,
+    protocol: Protocol,
+    cache_dir: str | Path,
+) -> Path:
+    """Puts moments that were computed elsewhere where `real_statistics` looks for them.
+
+    Args:
+        moments: of the features of all images, as float64.
+        images: see `real_statistics`, like all that is not described here.
+        extractor: see there.
+        protocol: see there.
+        cache_dir: see there.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: if the moments are of other features or of another number of images.
+    """
+    _check_prepared(extractor, protocol)
+    if moments.num != len(images) or len(moments.mean) != extractor.num_features:
+        raise ValueError(
+            f"moments of {moments.num} images and {len(moments.mean)} features do not fit "
+            f"{len(images)} images and {extractor.num_features} features"
+        )
+    path = cache_path(cache_dir, _key(images, extractor, protocol, len(images)))
+    tensors = {"mean": moments.mean, "cov": moments.cov, "sqrt_cov": matrix_sqrt(moments.cov)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
-    try:
-        tensors = {"mean": moments.mean, "cov": moments.cov, "sqrt_cov": root}
-        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, temporary, metadata={"num": str(moments.num)})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write(path, tensors, moments.num)
+    return path
+
+
+def real_sample(
+    images: Images,
+    extractor: Extractor,
+    protocol: Protocol,
+    cache_dir: str | Path,
+    num: int,
+    batch_size: int = 64,
+    device: torch.device | str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Reads single features from ``<cache_dir>/statistics/<key>.safetensors``, or computes them.
+
+    Args:
+        images: the real images, of which `num` are taken, spread evenly over the set.
+        extractor: see `real_statistics`, like all that is not described here.
+        protocol: see there.
+        cache_dir: see there.
+        num: how many; all if there are fewer.
+        batch_size: see there.
+        device: see there.
+        progress: see there.
+
+    Returns:
+        `[num F]` float32 on the CPU.
+    """
+    _check_prepared(extractor, protocol)
+    total = min(num, len(images))
+
+    def compute() -> dict[str, Tensor]:
+        parts = _features(images, extractor, protocol, total, batch_size, device, progress)
+        return {"features": torch.cat([part.cpu() for part in parts])}
+
+    key = _key(images, extractor, protocol, total, "sample")
+    shapes = {"features": (total, extractor.num_features)}
+    return cached(cache_dir, key, shapes, total, compute)["features"]
+
+
+def _features(
+    images: Images,
+    extractor: Extractor,
+    protocol: Protocol,
+    total: int,
+    batch_size: int,
+    device: torch.device | str | None,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[Tensor]:
+    """Yields the features of `total` images, batch by batch."""
+    # Spread evenly, because file names often sort images by class or by origin.
+    indices = [position * len(images) // total for position in range(total)]
+    for start in range(0, total, batch_size):
+        chosen = indices[start : start + batch_size]
+        yield extractor(protocol.apply(images.batch(chosen).to(device)))
+        if progress is not None:
+            progress(start + len(chosen), total)
+
+
+def _check_prepared(extractor: Extractor, protocol: Protocol) -> None:
+    if getattr(extractor, "prepare", protocol.prepare) is not protocol.prepare:
+        raise ValueError(
+            f"the network prepares images otherwise than the protocol {protocol.name!r}: build it "
+            "with load_inception(weights, protocol)"
+        )
+
+
+def _key(images: Images, extractor: Extractor, protocol: Protocol, total: int, *what: str) -> str:
+    parts = [images.fingerprint, protocol.name, extractor.weights_sha256, total, _VERSION, *what]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

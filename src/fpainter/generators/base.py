@@ -38,10 +38,12 @@ class PaintingGenerator(Generator, ABC):
     """A generator that can show how its images come about.
 
     Attributes:
+        num_steps: painting steps T.
         refines: whether the finished canvas is refined before it becomes the image.
         frozen: whether training leaves the painting as it is and changes the refiner only.
     """
 
+    num_steps: int
     refines: bool
     frozen: bool
 
@@ -57,6 +59,11 @@ class PaintingGenerator(Generator, ABC):
     def refine(self, canvas: Tensor) -> Tensor:
         """Return the refined canvas [B C H W]; the same where nothing is refined."""
 
-    def unrefined(self, z: Tensor) -> Tensor:
-        """Map latents z [B d_latent] to images [B C H W] as they are before they are refined."""
-        return self.activate(self.paint(z).image().to(z.dtype))
+    def image_at(self, z: Tensor, step: int) -> Tensor:
+        """Map latents z [B d_latent] to the images [B C H W] as they stand after some steps.
+
+        Args:
+            z: latents.
+            step: updates done, in 0..T; after all T the image is finished, but not refined.
+        """
+        return self.activate(self.paint(z).canvases([step])[:, 0].to(z.dtype))

@@ -59,3 +59,9 @@ class Painting:
     def canvases(self, steps: Sequence[int] | None = None) -> Tensor:
         """Return the canvas after the given numbers of updates (default 1..T), [B S C H W]."""
         return rank_one.canvases(self.rows, self.cols, self.canvas, steps)
+
+
+def shown_steps(num_steps: int, num_shown: int) -> list[int]:
+    """Return up to `num_shown` step numbers of 1..T, evenly spread, the last being T."""
+    num = min(num_shown, num_steps)
+    return [round(num_steps * (index + 1) / num) for index in range(num)]

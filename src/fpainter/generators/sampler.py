@@ -18,12 +18,12 @@ class Sampler:
     Attributes:
         generator: z [B d_latent] -> images [B C H W] in the image range.
         image_range: the range and its map to bytes.
-        refined: False leaves out the last step of a generator that refines what it painted.
+        step: painting steps done before the image is taken, unrefined; None finishes it.
     """
 
     generator: Generator
     image_range: ImageRange
-    refined: bool = True
+    step: int | None = None
 
     @property
     def d_latent(self) -> int:
@@ -34,16 +34,22 @@ class Sampler:
         """Return a sampler of the images before they are refined; None if they are not."""
         generator = self.generator
         if isinstance(generator, PaintingGenerator) and generator.refines:
-            return replace(self, refined=False)
+            return self.at_step(generator.num_steps)
         return None
+
+    def at_step(self, step: int) -> "Sampler":
+        """Return a sampler of the images as they stand after some painting steps."""
+        return replace(self, step=step)
 
     def __call__(self, z: Tensor) -> Tensor:
         """Map latents [B d_latent], on any device, to images uint8 [B C H W] on the generator's."""
         with evaluating(self.generator):
             like = next(self.generator.parameters())
-            if isinstance(self.generator, PaintingGenerator) and not self.refined:
-                return self.image_range.to_bytes(self.generator.unrefined(z.to(like)))
-            return self.image_range.to_bytes(self.generator(z.to(like)))
+            z = z.to(like)
+            if self.step is None:
+                return self.image_range.to_bytes(self.generator(z))
+            assert isinstance(self.generator, PaintingGenerator)
+            return self.image_range.to_bytes(self.generator.image_at(z, self.step))
 
 
 @contextmanager

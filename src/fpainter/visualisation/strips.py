@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from fpainter.generators.base import PaintingGenerator
+from fpainter.generators.painting import shown_steps
 from fpainter.generators.sampler import evaluating
 from fpainter.nn.image_range import ImageRange
 from fpainter.visualisation.grids import grid, stack
@@ -72,12 +73,6 @@ def check_normalisation(name: str) -> None:
     """Raise ValueError unless `name` is a normalisation of strips."""
     if name not in NORMALISATIONS:
         raise ValueError(f"normalisation must be one of {NORMALISATIONS}; got {name!r}")
-
-
-def shown_steps(num_steps: int, num_columns: int) -> list[int]:
-    """Return up to `num_columns` step numbers of 1..T, evenly spread, the last being T."""
-    columns = min(num_columns, num_steps)
-    return [round(num_steps * (column + 1) / columns) for column in range(columns)]
 
 
 def _to_norm(frames: Tensor, norm: Tensor) -> Tensor:

@@ -1,0 +1,103 @@
+"""Tensors on disk that appear whole or not at all, and are computed by one process only."""
+
+import importlib
+import logging
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+fcntl: Any = None
+with suppress(ImportError):  # not on Windows
+    fcntl = importlib.import_module("fcntl")
+
+log = logging.getLogger(__name__)
+
+
+def cache_path(cache_dir: str | Path, key: str) -> Path:
+    """Returns the file of a key."""
+    return Path(cache_dir) / "statistics" / f"{key}.safetensors"
+
+
+def cached(
+    cache_dir: str | Path,
+    key: str,
+    shapes: Mapping[str, tuple[int, ...]],
+    num: int,
+    compute: Callable[[], dict[str, Tensor]],
+) -> dict[str, Tensor]:
+    """Reads tensors from the file of a key; computes and writes them if they are not there.
+
+    Args:
+        cache_dir: folder of the cache; created if need be.
+        key: SHA-256 of everything the tensors depend on.
+        shapes: of each tensor; a file that holds others is damaged.
+        num: number of images they were made of; the same.
+        compute: makes them, in one process of this machine at a time.
+    """
+    path = cache_path(cache_dir, key)
+    found = _read(path, shapes, num)
+    if found is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path.parent):
+            # Another process may have done the work while this one waited for its turn.
+            found = _read(path, shapes, num)
+            if found is None:
+                found = compute()
+                write(path, found, num)
+    return found
+
+
+def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], num: int) -> dict[str, Tensor] | None:
+    """Returns the tensors of a file; None if it is missing or damaged."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in shapes}
+            stored = int((file.metadata() or {}).get("num", "-1"))
+    except (SafetensorError, OSError, ValueError) as error:
+        log.warning("%s cannot be read (%s); computing the statistics again", path, error)
+        return None
+    if stored != num or any(tuple(tensors[name].shape) != shapes[name] for name in shapes):
+        log.warning("%s does not hold what its name says; computing the statistics again", path)
+        return None
+    return tensors
+
+
+def write(path: Path, tensors: dict[str, Tensor], num: int) -> None:
+    """Writes tensors made of `num` images beside the file, and swaps.
+
+    Args:
+        path: as `cache_path` returns it; its folder exists.
+        tensors: of any type and shape.
+        num: number of images.
+    """
+    temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    try:
+        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        save_file(contiguous, temporary, metadata={"num": str(num)})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Lets one process of this machine at a time into the block; the others wait.
+
+    The lock is the system's: it is gone when its process is. Without such locks (on Windows) all
+    enter, and do the same work.
+    """
+    if fcntl is None:
+        yield
+        return
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

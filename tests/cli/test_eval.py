@@ -1,0 +1,117 @@
+"""Scoring as a user does it: checkpoints, several of them, folders of images."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.cli.conftest import refused, run
+from tests.cli.test_commands import rows
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:Found .* in eval mode"),
+]
+
+
+def results(directory: Path) -> list[dict[str, Any]]:
+    return json.loads((directory / "scores.json").read_text())["results"]
+
+
+def test_the_score_of_training(finished_run: Path, tmp_path: Path) -> None:
+    ckpt = finished_run / "checkpoints" / "last.ckpt"
+    run("eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}")
+    (first,) = results(tmp_path)
+    assert first["scores"]["fid"] == pytest.approx(float(rows(finished_run)[-1]["fid"]), rel=1e-4)
+    expected = {
+        "protocol": "png", "num_real": 12, "num_fake": 6, "weights": "ema",
+        "checkpoint": str(ckpt), "iteration": 4,
+    }  # fmt: skip
+    assert expected.items() <= first.items()
+    run(
+        "eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}", "weights=raw", "fid.protocol=paper",
+        "num_images=5",
+    )  # fmt: skip
+    (other,) = results(tmp_path)
+    assert (other["weights"], other["protocol"], other["num_fake"]) == ("raw", "paper", 5)
+    assert other["scores"]["fid"] != first["scores"]["fid"]
+
+
+def test_all_metrics_of_several_checkpoints(finished_run: Path, tmp_path: Path) -> None:
+    last, best = (finished_run / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
+    every = "metrics=[fid,kid,neighbours,inception_score,fid_infinity,fid_by_step,painting]"
+    command = ["eval", f"ckpt=[{last},{best}]", every, "num_images=9"]
+    run(*command, f"hydra.run.dir={tmp_path / 'one'}")
+    one = results(tmp_path / "one")
+    assert [Path(result["checkpoint"]).name for result in one] == ["last.ckpt", "best.ckpt"]
+    for result in one:
+        scores = result["scores"]
+        assert {"fid", "kid", "precision", "coverage", "fid_infinity"} < scores.keys()
+        assert "inception_score" not in scores  # the installed weights have no classifier
+        assert scores["fid_by_step"]["steps"] == [1, 2, 3, 4]
+        assert scores["fid_by_step"]["fid"][-1] == pytest.approx(scores["fid"], rel=1e-5)
+        assert sum(scores["step_shares"]) == pytest.approx(1)
+        assert 1 < scores["effective_rank"] <= 4
+    assert "last.ckpt" in (tmp_path / "one" / "scores.md").read_text()
+    run(*command, f"hydra.run.dir={tmp_path / 'two'}")
+    assert results(tmp_path / "two") == one  # to the last digit
+
+
+def test_images_of_any_generator(finished_run: Path, tmp_path: Path) -> None:
+    """The images that `generate` saves have the score of the checkpoint they come from."""
+    ckpt = finished_run / "checkpoints" / "last.ckpt"
+    run("eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path / 'ckpt'}")
+    run("generate", f"ckpt={ckpt}", "num_images=6", f"hydra.run.dir={tmp_path / 'painted'}")
+    reals = ["data=portraits", "data.num_images=12", "image_size=16"]
+    folder = tmp_path / "painted" / "images"
+    run("eval", f"images={folder}", *reals, f"hydra.run.dir={tmp_path / 'images'}")
+    (from_ckpt,), (from_images,) = results(tmp_path / "ckpt"), results(tmp_path / "images")
+    assert from_images["scores"]["fid"] == pytest.approx(from_ckpt["scores"]["fid"], rel=1e-9)
+    assert from_images["num_fake"] == 6
+    assert "also needs the real images" in refused("eval", f"images={folder}")
+    assert "either ckpt=PATH" in refused("eval")
+
+
+def test_against_other_images(finished_run: Path, tmp_path: Path) -> None:
+    ckpt = finished_run / "checkpoints" / "best.ckpt"
+    run(
+        "eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}", "data=portraits", "data.num_images=9",
+    )  # fmt: skip
+    assert results(tmp_path)[0]["num_real"] == 9
+
+
+def test_scores_of_two_protocols_are_not_put_side_by_side(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    last = finished_run / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(last, weights_only=True)
+    checkpoint["fpainter"]["config"]["fid"]["protocol"] = "paper"
+    other = tmp_path / "other.ckpt"
+    torch.save(checkpoint, other)
+    words = refused("eval", f"ckpt=[{last},{other}]")
+    assert "protocols paper and png, whose scores cannot be compared" in words
+
+
+def test_two_processes_find_what_one_finds(finished_run: Path, tmp_path: Path) -> None:
+    ckpt = finished_run / "checkpoints" / "last.ckpt"
+    command = [f"ckpt={ckpt}", "metrics=[fid,kid]", "num_images=7"]
+    run("eval", *command, f"hydra.run.dir={tmp_path / 'one'}")
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone",
+            "-m", "fpainter.eval", *command, f"hydra.run.dir={tmp_path / 'two'}",
+        ],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (one,), (two,) = results(tmp_path / "one"), results(tmp_path / "two")
+    assert two["scores"]["fid"] == pytest.approx(one["scores"]["fid"], rel=1e-6)
+    assert two["scores"]["kid"]["mean"] == pytest.approx(one["scores"]["kid"]["mean"], rel=1e-5)

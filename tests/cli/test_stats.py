@@ -1,0 +1,57 @@
+"""Statistics of the reals ahead of time, and in the format of other tools."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import refused, run
+
+REALS = ["data=portraits", "data.num_images=6", "image_size=16"]
+
+
+def files(cache: Path) -> list[Path]:
+    return sorted(cache.glob("statistics/*.safetensors"))
+
+
+def test_exported_and_imported_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    npz = tmp_path / "new" / "portraits.npz"
+    made, taken = tmp_path / "made", tmp_path / "taken"
+    run("stats", *REALS, f"fid.cache_dir={made}", f"export={npz}")
+    with np.load(npz) as file:
+        assert file["mu"].shape == (2048,)
+        np.testing.assert_allclose(file["sigma"], file["sigma"].T)
+    before = files(made)[0].stat().st_mtime_ns
+    run("stats", *REALS, f"fid.cache_dir={made}")  # found, not made again
+    assert files(made)[0].stat().st_mtime_ns == before
+    run("stats", *REALS, f"fid.cache_dir={taken}", f"import={npz}")
+    assert [path.name for path in files(taken)] == [path.name for path in files(made)]
+    assert files(taken)[0].read_bytes() == files(made)[0].read_bytes()
+    run("stats", *REALS, f"fid.cache_dir={made}", "fid=paper")
+    assert len(files(made)) == 2
+
+
+def test_what_is_no_file_of_statistics_is_refused(tmp_path: Path) -> None:
+    cache = f"fid.cache_dir={tmp_path}"
+    path = tmp_path / "x.npz"
+    for content in (b"", b"PK nothing"):
+        path.write_bytes(content)
+        assert "not a file of pytorch-fid" in refused("stats", *REALS, cache, f"import={path}")
+    np.savez(path, mu=np.zeros(3), sigma=np.zeros((3, 3)))
+    assert "3 features do not fit" in refused("stats", *REALS, cache, f"import={path}")
+    np.savez(path, mu=np.zeros(3), sigma=np.zeros((2, 3)))
+    assert "holds no mean" in refused("stats", *REALS, cache, f"import={path}")
+    assert "there is no folder" in refused("stats", "data=folder", f"data.dir={tmp_path / 'no'}")
+    assert not files(tmp_path)
+
+
+def test_two_processes_make_them_once(tmp_path: Path) -> None:
+    """The one that comes second waits and then reads; both name the same file."""
+    command = [sys.executable, "-m", "fpainter.stats", *REALS, f"fid.cache_dir={tmp_path}"]
+    dirs = [f"hydra.run.dir={tmp_path / name}" for name in ("a", "b")]
+    processes = [subprocess.Popen([*command, directory]) for directory in dirs]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    assert len(files(tmp_path)) == 1
+    assert not list(tmp_path.glob("statistics/*.tmp"))
