@@ -76,6 +76,25 @@ def test_processors_can_be_exchanged(name: str, processor: str, compose: Compose
     assert instantiate(config.model.generator)(torch.randn(2, 6)).shape == (2, 3, 16, 16)
 
 
+@pytest.mark.parametrize("name", [n for n in direct_options("model") if n.endswith("_unet")])
+def test_unet_painters_have_all_options(name: str, compose: Compose) -> None:
+    """Among them those that the released code refuses or ignores for painters with a U-Net."""
+    config = compose(
+        f"model={name}", *TINY_PAINTER, "model/canvas=learned", "model.generator.head.d_wide=5",
+        "model.generator.head.rate=row", "model.generator.head.value_activation=tanh",
+        "model.generator.input_generator.step_embedding=true",
+        "model.generator.supervision.num_canvases=3", "model.generator.supervision.match_refined=1",
+        "model.generator_optimiser.lr_of={refiner: 1e-5}",
+        "model.clip={generator.sequence_processor: 0.1}", "model/augment=diff",
+    )  # fmt: skip
+    module = instantiate(config.model)
+    images, loss = module.generator.fakes(torch.randn(2, 6))
+    assert images.shape == (6, 3, 16, 16)
+    assert loss > 0
+    rates = [group["lr"] for group in module.configure_optimizers()[0].param_groups]
+    assert rates == [2e-4, 1e-5]
+
+
 @pytest.mark.parametrize("name", direct_options("stage"))
 def test_stages(name: str, compose: Compose) -> None:
     module = instantiate(compose(f"stage={name}", *TINY_PAINTER).model)

@@ -222,7 +222,7 @@ def find_checkpoint(wanted: str, run_dir: str | None = None) -> Path:
     """
     wanted = wanted.strip("'\"")
     if wanted not in ("last", "best"):
-        return Path(wanted).expanduser().resolve()
+        return _whole(Path(wanted).expanduser().resolve())
     if run_dir is not None:
         candidates = [Path(run_dir.strip("'\"")) / "checkpoints" / f"{wanted}.ckpt"]
     else:
@@ -232,7 +232,20 @@ def find_checkpoint(wanted: str, run_dir: str | None = None) -> Path:
         )
         if not candidates:
             raise UserError(f"ckpt={wanted}: no run below {runs.resolve()} has one; give its path")
-    return candidates[-1].resolve()
+    return _whole(candidates[-1].resolve())
+
+
+def _whole(path: Path) -> Path:
+    """Return the file, or the one saved before it if it is a last checkpoint that is damaged."""
+    previous = path.with_name("previous.ckpt")
+    if path.name != "last.ckpt" or not previous.is_file():
+        return path
+    try:
+        read_checkpoint(path)
+    except UserError as error:
+        print(f"fpainter: {error}; going on from {previous}", file=sys.stderr)
+        return previous
+    return path
 
 
 def _quoted(path: Path) -> str:

@@ -46,6 +46,11 @@ def test_best_and_last(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("*")) == ["best.ckpt", "last.ckpt"]
 
 
+def test_the_last_state_before_is_kept(tmp_path: Path) -> None:
+    fit(gan(), 5, tmp_path, RunCheckpoints(tmp_path, every=2))
+    assert (iteration(tmp_path / "last.ckpt"), iteration(tmp_path / "previous.ckpt")) == (5, 4)
+
+
 def test_the_best_score_survives_resuming(tmp_path: Path) -> None:
     fit(gan(), 2, tmp_path, Scores([5.0, 3.0]), RunCheckpoints(tmp_path, every=100))
     state = torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"]

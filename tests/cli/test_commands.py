@@ -3,6 +3,7 @@
 import csv
 import json
 import signal
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,24 @@ def test_bad_input_gives_a_sentence(arguments: list[str], words: str, tmp_path: 
     message = refused("train", *arguments, f"hydra.run.dir={tmp_path}")
     assert words in message
     assert len(message.splitlines()) <= 12
+
+
+@pytest.mark.parametrize("damage", ["torn", "flipped", "gone"])
+def test_a_damaged_last_checkpoint_leaves_the_one_before(damage: str, tmp_path: Path) -> None:
+    run("train", *SMALL, "num_iterations=3", "image_size=8", f"hydra.run.dir={tmp_path}")
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    with zipfile.ZipFile(last) as archive:
+        largest = max(archive.infolist(), key=lambda part: part.file_size)
+    content[largest.header_offset + largest.file_size // 2 + 200] ^= 1
+    if damage == "gone":
+        last.unlink()
+    else:
+        last.write_bytes(content[: len(content) // 2] if damage == "torn" else content)
+    words = run("train", f"ckpt={last}", "num_iterations=4")
+    assert "going on from" in words
+    assert [row["iteration"] for row in rows(tmp_path)] == ["1", "2", "3", "4"]
+    assert torch.load(last, weights_only=True)["iteration"] == 4
 
 
 def test_bad_checkpoints_give_a_sentence(finished_run: Path, tmp_path: Path) -> None:

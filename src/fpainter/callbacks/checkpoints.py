@@ -1,4 +1,4 @@
-"""The two checkpoints every run keeps: the last state and the best by FID."""
+"""The checkpoints every run keeps: the last state, the one before it, and the best by FID."""
 
 import logging
 import math
@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 class RunCheckpoints(Checkpoint):
     """Save ``last.ckpt`` regularly, at the end and on an exception; ``best.ckpt`` when FID falls.
+
+    The last state before stays as ``previous.ckpt``, should a disk damage the newest.
 
     Lightning's ModelCheckpoint counts optimiser steps, warns at each save of a manually optimised
     module and cannot keep two plain names; this says exactly what a run directory holds.
@@ -36,6 +38,7 @@ class RunCheckpoints(Checkpoint):
         if every < 1:
             raise ValueError(f"checkpoint_every must be at least 1; got {every}")
         self.last = Path(directory) / "last.ckpt"
+        self.previous = Path(directory) / "previous.ckpt"
         self.best = Path(directory) / "best.ckpt"
         self.every = every
         self.monitor = monitor
@@ -72,14 +75,16 @@ class RunCheckpoints(Checkpoint):
             self._save(trainer, self.best)
 
     def _save_last(self, trainer: Trainer, module: GANModule) -> None:
-        self._save(trainer, self.last)
+        self._save(trainer, self.last, self.previous)
         self._saved_at = module.iteration
 
-    def _save(self, trainer: Trainer, path: Path) -> None:
+    def _save(self, trainer: Trainer, path: Path, previous: Path | None = None) -> None:
         """Write beside the old file and swap, so that there is a whole one at any moment."""
         temporary = path.with_suffix(".tmp")
         trainer.save_checkpoint(temporary, weights_only=False)
         if trainer.is_global_zero:
+            if previous is not None and path.exists():
+                os.replace(path, previous)
             os.replace(temporary, path)
         trainer.strategy.barrier()
 

@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,16 @@ def read_checkpoint(path: str | Path, key: str = "ckpt") -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{key}={path}: there is no such file")
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # every part's checksum; torch would not look
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except (
+        pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile
+    ) as error:  # fmt: skip
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{key}={path}: not a readable checkpoint ({reason})") from error
+    if damaged is not None:
+        raise UserError(f"{key}={path}: not a readable checkpoint ({damaged} is damaged in it)")
     record = checkpoint.get("fpainter") if isinstance(checkpoint, dict) else None
     if record is None:
         raise UserError(f"{key}={path}: not written by fpainter.train")
