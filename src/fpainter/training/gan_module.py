@@ -29,7 +29,8 @@ class GANModule(LightningModule):
     """A generator, its running average and a discriminator, trained by manual alternation.
 
     The module never asks which architectures it holds. One iteration counts as one step of the
-    trainer, of checkpoints and of logs: only the generator's optimiser step is counted.
+    trainer, of checkpoints and of logs: only the generator's optimiser step is counted. An update
+    whose gradient is not finite is skipped.
 
     Args:
         generator: z [B d_latent] -> images [B C H W], with ``fakes(z)`` for what D must judge.
@@ -45,6 +46,11 @@ class GANModule(LightningModule):
             ``discriminator`` or ``generator.sequence_processor``; None leaves it.
         auxiliary_weight: factor on D's auxiliary loss on the reals.
         augment: changes all images [B C H W] before the discriminator sees them; default none.
+
+    Attributes:
+        iteration: iterations done.
+        metrics: what the last iteration left to be reported; ``skipped`` is its skipped updates.
+        skipped_in_a_row: a scalar tensor, the last iterations of which each skipped an update.
 
     Raises:
         ValueError: if an option is out of range.
@@ -88,6 +94,7 @@ class GANModule(LightningModule):
         self._optimiser_factories = (generator_optimiser, discriminator_optimiser)
         self.iteration = 0
         self.metrics: dict[str, Tensor] = {}
+        self.skipped_in_a_row = torch.zeros(())
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Build one optimiser per player."""
@@ -108,6 +115,9 @@ class GANModule(LightningModule):
         micro_batches = reals.chunk(self.accumulate)
         self._discriminator_step(micro_batches)
         self._generator_step(micro_batches)
+        if "skipped" in self.metrics:
+            skipped = self.metrics["skipped"]
+            self.skipped_in_a_row = (self.skipped_in_a_row.to(skipped) + 1) * skipped.sign()
         decay = self.ema.decay(self.iteration)
         if decay is not None:
             move_average(self.generator_ema, self.generator, decay)
@@ -193,13 +203,17 @@ class GANModule(LightningModule):
             self.metrics[name] = self.metrics[name] + share if name in self.metrics else share
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clip the gradient.
+        """Skip the update if the gradient is not finite; else clip it.
 
         Only float16 scales its loss; Lightning has taken the scale off by now, or says so where
-        the optimiser does that itself (``fused``) and clipping is impossible.
+        the optimiser does that itself (``fused``) and clipping is impossible. The scaler also skips
+        updates by itself.
         """
         player = "generator" if optimizer is self._optimiser(0).optimizer else "discriminator"
         scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        if not scaled:
+            skipped = skip_unless_finite(optimizer)
+            self.metrics["skipped"] = self.metrics.get("skipped", 0.0) + skipped
         for name, limit in self.clip.items():
             if name == player and scaled:
                 self.clip_gradients(optimizer, limit, gradient_clip_algorithm="norm")
@@ -213,6 +227,24 @@ class GANModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the stored iteration."""
         self.iteration = checkpoint["iteration"]
+
+
+def skip_unless_finite(optimiser: Optimizer) -> Tensor:
+    """Let an optimiser's next step change nothing if a gradient is infinite or not a number.
+
+    Returns:
+        1 if the step will be skipped, else 0, a scalar tensor on the device of the parameters.
+    """
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    skipped = (~nn.utils.get_total_norm(gradients).isfinite()).float()
+    if getattr(optimiser, "_step_supports_amp_scaling", False):
+        # Fused optimisers look at this on the device, so that nobody has to wait for it.
+        optimiser.found_inf, optimiser.grad_scale = skipped, None  # type: ignore[attr-defined]
+    elif skipped:
+        for parameter in parameters:
+            parameter.grad = None
+    return skipped
 
 
 def _has(module: nn.Module, name: str) -> bool:

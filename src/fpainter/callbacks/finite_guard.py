@@ -1,0 +1,73 @@
+"""What happens to a run whose gradients are no numbers any more."""
+
+import logging
+from pathlib import Path
+
+import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import Callback
+
+from fpainter.callbacks.metrics import due_for_report
+from fpainter.errors import UserError
+from fpainter.training.gan_module import GANModule
+
+log = logging.getLogger(__name__)
+
+
+class FiniteGuard(Callback):
+    """Go back to the last checkpoint when the module has skipped too many updates, then stop.
+
+    The module skips each update whose gradient is not finite, and counts. It is looked at when
+    losses are reported, since looking waits for the device. Noise depends on the iteration, which
+    goes on counting, so what follows the checkpoint is drawn anew.
+
+    Args:
+        checkpoint: ``last.ckpt`` of the run.
+        patience: iterations in a row with a skipped update before going back.
+        max_rollbacks: how often to go back before the run is stopped.
+
+    Raises:
+        ValueError: if a number is out of range.
+    """
+
+    def __init__(self, checkpoint: str | Path, patience: int = 20, max_rollbacks: int = 3) -> None:
+        if patience < 1 or max_rollbacks < 0:
+            raise ValueError(
+                "patience must be at least 1 and max_rollbacks at least 0; "
+                f"got {patience} and {max_rollbacks}"
+            )
+        self.checkpoint = Path(checkpoint)
+        self.patience = patience
+        self.max_rollbacks = max_rollbacks
+        self._num_rollbacks = 0
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: object) -> None:
+        """Look, when losses are reported."""
+        if not due_for_report(trainer, pl_module):
+            return
+        skipped = int(pl_module.skipped_in_a_row)
+        if skipped >= self.patience:
+            self._go_back(trainer, pl_module, skipped)
+
+    def _go_back(self, trainer: Trainer, module: GANModule, skipped: int) -> None:
+        losses = ", ".join(f"{name} {float(value):.3g}" for name, value in module.metrics.items())
+        facts = (
+            f"iteration {module.iteration}: the last {skipped} updates were skipped, since their "
+            f"gradients were not finite ({losses})"
+        )
+        if self._num_rollbacks == self.max_rollbacks or not self.checkpoint.is_file():
+            raise UserError(
+                f"{facts}; training stops after going back to a checkpoint "
+                f"{self._num_rollbacks} times. Whatever {self.checkpoint.parent} holds is sound. "
+                "A lower learning rate, model.clip or trainer.precision=32-true may help"
+            )
+        self._num_rollbacks += 1
+        stored = torch.load(self.checkpoint, map_location=module.device, weights_only=True)
+        module.load_state_dict(stored["state_dict"])
+        for optimiser, state in zip(trainer.optimizers, stored["optimizer_states"], strict=True):
+            optimiser.load_state_dict(state)
+        module.skipped_in_a_row = torch.zeros_like(module.skipped_in_a_row)
+        log.warning(
+            "%s; back to the weights of iteration %d (%d of %d times)",
+            facts, stored["iteration"], self._num_rollbacks, self.max_rollbacks,
+        )  # fmt: skip

@@ -1,0 +1,101 @@
+"""Gradients that are no numbers change no weight; too many of them bring back a checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fpainter.callbacks.checkpoints import RunCheckpoints
+from fpainter.callbacks.finite_guard import FiniteGuard
+from fpainter.errors import UserError
+from fpainter.training.gan_module import GANModule
+from fpainter.training.optimiser import adam
+from tests.callbacks.test_checkpoints import pytestmark as pytestmark
+from tests.training.test_gan_module import Watch, fit
+from tests.training.toys import gan
+
+
+class Poison(nn.Module):
+    """Makes what the discriminator sees not a number in some iterations."""
+
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__()
+        self.iterations = range(first, last + 1)
+        self.owner: list[GANModule] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images * float("nan") if self.owner[0].iteration in self.iterations else images
+
+
+def poisoned(first: int, last: int, fused: bool = True) -> GANModule:
+    def optimiser(parameters: Any) -> torch.optim.Optimizer:
+        return adam(parameters, lr=1e-3, fused=fused)
+
+    poison = Poison(first, last)
+    module = gan(
+        augment=poison, generator_optimiser=optimiser, discriminator_optimiser=optimiser,
+        clip={"generator": 1.0},
+    )  # fmt: skip
+    poison.owner.append(module)
+    return module
+
+
+def trained(module: GANModule) -> dict[str, Tensor]:
+    return {
+        name: parameter.detach().clone()
+        for name, parameter in module.named_parameters()
+        if not name.startswith("generator_ema")
+    }
+
+
+class Notes(Watch):
+    """Also keeps the weights before each iteration."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights: list[dict[str, Tensor]] = []
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+        self.weights.append(trained(pl_module))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_poisoned_iteration_changes_no_weight(fused: bool, tmp_path: Path) -> None:
+    module, watch = poisoned(2, 2, fused), Notes()
+    fit(module, 3, tmp_path, watch)
+    after = trained(module)
+    assert all(torch.equal(after[name], weight) for name, weight in watch.weights[2].items())
+    assert not all(torch.equal(after[name], weight) for name, weight in watch.weights[1].items())
+    assert [metrics["skipped"] for metrics in watch.metrics] == [0, 0, 2]
+    assert int(module.skipped_in_a_row) == 1
+    fit(module, 2, tmp_path)
+    assert int(module.skipped_in_a_row) == 0
+    assert all(p.isfinite().all() for p in module.parameters())
+    assert not all(torch.equal(trained(module)[name], weight) for name, weight in after.items())
+
+
+def test_the_last_checkpoint_comes_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    module = poisoned(4, 7)
+    guard = FiniteGuard(tmp_path / "last.ckpt", patience=3)
+    fit(module, 10, tmp_path, guard, RunCheckpoints(tmp_path, every=2), log_every_n_steps=1)
+    assert "back to the weights of iteration" in caplog.text
+    assert module.iteration == 10
+    assert all(p.isfinite().all() for p in module.parameters())
+
+
+def test_the_run_stops_with_the_facts(tmp_path: Path) -> None:
+    module = poisoned(4, 10_000)
+    guard = FiniteGuard(tmp_path / "last.ckpt", patience=2, max_rollbacks=2)
+    with pytest.raises(
+        UserError, match=r"iteration \d+: the last 2 updates .* going back .* 2 times"
+    ):
+        fit(module, 30, tmp_path, guard, RunCheckpoints(tmp_path, every=2), log_every_n_steps=1)
+    stored = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(tensor.isfinite().all() for tensor in stored.values())
+
+
+def test_options_out_of_range() -> None:
+    with pytest.raises(ValueError, match="patience must be at least 1"):
+        FiniteGuard("last.ckpt", patience=0)
