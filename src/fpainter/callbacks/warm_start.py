@@ -100,14 +100,15 @@ class WarmStart(Callback):
 
     def _load(self, module: nn.Module, stored: dict[str, Tensor], prefix: str) -> None:
         own = module.state_dict()
-        for name in own.keys() & stored.keys():
+        shared = [name for name in own if name in stored]
+        if not shared:
+            raise UserError(f"warm_start.ckpt={self.where}: has nothing for {prefix[:-1]}")
+        for name in shared:
             if own[name].shape != stored[name].shape:
                 raise UserError(
                     f"warm_start.ckpt={self.where}: {prefix}{name} is {_shape(stored[name])} "
                     f"there and {_shape(own[name])} in this run; give this run the same sizes"
                 )
-        if not own.keys() & stored.keys():
-            raise UserError(f"warm_start.ckpt={self.where}: has nothing for {prefix[:-1]}")
         for name, tensor in own.items():
             if name in stored:
                 tensor.copy_(stored[name])
