@@ -24,7 +24,7 @@ LAYERS = [
     {"callbacks"},
     {"checkpoints"},
     {"launch"},
-    {"train", "eval", "generate", "import_legacy", "report", "stats", "viewer"},
+    {"train", "eval", "generate", "export", "import_legacy", "report", "stats", "viewer"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

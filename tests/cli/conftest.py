@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 from fpainter import eval as evaluation
-from fpainter import generate, import_legacy, report, stats, train
+from fpainter import export, generate, import_legacy, report, stats, train, viewer
 
 SMALL = [
     "debug=fast",
@@ -27,8 +27,10 @@ MAINS: dict[str, Callable[[], None]] = {
     "eval": evaluation.main,
     "generate": generate.main,
     "import-legacy": import_legacy.main,
+    "export": export.main,
     "report": report.main,
     "stats": stats.main,
+    "viewer": viewer.main,
 }
 
 

@@ -3,7 +3,6 @@
 import inspect
 import pickle
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +11,13 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from fpainter.callbacks.record import FORMAT
+from fpainter.checkpoints.pretrained import TrainedPainter, load_pretrained
 from fpainter.errors import UserError
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
 
 WEIGHTS = {"ema": "generator_ema.", "raw": "generator."}
 TRUSTED = ("fpainter.", "torch.nn.", "torch.optim.")
-
-
-@dataclass(frozen=True)
-class TrainedPainter:
-    """A generator as training left it.
-
-    Attributes:
-        sampler: draws its images.
-        config: the resolved config of the run, plain data.
-        iteration: iterations trained.
-        weights: ``ema`` or ``raw``.
-        path: the file it came from.
-    """
-
-    sampler: Sampler
-    config: DictConfig
-    iteration: int
-    weights: str
-    path: Path
 
 
 def read_checkpoint(path: str | Path, key: str = "ckpt") -> dict[str, Any]:
@@ -83,7 +64,7 @@ def load_painter(
     """Rebuild a generator from its checkpoint alone.
 
     Args:
-        path: written by training.
+        path: written by training, or a folder by ``fpainter.export``.
         weights: ``ema`` for the running average, ``raw`` for the generator itself.
         device: where to put it.
 
@@ -95,6 +76,11 @@ def load_painter(
     """
     if weights not in WEIGHTS:
         raise UserError(f"weights={weights}: must be one of {', '.join(WEIGHTS)}")
+    if Path(path).expanduser().is_dir():
+        painter = load_pretrained(path, device)
+        if painter.weights != weights:
+            raise UserError(f"ckpt={path}: holds only the weights={painter.weights}")
+        return painter
     checkpoint = read_checkpoint(path)
     config = OmegaConf.create(checkpoint["fpainter"]["config"])
     assert isinstance(config, DictConfig)

@@ -1,11 +1,14 @@
 """What training, scoring and drawing ask of any generator."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Self
 
 from torch import Tensor, nn
 
+from fpainter.errors import UserError
 from fpainter.generators.painting import Painting
+from fpainter.generators.pretrained import build, load_weights, locate, read_config
 
 
 class Fakes(NamedTuple):
@@ -32,6 +35,24 @@ class Generator(nn.Module):
     def fakes(self, z: Tensor) -> Fakes:
         """Return what the discriminator must judge for z; here, G(z)."""
         return Fakes(self(z))
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> Self:
+        """Load what ``fpainter.export`` wrote, in evaluation mode and without gradients.
+
+        Args:
+            path: the folder, or ``owner/name`` on the Hugging Face hub.
+
+        Raises:
+            UserError: if there is no such folder, it cannot be used, or it holds another kind of
+                generator than this class.
+        """
+        folder = locate(path)
+        generator = build(read_config(folder)["config"]["model"]["generator"], folder)
+        if not isinstance(generator, cls):
+            raise UserError(f"{folder}: holds a {type(generator).__name__}, no {cls.__name__}")
+        load_weights(generator, folder)
+        return generator.eval().requires_grad_(False)
 
 
 class PaintingGenerator(Generator, ABC):
