@@ -23,8 +23,9 @@ LAYERS = [
     {"visualisation"},
     {"callbacks"},
     {"checkpoints"},
-    {"launch"},
-    {"train", "eval", "generate", "export", "import_legacy", "report", "stats", "viewer"},
+    {"launch", "report"},
+    {"processes", "sweeps"},
+    {"train", "eval", "generate", "export", "import_legacy", "stats", "viewer"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
@@ -64,7 +65,7 @@ def test_every_file_says_what_it_is_for(path: Path) -> None:
 
 def test_only_entry_points_and_the_launcher_start_hydra() -> None:
     allowed = {path.name for path in FILES if "def main()" in path.read_text()}
-    allowed |= {"launch.py", "inference.py"}
+    allowed |= {"launch.py", "inference.py", "sweeps.py"}
     users = {
         path.name for path in FILES if re.search(r"^(import|from) hydra", path.read_text(), re.M)
     }

@@ -118,7 +118,7 @@ def test_data(name: str, compose: Compose, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", direct_options("trainer"))
 def test_trainers(name: str, compose: Compose) -> None:
     config = compose(f"trainer={name}", "num_iterations=7").trainer
-    if config.accelerator == "gpu" and not torch.cuda.is_available():
+    if name == "slurm" or (config.accelerator == "gpu" and not torch.cuda.is_available()):
         assert config.max_steps == 7
         return
     assert instantiate(config, logger=False).max_steps == 7
@@ -200,3 +200,22 @@ def test_table3(name: str, millions: float, compose: Compose) -> None:
     assert config.image_size == 64
     assert config.batch_size == 20
     assert config.fid.protocol == "paper"
+
+
+@pytest.mark.parametrize("name", options("sweep"))
+def test_sweeps(name: str, compose: Compose) -> None:
+    """A sweep only says which jobs there are, and each of them composes."""
+    config = compose(f"+sweep={name}")
+    lines = (CONFIG_DIR / f"sweep/{name}.yaml").read_text().splitlines()
+    assert lines[:2] == ["# @package _global_", lines[1]]
+    assert lines[1].startswith(f"# python -m fpainter.train +sweep={name}")
+    assert config.hydra.mode.name == "MULTIRUN"
+    ((key, values),) = config.hydra.sweeper.params.items()
+    for value in values.split(","):
+        compose(f"{key}={value}")
+    without = OmegaConf.to_container(compose())
+    assert isinstance(without, dict)
+    with_it = OmegaConf.to_container(config)
+    assert isinstance(with_it, dict)
+    del with_it["hydra"], without["hydra"]
+    assert with_it == without

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,7 +14,9 @@ from typing import Any, NoReturn
 import hydra
 import torch
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.types import RunMode
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -23,6 +26,8 @@ from fpainter.errors import UserError
 _HERE = Path(__file__).resolve().parent
 # What constructors raise when they are given something they cannot use.
 EXPLAINED = (UserError, ValueError, TypeError, ModuleNotFoundError, MisconfigurationException)
+# The extras that hold Hydra's launchers and sweepers, by how their options begin.
+PLUGINS = {"joblib": "sweep", "optuna": "sweep", "tpe": "sweep", "submitit": "slurm"}
 # Inside a wheel the configs lie in the package; in a checkout they lie at its top.
 CONFIG_DIR = next(
     (path for path in (_HERE / "configs", _HERE.parents[1] / "configs") if path.is_dir()),
@@ -46,8 +51,25 @@ def launch(config_name: str, task: Callable[[DictConfig], Any], arguments: list[
         start(_explained(task))()
     except MissingConfigException as error:
         _fail(_missing_option(error))
+    except UserError as error:  # of a job of a sweep
+        _fail(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         _fail(_with_nearest(config_name, arguments, str(error)))
+    except Exception as error:
+        message = _of_a_plugin(error)
+        if message is None:
+            raise
+        _fail(message)
+
+
+def _of_a_plugin(error: Exception) -> str | None:
+    """Say what launchers and sweepers mean when jobs have not ended as they should."""
+    first = (str(error).splitlines() or [""])[0]
+    if isinstance(error, BrokenExecutor) or type(error).__module__.startswith("submitit."):
+        return f"a job was killed; start the sweep again with its hydra.sweep.dir=DIR ({first})"
+    if first == "No trials are completed yet.":  # Optuna's
+        return "no job of the sweep has a score; what is wrong with them stands above"
+    return None
 
 
 def _explained(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
@@ -63,11 +85,23 @@ def _explained(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]
         except InstantiationException as error:
             if not isinstance(error.__cause__, EXPLAINED):
                 raise
-            return _fail(f"{error.__cause__}{_full_key(error)}")
+            return _end_job(f"{error.__cause__}{_full_key(error)}", error)
         except (UserError, MisconfigurationException, OmegaConfBaseException) as error:
-            return _fail(str(error))
+            return _end_job(str(error), error)
 
     return explained
+
+
+def _end_job(message: str, error: Exception) -> NoReturn:
+    """End the program with a sentence; a sweep goes on with its other jobs first."""
+    if in_sweep():
+        raise UserError(message) from error
+    _fail(message)
+
+
+def in_sweep() -> bool:
+    """Say whether what runs now is a job of a sweep."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def _fail(message: str) -> NoReturn:
@@ -83,6 +117,9 @@ def _full_key(error: InstantiationException) -> str:
 def _missing_option(error: MissingConfigException) -> str:
     """Name the options of the group in which one was not found, the nearest first."""
     group, _, wanted = str(error.missing_cfg_file).removesuffix(".yaml").rpartition("/")
+    for plugin, extra in PLUGINS.items():
+        if group.startswith("hydra/") and wanted.startswith(plugin):
+            return f"{group}={wanted} needs a plugin: pip install 'fpainter[{extra}]'"
     found = sorted(path.stem for path in (CONFIG_DIR / group).glob("[!_]*.yaml"))
     options = found or [name for name in error.options or [] if not name.startswith("_")]
     if not options:

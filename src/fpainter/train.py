@@ -20,9 +20,11 @@ from omegaconf import DictConfig, OmegaConf
 from fpainter.callbacks.checkpoints import RunCheckpoints
 from fpainter.callbacks.record import RunRecord
 from fpainter.callbacks.warm_start import WarmStart
-from fpainter.checkpoints.inference import read_checkpoint
+from fpainter.checkpoints.inference import read_checkpoint, whole_checkpoint
 from fpainter.errors import UserError
-from fpainter.launch import blaming, launch
+from fpainter.launch import blaming, in_sweep, launch
+from fpainter.processes import arguments_of_process, launching
+from fpainter.sweeps import same_run
 from fpainter.training.gan_module import GANModule
 from fpainter.training.metrics_file import MetricsFile
 
@@ -47,6 +49,14 @@ def train(cfg: DictConfig) -> float | None:
         The best FID, for sweepers; None without scores.
     """
     run_dir = Path(HydraConfig.get().runtime.output_dir)
+    config, overrides = _recorded(cfg)
+    ckpt = cfg.ckpt
+    if in_sweep() or (cfg.auto_resume and ckpt is None):
+        before = same_run(run_dir, config)
+        if before is not None and before.iteration >= cfg.num_iterations:
+            log.info("%s is finished", run_dir)
+            return before.best_fid
+        ckpt = ckpt if before is None else before.checkpoint
     with blaming("seed"):
         seed_everything(cfg.seed, verbose=False)
     data = instantiate(cfg.data)
@@ -54,10 +64,10 @@ def train(cfg: DictConfig) -> float | None:
     checkpoints: RunCheckpoints = instantiate(cfg.checkpoints)
     callbacks = [
         *(instantiate(callback) for callback in cfg.callbacks.values() if callback),
-        RunRecord(run_dir, *_recorded(cfg)),
+        RunRecord(run_dir, config, overrides),
         checkpoints,
     ]
-    if cfg.ckpt is None:  # a run that goes on has its own weights
+    if ckpt is None:  # a run that goes on has its own weights
         callbacks += _warm_start(module, run_dir, **cfg.warm_start)
     loggers: list[Logger] = [
         MetricsFile(run_dir),
@@ -65,13 +75,20 @@ def train(cfg: DictConfig) -> float | None:
     ]
     _silence_known_messages()
     trainer: Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers)
+    # Lightning would load a checkpoint before it does this, and round float64 weights.
+    trainer.precision_plugin.convert_module(module)
     log.info("%s; run directory %s", _describe(module), run_dir)
-    with stopping_between_iterations():
-        trainer.fit(module, data, ckpt_path=cfg.ckpt, weights_only=True if cfg.ckpt else None)
+    resuming = [] if ckpt is None else [f"ckpt={_quoted(ckpt)}"]
+    with launching(HydraConfig.get(), *resuming), stopping_between_iterations():
+        trainer.fit(module, data, ckpt_path=ckpt, weights_only=True if ckpt else None)
     if trainer.is_global_zero:
         log.info("results in %s\n%s", run_dir, _contents(run_dir))
     best = checkpoints.best_score
-    return best if best < float("inf") else None
+    if best < float("inf"):
+        return best
+    if in_sweep() and "direction" in HydraConfig.get().sweeper:
+        raise UserError("the sweeper looks for the best FID, and this run has no FID")
+    return None
 
 
 def _warm_start(
@@ -94,7 +111,8 @@ def _recorded(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
     """Return the resolved config and the overrides, with paths that hold in any directory."""
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
-    overrides = list(HydraConfig.get().overrides.task)
+    # A job of a sweep is no sweep itself.
+    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith("+sweep=")]
     for section, key in PATHS:
         path = config[section].get(key)
         if path is not None:
@@ -222,7 +240,7 @@ def find_checkpoint(wanted: str, run_dir: str | None = None) -> Path:
     """
     wanted = wanted.strip("'\"")
     if wanted not in ("last", "best"):
-        return _whole(Path(wanted).expanduser().resolve())
+        return whole_checkpoint(Path(wanted).expanduser().resolve())
     if run_dir is not None:
         candidates = [Path(run_dir.strip("'\"")) / "checkpoints" / f"{wanted}.ckpt"]
     else:
@@ -232,20 +250,7 @@ def find_checkpoint(wanted: str, run_dir: str | None = None) -> Path:
         )
         if not candidates:
             raise UserError(f"ckpt={wanted}: no run below {runs.resolve()} has one; give its path")
-    return _whole(candidates[-1].resolve())
-
-
-def _whole(path: Path) -> Path:
-    """Return the file, or the one saved before it if it is a last checkpoint that is damaged."""
-    previous = path.with_name("previous.ckpt")
-    if path.name != "last.ckpt" or not previous.is_file():
-        return path
-    try:
-        read_checkpoint(path)
-    except UserError as error:
-        print(f"fpainter: {error}; going on from {previous}", file=sys.stderr)
-        return previous
-    return path
+    return whole_checkpoint(candidates[-1].resolve())
 
 
 def _quoted(path: Path) -> str:
@@ -256,7 +261,7 @@ def _quoted(path: Path) -> str:
 def main() -> None:
     """Run ``fpainter-train``."""
     try:
-        arguments = complete_arguments(sys.argv[1:])
+        arguments = arguments_of_process(complete_arguments(sys.argv[1:]))
     except UserError as error:
         raise SystemExit(f"fpainter: {error}") from error
     launch("train", train, arguments)

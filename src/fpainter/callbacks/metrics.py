@@ -31,8 +31,8 @@ class MetricsReport(Callback):
     """Report the module's losses every `trainer.log_every_n_steps` iterations.
 
     Each value is the mean over the iterations since the last report in which it occurred, so
-    that a penalty of every fourth iteration is seen whatever the interval. ``seconds`` is the
-    mean time per iteration, scoring and drawing left out.
+    that a penalty of every fourth iteration is seen whatever the interval, and over all
+    processes. ``seconds`` is the mean time per iteration, scoring and drawing left out.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,10 @@ class MetricsReport(Callback):
             self._counts[name] = self._counts.get(name, 0) + 1
         due = due_for_report(trainer, pl_module)
         # Reading the sums waits for the device, so it belongs to the time they took.
-        sums = torch.stack([v.float() for v in self._sums.values()]).tolist() if due else []
+        sums: list[float] = []
+        if due:
+            own = torch.stack([value.float() for value in self._sums.values()])
+            sums = trainer.strategy.reduce(own, reduce_op="mean").tolist()
         self._spent += time.perf_counter() - self._started
         self._since += 1
         if due:

@@ -11,10 +11,11 @@ from fpainter.training.gan_module import GANModule
 
 
 class Randomness(Callback):
-    """Seed torch's generators anew for each iteration, from (seed, iteration, process).
+    """Seed torch's generators anew for each iteration, from (seed, iteration).
 
-    So a resumed run draws what it would have drawn, processes draw different noise, and what is
-    drawn in between (pictures, scores) changes nothing; there is no state to keep.
+    So a resumed run draws what it would have drawn, and what is drawn in between (pictures,
+    scores) changes nothing; there is no state to keep. Processes are seeded alike: each draws for
+    the batch of all of them and takes its own rows (`fpainter.nn.noise`).
 
     Args:
         seed: of the run.
@@ -24,7 +25,7 @@ class Randomness(Callback):
         self.seed = seed
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
-        """Seed this process's generators."""
-        key = f"noise {self.seed} {pl_module.iteration} {trainer.global_rank}"
+        """Seed the generators."""
+        key = f"noise {self.seed} {pl_module.iteration} 0"
         # torch's CPU generator reads 32 bits of its seed: a hash keeps neighbouring keys apart.
         torch.manual_seed(int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big"))

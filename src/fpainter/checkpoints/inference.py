@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,19 @@ def read_checkpoint(path: str | Path, key: str = "ckpt") -> dict[str, Any]:
             f"than the format {FORMAT} that this version reads; please update fpainter"
         )
     return checkpoint
+
+
+def whole_checkpoint(path: Path) -> Path:
+    """Return the file, or the one saved before it if it is a last checkpoint that is damaged."""
+    previous = path.with_name("previous.ckpt")
+    if path.name != "last.ckpt" or not previous.is_file():
+        return path
+    try:
+        read_checkpoint(path)
+    except UserError as error:
+        print(f"fpainter: {error}; going on from {previous}", file=sys.stderr)
+        return previous
+    return path
 
 
 def load_painter(

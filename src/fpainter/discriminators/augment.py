@@ -5,24 +5,26 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from fpainter.nn.noise import own_rows
+
 # The functions below map images x [B C H W] to augmented ones. Every number they draw is one per
 # image, [B 1 1 1], from torch's global generator on the device of x.
 
 
 def _uniform(x: Tensor, low: float, high: float) -> Tensor:
     """Draw a real number in [low, high) for each image of x."""
-    draw = torch.rand(len(x), 1, 1, 1, dtype=x.dtype, device=x.device)
+    draw = own_rows(lambda n: torch.rand(n, 1, 1, 1, dtype=x.dtype, device=x.device), len(x))
     return low + (high - low) * draw
 
 
 def _integer(x: Tensor, low: int, high: int) -> Tensor:
     """Draw an integer from low to high, both included, for each image of x."""
-    return torch.randint(low, high + 1, (len(x), 1, 1, 1), device=x.device)
+    return own_rows(lambda n: torch.randint(low, high + 1, (n, 1, 1, 1), device=x.device), len(x))
 
 
 def _choice(x: Tensor, probability: float) -> Tensor:
     """Draw true with the probability for each image of x."""
-    return torch.rand(len(x), 1, 1, 1, device=x.device) < probability
+    return own_rows(lambda n: torch.rand(n, 1, 1, 1, device=x.device), len(x)) < probability
 
 
 def _rows_and_columns(x: Tensor) -> tuple[Tensor, Tensor]:

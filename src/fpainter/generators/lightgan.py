@@ -12,6 +12,7 @@ from fpainter.generators.base import Generator
 from fpainter.nn.attention import MixedAttention
 from fpainter.nn.excitation import FrequencyAttention, GlobalContext
 from fpainter.nn.init import kaiming_
+from fpainter.nn.noise import own_rows
 from fpainter.nn.resample import Blur
 from fpainter.nn.sizes import as_size
 
@@ -29,7 +30,8 @@ def draw_noise(x: Tensor, sources: Sequence[torch.Generator] | None) -> Tensor:
     """
     batch, _, height, width = x.shape
     if sources is None:
-        return torch.randn(batch, 1, height, width, device=x.device, dtype=x.dtype)
+        size = (1, height, width)
+        return own_rows(lambda n: torch.randn(n, *size, device=x.device, dtype=x.dtype), batch)
     return torch.stack([torch.randn(1, height, width, generator=g) for g in sources]).to(x)
 
 

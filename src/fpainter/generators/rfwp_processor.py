@@ -5,6 +5,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from fpainter.generators.transformer_processor import FeedForward, check_heads
+from fpainter.nn.noise import Dropout
 from fpainter.ops.recurrent_fwp import recurrent_fwp
 
 
@@ -36,7 +37,7 @@ class RecurrentDeltaNet(nn.Module):
         self.to_drive = nn.Linear(d_hidden, num_heads * size, bias=False)
         self.recurrence = nn.Parameter(torch.randn(num_heads, d_head, size) * d_head**-0.5)
         self.to_out = nn.Linear(d_hidden, d_hidden, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, state: Tensor) -> Tensor:
         """Map x [B T d_hidden] and the memories' first answers [B N d_head] to [B T d_hidden]."""

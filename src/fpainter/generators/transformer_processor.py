@@ -4,6 +4,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from fpainter.nn.noise import Dropout
+
 
 class SelfAttention(nn.Module):
     """Pre-norm multi-head self-attention over all steps, with a residual connection.
@@ -30,7 +32,7 @@ class SelfAttention(nn.Module):
         self.norm = nn.LayerNorm(d_hidden)
         self.to_qkv = nn.Linear(d_hidden, 3 * d_hidden, bias=False)
         self.to_out = nn.Linear(d_hidden, d_hidden, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x [B T d_hidden] to the same shape."""
@@ -57,9 +59,9 @@ class FeedForward(nn.Module):
         self.layers = nn.Sequential(
             nn.Linear(d_hidden, d_feedforward),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(d_feedforward, d_hidden),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from fpainter.generators.sampler import Sampler
 from fpainter.losses.adversarial import AdversarialLoss
 from fpainter.losses.regularisers import InputGradientPenalty
 from fpainter.nn.image_range import ImageRange
+from fpainter.nn.noise import own_rows
 from fpainter.training.ema import EMASchedule, move_average
 
 OptimiserFactory = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
@@ -130,15 +131,22 @@ class GANModule(LightningModule):
     def draw_latents(self, num: int) -> Tensor:
         """Draw `num` latents from N(0, I), [num d_latent]."""
         like = next(self.generator.parameters())
-        return torch.randn(num, self.generator.d_latent, device=like.device, dtype=like.dtype)
+        size = self.generator.d_latent
+        return own_rows(lambda n: torch.randn(n, size, device=like.device, dtype=like.dtype), num)
+
+    def _latents(self, micro_batches: tuple[Tensor, ...]) -> Iterator[Tensor]:
+        """Draw the latents of all micro-batches at once, so that their number changes nothing."""
+        sizes = [len(reals) for reals in micro_batches]
+        return iter(self.draw_latents(sum(sizes)).split(sizes))
 
     def _discriminator_step(self, micro_batches: tuple[Tensor, ...]) -> None:
         optimiser = self._optimiser(1)
         optimiser.zero_grad()
         penalise = self.regulariser is not None and self.regulariser.due(self.iteration)
+        latents = self._latents(micro_batches)
         for reals, last in _mark_last(micro_batches):
             with torch.no_grad():
-                fakes = self.generator.fakes(self.draw_latents(len(reals)))
+                fakes = self.generator.fakes(next(latents))
             fake = self.discriminator(self.augment(fakes.images))
             # Second derivatives need float32, so the reals of a penalised step are judged in it.
             with torch.autocast(self.device.type, enabled=False) if penalise else nullcontext():
@@ -159,10 +167,11 @@ class GANModule(LightningModule):
     def _generator_step(self, micro_batches: tuple[Tensor, ...]) -> None:
         optimiser = self._optimiser(0)
         optimiser.zero_grad()
+        latents = self._latents(micro_batches)
         # Toggling spares the gradients of D's parameters, which nobody would use.
         with self.toggled_optimizer(optimiser):
             for reals, last in _mark_last(micro_batches):
-                fakes = self.generator.fakes(self.draw_latents(len(reals)))
+                fakes = self.generator.fakes(next(latents))
                 fake = self.discriminator(self.augment(fakes.images))
                 terms = {"loss/generator": self._generator_loss(fake, reals)}
                 if fakes.auxiliary_loss is not None:

@@ -1,0 +1,157 @@
+"""One run as two processes: the same images, noise, losses, weights and scores as by one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback, Trainer
+from torch import Tensor
+
+from fpainter.processes import arguments_of_process
+from fpainter.sweeps import earlier_start
+from fpainter.training.gan_module import GANModule
+from tests.cli.conftest import SMALL, refused
+
+ROOT = Path(__file__).resolve().parents[2]
+EXACT = [
+    *(option for option in SMALL if "discriminator" not in option),
+    "trainer.precision=64-true", "batch_size=8", "num_iterations=3", "data.flip=true",
+    "+callbacks.watch._target_=tests.cli.test_processes.Watch",
+    "+callbacks.watch.directory=${hydra:runtime.output_dir}",
+]  # fmt: skip
+# Everything that draws numbers while training: latents, augmentation, dropout.
+CONVOLUTIONAL = [
+    "model/discriminator=convolutional", "model.discriminator.widths=[4,6]",
+    "model.discriminator.group_size=1", "model/augment=diff",
+    "model/sequence_processor=transformer", "model.generator.sequence_processor.dropout=0.1",
+    "model.generator.sequence_processor.d_feedforward=16",
+]  # fmt: skip
+LIGHTGAN = ["model/discriminator=lightgan", "model.discriminator.c_max=8", "model.accumulate=2"]
+
+
+class Watch(Callback):
+    """Keeps each process's images and the mean of all processes' losses, in full precision."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = Path(directory)
+        self.rows: list[dict[str, Any]] = []
+
+    def on_train_batch_end(  # type: ignore[override]
+        self, trainer: Trainer, module: GANModule, outputs: Any, batch: Tensor, *args: Any
+    ) -> None:
+        losses = {
+            name: float(trainer.strategy.reduce(value.clone(), reduce_op="mean"))
+            for name, value in module.metrics.items()
+        }
+        images = [sum(image.flatten().tolist()) for image in batch]
+        self.rows.append({"images": images, "losses": losses})
+
+    def on_train_end(self, trainer: Trainer, module: GANModule) -> None:  # type: ignore[override]
+        path = self.directory / f"watched_{trainer.global_rank}.json"
+        path.write_text(json.dumps(self.rows))
+
+
+def train(*arguments: object, launcher: tuple[str, ...] = ()) -> str:
+    """Train in a process of its own; return all it wrote."""
+    path = os.pathsep.join(filter(None, [str(ROOT), *sys.path]))
+    command = [sys.executable, *launcher, "-m", "fpainter.train", *map(str, arguments)]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def watched(run_dir: Path) -> list[list[dict[str, Any]]]:
+    return [json.loads(path.read_text()) for path in sorted(run_dir.glob("watched_*.json"))]
+
+
+def weights(run_dir: Path) -> dict[str, Tensor]:
+    return torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def check_same(one: Path, two: Path) -> None:
+    """Compare a run by one process with the same by two."""
+    (alone,), (first, second) = watched(one), watched(two)
+    assert len(alone) == len(first) == len(second) == 3
+    for whole, a, b in zip(alone, first, second, strict=True):
+        assert a["images"] + b["images"] == whole["images"]
+        assert a["losses"].keys() == whole["losses"].keys()
+        for name, value in whole["losses"].items():
+            assert a["losses"][name] == b["losses"][name]
+            assert a["losses"][name] == pytest.approx(value, rel=1e-9, abs=1e-9), name
+    before = weights(one)
+    for name, tensor in weights(two).items():
+        torch.testing.assert_close(tensor, before[name], rtol=1e-9, atol=1e-9, msg=name)
+
+
+@pytest.mark.parametrize("options", [CONVOLUTIONAL, LIGHTGAN], ids=["noisy", "accumulated"])
+def test_two_processes_train_as_one(options: list[str], tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    train(*EXACT, *options, "trainer=cpu", f"hydra.run.dir={one}")
+    train(*EXACT, *options, "trainer=ddp_2cpu", f"hydra.run.dir={two}")
+    check_same(one, two)
+    files = [{p.relative_to(d).as_posix() for p in d.rglob("*")} for d in (one, two)]
+    assert files[1] - files[0] == {"watched_1.json"}  # nothing else but by the first process
+
+
+@pytest.mark.slow
+def test_two_processes_score_as_one(tmp_path: Path) -> None:
+    scores = []
+    for trainer in ("cpu", "ddp_2cpu"):
+        run_dir = tmp_path / trainer
+        train(
+            *EXACT, *CONVOLUTIONAL, f"trainer={trainer}", "fid.enabled=true", "fid.num_images=7",
+            f"hydra.run.dir={run_dir}",
+        )  # fmt: skip
+        start = earlier_start(run_dir)
+        assert start is not None
+        scores.append(start.best_fid)
+    assert scores[0] == pytest.approx(scores[1], rel=1e-6)
+
+
+def test_processes_in_a_sweep(tmp_path: Path) -> None:
+    """Each job starts its own second process, in its own directory, and goes on with it."""
+    options = ["-m", *EXACT, *CONVOLUTIONAL, "seed=0,1", f"hydra.sweep.dir={tmp_path / 'two'}"]
+    train(*options, "trainer=ddp_2cpu", "num_iterations=1")
+    train(*options, "trainer=ddp_2cpu")
+    for job in "01":
+        directory = tmp_path / "two" / job
+        assert [len(rows) for rows in watched(directory)] == [2, 2]  # of the second start
+        alone = tmp_path / f"one{job}"
+        train(*EXACT, *CONVOLUTIONAL, "trainer=cpu", f"seed={job}", f"hydra.run.dir={alone}")
+        before = weights(alone)
+        for name, tensor in weights(directory).items():
+            torch.testing.assert_close(tensor, before[name], rtol=1e-9, atol=1e-9, msg=name)
+
+
+def test_torchrun(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    train(*EXACT, *CONVOLUTIONAL, "trainer=cpu", f"hydra.run.dir={one}")
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    train(*EXACT, *CONVOLUTIONAL, "trainer=ddp_2cpu", f"hydra.run.dir={two}", launcher=torchrun)
+    check_same(one, two)
+
+
+@pytest.mark.parametrize(
+    ("rank", "quiet"), [("RANK", True), ("SLURM_PROCID", True), ("OTHER", False)]
+)
+def test_only_the_first_process_writes_logs(
+    rank: str, quiet: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(rank, "1")
+    assert ("hydra.output_subdir=null" in arguments_of_process(["seed=1"])) == quiet
+    monkeypatch.setenv(rank, "0")
+    assert arguments_of_process(["seed=1"]) == ["seed=1"]
+
+
+def test_processes_of_torchrun_need_a_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "hydra.run.dir=DIR" in refused("train", *SMALL)

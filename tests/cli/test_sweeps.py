@@ -1,0 +1,202 @@
+"""Sweeps: each job goes on by itself, failures stay with their job, the table tells it all."""
+
+import importlib.util
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from fpainter.sweeps import earlier_start
+from fpainter.training.gan_module import GANModule
+from tests.cli.conftest import SMALL, refused, run
+from tests.cli.test_commands import pytestmark as lightning_warnings
+from tests.cli.test_commands import rows
+
+pytestmark = lightning_warnings
+SWEEP = ["-m", *SMALL, "num_iterations=3", "callbacks.samples.every=0", "callbacks.strips.every=0"]
+
+
+def table(directory: Path) -> list[list[str]]:
+    lines = (directory / "results.md").read_text().splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [cells[0], *cells[2:]]
+
+
+def weights(job: Path) -> dict[str, torch.Tensor]:
+    return torch.load(job / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def failing(*arguments: str) -> str:
+    """Run a sweep with a job that fails; return the last line, those before are Hydra's."""
+    with pytest.raises(SystemExit) as stopped:
+        run(*arguments)
+    message = str(stopped.value.code).splitlines()[-1]
+    assert message.startswith("fpainter: ")
+    return message
+
+
+def interrupting(monkeypatch: pytest.MonkeyPatch, seed: int, number: int) -> None:
+    """Send a signal in the second iteration of the job with a seed."""
+    step = GANModule.training_step
+
+    def interrupted(module: GANModule, batch: torch.Tensor, batch_idx: int) -> None:
+        step(module, batch, batch_idx)
+        if module.iteration == 2 and module.trainer.datamodule.seed == seed:  # type: ignore[attr-defined]
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(GANModule, "training_step", interrupted)
+
+
+def test_a_sweep_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run("train", *SWEEP, "seed=0,1,2", f"hydra.sweep.dir={whole}")
+    with monkeypatch.context() as patch:
+        interrupting(patch, 1, signal.SIGTERM)
+        with pytest.raises(SystemExit):
+            run("train", *SWEEP, "seed=0,1,2", f"hydra.sweep.dir={parts}")
+    start = earlier_start(parts / "1")
+    assert start is not None
+    assert start.iteration == 2
+    finished = (parts / "0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    run("train", *SWEEP, "seed=0,1,2", f"hydra.sweep.dir={parts}")
+    assert (parts / "0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == finished
+    assert table(parts) == table(whole)
+    assert [row[3:] for row in table(parts)[1:]] == 3 * [["3 of 3", "finished"]]
+    assert (parts / "report.html").is_file()
+    for job in "012":
+        assert [row["iteration"] for row in rows(parts / job)] == ["1", "2", "3"]
+        states = weights(whole / job), weights(parts / job)
+        assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+
+
+def test_more_iterations_go_on_and_other_settings_are_refused(tmp_path: Path) -> None:
+    directory = f"hydra.sweep.dir={tmp_path}"
+    run("train", *SWEEP, "seed=0,1", directory)
+    run("train", *SWEEP, "seed=0,1", "num_iterations=4", directory)
+    assert [row[3] for row in table(tmp_path)[1:]] == ["4 of 4", "4 of 4"]
+    message = failing("train", *SWEEP, "seed=0,3", directory)
+    assert f"{tmp_path}/1 holds a run with other settings" in message
+    assert "data.seed is 1 there and 3 here" in message
+    assert table(tmp_path)[2][4].startswith("failed: ")
+
+
+def test_a_job_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    message = failing("train", *SWEEP, "batch_size=4,0,2", f"hydra.sweep.dir={tmp_path}")
+    assert "batch_size must be" in message
+    found = {row[1]: row[4] for row in table(tmp_path)[1:]}
+    assert (found["4"], found["2"]) == ("finished", "finished")
+    assert found["0"].startswith("failed: batch_size must be")
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "values"),
+    [
+        ("painting_steps", "model.generator.num_steps", ["64", "32", "16", "8"]),
+        ("learning_rules", "model/learning_rule", ["delta", "sum", "oja"]),
+    ],
+)
+def test_sweeps_of_the_paper(
+    name: str, key: str, values: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = [option for option in SWEEP[1:] if "num_steps" not in option]
+    monkeypatch.setenv("FPAINTER_LOGS", str(tmp_path))
+    run("train", f"+sweep={name}", *small, "num_iterations=1")
+    (directory,) = (tmp_path / "sweeps").iterdir()
+    head, *body = table(directory)
+    assert [row[head.index(key)] for row in body] == values
+    assert {row[-1] for row in body} == {"finished"}
+    # A job is no sweep when it is taken up by hand.
+    run("train", f"ckpt={directory / '0' / 'checkpoints' / 'last.ckpt'}", "num_iterations=2")
+    assert earlier_start(directory / "0").iteration == 2  # type: ignore[union-attr]
+
+
+def test_a_run_goes_on_by_itself_when_asked_to(tmp_path: Path) -> None:
+    again = [*SMALL, "auto_resume=true", f"hydra.run.dir={tmp_path}"]
+    for num in (1, 3):
+        run("train", *again, f"num_iterations={num}")
+    assert [row["iteration"] for row in rows(tmp_path)] == ["1", "2", "3"]
+    (tmp_path / "checkpoints" / "last.ckpt").write_bytes(b"torn")
+    run("train", *again, "num_iterations=4")
+    assert [row["iteration"] for row in rows(tmp_path)] == ["1", "2", "3", "4"]
+    # Without being asked it begins anew.
+    run("train", *SMALL, "num_iterations=1", f"hydra.run.dir={tmp_path}")
+    assert earlier_start(tmp_path).iteration == 1  # type: ignore[union-attr]
+
+
+PLUGINS = {
+    "hydra/launcher=parallel": ("hydra_joblib_launcher", "sweep"),
+    "hydra/launcher=joblib": ("hydra_joblib_launcher", "sweep"),
+    "hydra/launcher=slurm_local": ("hydra_submitit_launcher", "slurm"),
+    "hydra/launcher=slurm": ("hydra_submitit_launcher", "slurm"),
+    "hydra/sweeper=best_fid": ("hydra_optuna_sweeper", "sweep"),
+}
+
+
+def installed(plugin: str) -> bool:
+    if importlib.util.find_spec("hydra_plugins") is None:
+        return False
+    return importlib.util.find_spec(f"hydra_plugins.{plugin}") is not None
+
+
+NEEDS_OPTUNA = pytest.mark.skipif(
+    not installed("hydra_optuna_sweeper"), reason="needs the extra sweep"
+)
+
+
+@pytest.mark.parametrize("option", PLUGINS)
+def test_a_missing_plugin_is_named(option: str, tmp_path: Path) -> None:
+    plugin, extra = PLUGINS[option]
+    if installed(plugin):
+        pytest.skip("it is there")
+    message = refused("train", "-m", option, "seed=0,1", f"hydra.sweep.dir={tmp_path}")
+    assert f"pip install 'fpainter[{extra}]'" in message
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["hydra/launcher=parallel", "hydra/launcher=slurm_local"])
+def test_launchers(option: str, tmp_path: Path) -> None:
+    if not installed(PLUGINS[option][0]):
+        pytest.skip("needs an extra")
+    run("train", *SWEEP, option, "seed=0,1", f"hydra.sweep.dir={tmp_path}")
+    assert [row[1:] for row in table(tmp_path)[1:]] == [
+        ["0", "", "3 of 3", "finished"],
+        ["1", "", "3 of 3", "finished"],
+    ]
+
+
+@NEEDS_OPTUNA
+@pytest.mark.filterwarnings("ignore")  # of Optuna's about its own dependencies
+def test_optuna_minimises_the_fid_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def score(self: Any, trainer: Any, module: GANModule) -> None:
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        trainer.callback_metrics["fid"] = torch.tensor(abs(rate - 1e-3))
+
+    monkeypatch.setattr("fpainter.callbacks.fid.FIDCallback.on_train_end", score)
+    options = [
+        *SWEEP, "hydra/sweeper=best_fid", "model.generator_optimiser.lr=interval(1e-4,2e-3)",
+        f"hydra.sweep.dir={tmp_path}",
+    ]  # fmt: skip
+    run("train", *options, "hydra.sweeper.n_trials=2")
+    first = table(tmp_path)
+    run("train", *options, "hydra.sweeper.n_trials=3")
+    assert table(tmp_path)[:3] == first
+    found = OmegaConf.load(tmp_path / "optimization_results.yaml")
+    rates = [float(row[1]) for row in table(tmp_path)[1:]]
+    best = min(rates, key=lambda rate: abs(rate - 1e-3))
+    assert found.best_params["model.generator_optimiser.lr"] == best
+
+
+@NEEDS_OPTUNA
+@pytest.mark.filterwarnings("ignore")  # of Optuna's about its own dependencies
+def test_optuna_needs_scores(tmp_path: Path) -> None:
+    message = failing(
+        "train", *SWEEP, "hydra/sweeper=best_fid", "seed=range(0,9)",
+        "hydra.sweeper.n_trials=1", f"hydra.sweep.dir={tmp_path}",
+    )  # fmt: skip
+    assert "no job of the sweep has a score" in message
+    assert "this run has no FID" in table(tmp_path)[1][-1]
