@@ -1,0 +1,178 @@
+"""What ``generate`` makes when asked for it, and what it says when it cannot."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+from torch import Tensor
+
+from fpainter import generate
+from fpainter.checkpoints.inference import TrainedPainter, load_painter
+from fpainter.evaluation.latents import latents
+from fpainter.generators.base import Generator, PaintingGenerator
+from fpainter.generators.sampler import Sampler
+from fpainter.nn.image_range import ImageRange
+from tests.cli.conftest import SMALL, refused, run
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:Found .* in eval mode"),
+]
+
+
+@pytest.fixture
+def ckpt(finished_run: Path) -> str:
+    return f"ckpt={finished_run / 'checkpoints' / 'last.ckpt'}"
+
+
+def names(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()} - {".hydra", "generate.log"}
+
+
+def test_every_kind(ckpt: str, tmp_path: Path) -> None:
+    run(
+        "generate", ckpt, "what=[images,grid,strips,film,walk,spectrum]", "seeds=[6,2,9]",
+        "film.fps=10", "film.hold=1", "film.format=apng", "walk.frames_between=2",
+        "strips.steps=[1,4]", "strips.normalisation=signed", f"hydra.run.dir={tmp_path}",
+    )  # fmt: skip
+    assert names(tmp_path) == {
+        "images", "grid.png", "strips.png", "film.apng", "walk.apng", "walk.png",
+        "spectrum.png", "spectrum.csv",
+    }  # fmt: skip
+    assert names(tmp_path / "images") == {"000006.png", "000002.png", "000009.png"}
+    with Image.open(tmp_path / "strips.png") as strips:
+        assert strips.width == 2 * 17 + 1
+    with Image.open(tmp_path / "film.apng") as film:
+        assert getattr(film, "n_frames", 1) == 4
+    with Image.open(tmp_path / "walk.png") as walk:
+        assert walk.size == (3 * 18 + 2, 3 * 18 + 2)
+        first = walk.crop((2, 2, 18, 18))
+        with Image.open(tmp_path / "images" / "000006.png") as image:
+            np.testing.assert_array_equal(first, image)
+    with (tmp_path / "spectrum.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 4
+
+
+def test_only_what_is_asked_for(ckpt: str, tmp_path: Path) -> None:
+    run("generate", ckpt, "what=film", "seeds=0-1", f"hydra.run.dir={tmp_path}")
+    assert names(tmp_path) == {"film.gif"}
+
+
+def test_the_chosen_images_are_those_of_their_indices(ckpt: str, tmp_path: Path) -> None:
+    run("generate", ckpt, "num_images=4", f"hydra.run.dir={tmp_path / 'all'}")
+    run("generate", ckpt, "seeds=[3,1]", f"hydra.run.dir={tmp_path / 'some'}", "batch_size=1")
+    for name in ("000003.png", "000001.png"):
+        expected = (tmp_path / "all" / "images" / name).read_bytes()
+        assert (tmp_path / "some" / "images" / name).read_bytes() == expected
+
+
+def test_dropped_steps_are_missing_from_the_image(ckpt: str, tmp_path: Path) -> None:
+    run("generate", ckpt, "seeds=5", "drop_steps=[1,3]", f"hydra.run.dir={tmp_path}")
+    sampler = load_painter(ckpt.removeprefix("ckpt=")).sampler
+    with torch.no_grad():
+        assert isinstance(sampler.generator, PaintingGenerator)
+        painting = sampler.generator.paint(latents(0, [5], sampler.d_latent))
+        kept = sampler.image_range.to_bytes(painting.updates()[:, [1, 3]].sum(dim=1).tanh())[0]
+    with Image.open(tmp_path / "images" / "000005.png") as image:
+        difference = np.moveaxis(np.asarray(image, dtype=int), -1, 0) - kept.int().numpy()
+    assert np.abs(difference).max() <= 1
+
+
+def test_v1_with_more_steps_than_trained(tmp_path: Path) -> None:
+    run(
+        "train", *SMALL, "model=lstm_delta_unet", "image_size=16", "num_iterations=1",
+        "model.generator.refiner.width=8", f"hydra.run.dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    ckpt = f"ckpt={tmp_path / 'run' / 'checkpoints' / 'last.ckpt'}"
+    options = ["what=[film,images]", "seeds=1", "num_steps=7", "film.format=apng"]
+    run("generate", ckpt, *options, f"hydra.run.dir={tmp_path / 'refined'}")
+    run("generate", ckpt, *options, "refined=false", f"hydra.run.dir={tmp_path / 'plain'}")
+    for folder, frames in [("refined", 8), ("plain", 7)]:
+        with Image.open(tmp_path / folder / "film.apng") as film:
+            assert getattr(film, "n_frames", 1) == frames
+    assert names(tmp_path / "refined") == {"film.apng", "images", "unrefined"}
+    assert names(tmp_path / "plain") == {"film.apng", "images"}
+    image = (tmp_path / "plain" / "images" / "000001.png").read_bytes()
+    assert image == (tmp_path / "refined" / "unrefined" / "000001.png").read_bytes()
+    assert image != (tmp_path / "refined" / "images" / "000001.png").read_bytes()
+
+
+class Photographer(Generator):
+    """A generator without painting steps."""
+
+    d_latent = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shade = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.mean(dim=1)[:, None, None, None].expand(-1, 3, 8, 8)
+
+
+@pytest.fixture
+def photographer(monkeypatch: pytest.MonkeyPatch) -> None:
+    sampler = Sampler(Photographer(), ImageRange("signed"))
+    trained = TrainedPainter(sampler, OmegaConf.create(), 1, "ema", Path("a.ckpt"))
+    monkeypatch.setattr(generate, "load_painter", lambda *_: trained)
+
+
+@pytest.mark.usefixtures("photographer")
+def test_a_generator_without_steps(tmp_path: Path) -> None:
+    run("generate", "ckpt=a.ckpt", "num_images=3", f"hydra.run.dir={tmp_path}")
+    assert names(tmp_path) == {"images", "grid.png"}
+    log = (tmp_path / "generate.log").read_text()
+    assert "no strips: Photographer does not paint in steps" in log
+    run("generate", "ckpt=a.ckpt", "what=walk", f"hydra.run.dir={tmp_path}")
+    assert "walk.gif" in names(tmp_path)
+
+
+@pytest.mark.usefixtures("photographer")
+@pytest.mark.parametrize(
+    "option", ["what=strips", "what=[images,film]", "what=spectrum", "drop_steps=1", "num_steps=3"]
+)
+def test_steps_asked_of_a_generator_without_steps(option: str, tmp_path: Path) -> None:
+    words = refused("generate", "ckpt=a.ckpt", option, f"hydra.run.dir={tmp_path}")
+    assert "Photographer does not paint in steps" in words
+    assert not names(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["what=movie"], "what=movie: must be among images, grid, strips, film"),
+        (["what=[]"], "must be among images"),
+        (["seeds=5-1"], "did you mean 1-5? (in seeds)"),
+        (["seeds=cat"], "must be a number from 0"),
+        (["seeds=-1"], "must be a number from 0"),
+        (["drop_steps=[99]"], "drop_steps must be in 1..4; got [99] (in ckpt="),
+        (["num_steps=48"], "each of its 4 steps a part of the latent"),
+        (["strips.steps=[2,1]"], "steps must increase within 1..4; got [2, 1]"),
+        (["strips.steps=[5]"], "steps must increase within 1..4; got [5]"),
+        (["film.format=avi"], "format must be one of gif, webp, apng, mp4"),
+        (["num_steps=x"], "num_steps must be at least 1; got x"),
+        (["film.num_images=x"], "film.num_images=x: must be at least 1"),
+        (["film.fps=60"], "50 fps at most"),
+        (["what=walk", "seeds=3"], "at least two images (in walk)"),
+        (["walk.path=round"], "path must be one of spherical, linear"),
+        (["walk.indices=2-x"], "must be a number from 0"),
+        (["hydra.run.dir=/dev/null/here"], "/dev/null/here: Not a directory"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_give_a_sentence(
+    options: list[str], words: str, ckpt: str, tmp_path: Path
+) -> None:
+    message = refused("generate", ckpt, f"hydra.run.dir={tmp_path}", *options)
+    assert words in message
+    assert len(message.splitlines()) == 1
+
+
+def test_a_file_that_cannot_be_written(ckpt: str, tmp_path: Path) -> None:
+    (tmp_path / "grid.png").mkdir()
+    words = refused("generate", ckpt, "what=grid", f"hydra.run.dir={tmp_path}")
+    assert "grid.png: Is a directory" in words
