@@ -23,7 +23,7 @@ from fpainter.checkpoints.legacy_arguments import (
     translate,
 )
 from fpainter.errors import UserError
-from fpainter.launch import CONFIG_DIR
+from fpainter.launch import CONFIG_DIR, quoted
 from fpainter.training.gan_module import PLAYERS, GANModule
 
 KEYS = {
@@ -147,8 +147,7 @@ def _data_overrides(given: str | None, args: dict[str, Any]) -> tuple[list[str],
     wanted = given or args["data_dir"]
     path = Path(wanted).expanduser().resolve() if wanted else None
     if path is not None and path.exists():
-        quoted = str(path).replace("\\", "\\\\").replace("'", "\\'")
-        return ["data=folder", f"data.dir='{quoted}'"], []
+        return ["data=folder", f"data.dir={quoted(path)}"], []
     if given:
         raise UserError(f"data_dir={given}: there is no such folder or file")
     missing = f"data_dir={wanted} does not exist here" if wanted else "the images are not known"

@@ -172,6 +172,11 @@ def blaming(key: str) -> Iterator[None]:
         raise UserError(f"{error} (in {key})") from error
 
 
+def quoted(path: Path) -> str:
+    """Quote a path for Hydra's grammar."""
+    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def pick_device(name: str) -> torch.device:
     """Return the device called `name`; ``auto`` is a GPU when there is one.
 

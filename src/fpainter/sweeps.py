@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from fpainter.checkpoints.inference import read_checkpoint, whole_checkpoint
 from fpainter.errors import UserError
 from fpainter.launch import in_sweep
 from fpainter.report import report
+from fpainter.visualisation.report_data import natural
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ def write_table(directory: Path) -> str:
 
 
 def _table(directory: Path) -> str:
-    jobs = sorted((p.parents[1] for p in directory.rglob(".hydra/overrides.yaml")), key=_natural)
+    jobs = sorted((p.parents[1] for p in directory.rglob(".hydra/overrides.yaml")), key=natural)
     settings = [_settings(job) for job in jobs]
     keys = list(dict.fromkeys(key for each in settings for key in each))
     varied = [key for key in keys if len({each.get(key) for each in settings}) > 1]
@@ -139,11 +139,6 @@ def _table(directory: Path) -> str:
         name = job.relative_to(directory).as_posix()
         lines.append([name, *(own.get(key, "") for key in varied), *_results(job)])
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-
-
-def _natural(path: Path) -> list[Any]:
-    """Sort job 10 behind job 9."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
 
 
 def _settings(job: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ from fpainter.callbacks.record import RunRecord
 from fpainter.callbacks.warm_start import WarmStart
 from fpainter.checkpoints.inference import read_checkpoint, whole_checkpoint
 from fpainter.errors import UserError
-from fpainter.launch import blaming, in_sweep, launch
+from fpainter.launch import blaming, in_sweep, launch, quoted
 from fpainter.processes import arguments_of_process, launching
 from fpainter.sweeps import same_run
 from fpainter.training.gan_module import GANModule
@@ -78,7 +78,7 @@ def train(cfg: DictConfig) -> float | None:
     # Lightning would load a checkpoint before it does this, and round float64 weights.
     trainer.precision_plugin.convert_module(module)
     log.info("%s; run directory %s", _describe(module), run_dir)
-    resuming = [] if ckpt is None else [f"ckpt={_quoted(ckpt)}"]
+    resuming = [] if ckpt is None else [f"ckpt={quoted(ckpt)}"]
     with launching(HydraConfig.get(), *resuming), stopping_between_iterations():
         trainer.fit(module, data, ckpt_path=ckpt, weights_only=True if ckpt else None)
     if trainer.is_global_zero:
@@ -118,7 +118,7 @@ def _recorded(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
         if path is not None:
             config[section][key] = os.path.abspath(os.path.expanduser(path))
             overrides = [
-                f"{section}.{key}={_quoted(config[section][key])}"
+                f"{section}.{key}={quoted(config[section][key])}"
                 if override.split("=", 1)[0] == f"{section}.{key}"
                 else override
                 for override in overrides
@@ -202,8 +202,8 @@ def complete_arguments(arguments: list[str]) -> list[str]:
         path = find_checkpoint(given["ckpt"], given.get("hydra.run.dir"))
         rest = [a for a in arguments if not a.startswith("ckpt=")]
         if "hydra.run.dir" not in given and path.parent.name == "checkpoints":
-            rest.append(f"hydra.run.dir={_quoted(path.parent.parent)}")
-        return [*_stored_overrides(path, "ckpt", given), *rest, f"ckpt={_quoted(path)}"]
+            rest.append(f"hydra.run.dir={quoted(path.parent.parent)}")
+        return [*_stored_overrides(path, "ckpt", given), *rest, f"ckpt={quoted(path)}"]
     if _is_given(given, "warm_start.ckpt") and not given.keys() & {"model", "experiment"}:
         path = find_checkpoint(given["warm_start.ckpt"])
         stored = _stored_overrides(path, "warm_start.ckpt", given)
@@ -251,11 +251,6 @@ def find_checkpoint(wanted: str, run_dir: str | None = None) -> Path:
         if not candidates:
             raise UserError(f"ckpt={wanted}: no run below {runs.resolve()} has one; give its path")
     return whole_checkpoint(candidates[-1].resolve())
-
-
-def _quoted(path: Path) -> str:
-    """Quote a path for Hydra's grammar."""
-    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def main() -> None:

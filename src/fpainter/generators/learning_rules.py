@@ -38,10 +38,16 @@ class DeltaRule(nn.Module):
 
     def forward(self, instructions: Instructions, canvas: Tensor | None = None) -> Factors:
         """Return the factors for key, value and rate [B C T *] on a canvas [B C H W] or zeros."""
-        key, value, rate = instructions
+        key, value, _ = instructions
+        rate = self.applied_rate(instructions, canvas)
+        return Factors(*closed_form.delta_rule(key, value, rate, canvas))
+
+    def applied_rate(self, instructions: Instructions, canvas: Tensor | None = None) -> Tensor:
+        """Return the rates [B C T *] with which updates are scaled on this canvas."""
+        rate = instructions.rate
         if self.first_rate == "one" and canvas is None:
             rate = torch.cat([torch.ones_like(rate[:, :, :1]), rate[:, :, 1:]], dim=2)
-        return Factors(*closed_form.delta_rule(key, value, rate, canvas))
+        return rate
 
 
 class SumRule(nn.Module):

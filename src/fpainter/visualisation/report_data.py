@@ -155,14 +155,14 @@ def collect(folder: Path) -> Report:
     """
     unread: list[str] = []
     runs = []
-    for path in sorted(folder.rglob("config.yaml"), key=_natural):
+    for path in sorted(folder.rglob("config.yaml"), key=natural):
         directory = path.parent
         if (directory / "metrics.csv").is_file():
             config = _read(read_config, path, folder, unread, {})
             metrics = _read(read_metrics, directory / "metrics.csv", folder, unread, {})
             runs.append(Run(_name(directory, folder), directory, config, metrics))
     results = []
-    for path in sorted(folder.rglob("scores.json"), key=_natural):
+    for path in sorted(folder.rglob("scores.json"), key=natural):
         results += _read(read_results, path, folder, unread, [])
     return Report(folder, _entries(runs, results, folder), unread)
 
@@ -175,7 +175,7 @@ def _read(reader: Any, path: Path, folder: Path, unread: list[str], nothing: Any
         return nothing
 
 
-def _natural(path: Path) -> list[Any]:
+def natural(path: Path) -> list[Any]:
     """Sort job 10 of a sweep behind job 9."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
 

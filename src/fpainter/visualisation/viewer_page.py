@@ -118,8 +118,8 @@ def _instructions(painter: FastWeightPainter, painting: Painting) -> list[dict[s
     """Pack each image's keys, values and the rates with which its rule applies them."""
     key, value, rate = painting.instructions
     rule = painter.learning_rule
-    if isinstance(rule, DeltaRule) and rule.first_rate == "one" and painting.canvas is None:
-        rate = torch.cat([torch.ones_like(rate[:, :, :1]), rate[:, :, 1:]], dim=2)
+    if isinstance(rule, DeltaRule):
+        rate = rule.applied_rate(painting.instructions, painting.canvas)
     return [
         {"key": pack(k), "value": pack(v), "rate": pack(r)}
         for k, v, r in zip(key, value, rate, strict=True)
