@@ -38,10 +38,15 @@ class Evaluation:
         self._scorers: dict[tuple, Scorer] = {}
         self._tasks: dict[str, Any] = {}
 
-    def of_checkpoint(self, path: str) -> dict[str, Any]:
-        """Score the painter of a checkpoint; what is not given is as in its run."""
+    def prepare(self, path: str) -> tuple[TrainedPainter, ImageDataModule, dict[str, Any]]:
+        """Load a checkpoint's painter; what is not given of data and ``fid`` is as in its run."""
         painter = load_painter(path, self.cfg.weights, self.device)
-        data, fid = self._settings(painter)
+        return painter, *self._settings(painter)
+
+    def of_checkpoint(
+        self, painter: TrainedPainter, data: ImageDataModule, fid: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Score what `prepare` returned."""
         scorer = self._scorer(data, fid)
         scores = scorer(painter.sampler)
         before = painter.sampler.before_refiner()
@@ -151,13 +156,14 @@ def evaluate(cfg: DictConfig) -> float:
         raise UserError("give what is to be scored: either ckpt=PATH, ckpt=[A,B] or images=DIR")
     with Progress(transient=True) as progress:
         evaluation = Evaluation(cfg, progress)
-        results = [evaluation.of_checkpoint(path) for path in paths] or [evaluation.of_images()]
-    protocols = sorted({result["protocol"] for result in results})
-    if len(protocols) > 1:
-        raise UserError(
-            f"the checkpoints' runs used the protocols {' and '.join(protocols)}, whose scores "
-            "cannot be compared; choose one with fid.protocol="
-        )
+        runs = [evaluation.prepare(path) for path in paths]
+        protocols = sorted({fid["protocol"] for _, _, fid in runs})
+        if len(protocols) > 1:  # said before hours are spent on scores
+            raise UserError(
+                f"the checkpoints' runs used the protocols {' and '.join(protocols)}, whose scores "
+                "cannot be compared; choose one with fid.protocol="
+            )
+        results = [evaluation.of_checkpoint(*run) for run in runs] or [evaluation.of_images()]
     table = score_table(results)
     if evaluation.rank == 0:
         folder = Path(HydraConfig.get().runtime.output_dir)

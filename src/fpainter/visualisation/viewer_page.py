@@ -18,6 +18,7 @@ from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.painting import Painting
 from fpainter.generators.sampler import Sampler, evaluating
 from fpainter.visualisation.grids import to_picture
+from fpainter.visualisation.selection import paint
 
 SCRIPTS = ("viewer_paint.js", "viewer_easel.js", "viewer_bars.js", "viewer.js")
 BATCH_SIZE = 16
@@ -72,13 +73,12 @@ def work(sampler: Sampler, z: Tensor, name: str, facts: str) -> Work:
     samples, canvas = [], None
     with evaluating(painter):
         for some in z.to(next(painter.parameters())).split(BATCH_SIZE):
-            painting = painter.paint(some)
+            done = paint(painter, sampler.image_range, some)
+            painting = done.painting
             samples += _instructions(painter, painting)
-            if painter.refines:
-                image = painter.activate(painter.refine(painting.image().to(some.dtype)))
-                for sample, refined in zip(
-                    samples[-len(some) :], sampler.image_range.to_bytes(image), strict=True
-                ):
+            if done.refined is not None:
+                images = done.show(done.refined)
+                for sample, refined in zip(samples[-len(some) :], images, strict=True):
                     sample["refined"] = _png(refined)
         if painting.canvas is not None:
             canvas = pack(painting.canvas[0])
