@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A layer imports from those above it only; layers on one line do not see each other.
 LAYERS = [
-    {"errors"},
+    {"errors", "allocator"},
     {"ops"},
     {"nn"},
     {"data", "generators", "discriminators"},
@@ -23,9 +23,10 @@ LAYERS = [
     {"visualisation"},
     {"callbacks"},
     {"checkpoints"},
+    {"benchmarks"},
     {"launch", "report"},
     {"processes", "sweeps"},
-    {"train", "eval", "generate", "export", "import_legacy", "stats", "viewer"},
+    {"train", "eval", "generate", "export", "import_legacy", "stats", "viewer", "benchmark"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

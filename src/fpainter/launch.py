@@ -21,6 +21,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fpainter.allocator import keep_freed_memory
 from fpainter.errors import UserError
 
 _HERE = Path(__file__).resolve().parent
@@ -80,6 +81,7 @@ def _explained(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]
 
     @functools.wraps(task)
     def explained(cfg: DictConfig) -> Any:
+        keep_freed_memory()
         try:
             return task(cfg)
         except InstantiationException as error:

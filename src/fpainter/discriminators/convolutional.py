@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpainter.discriminators.base import Discriminator, Judgement
+from fpainter.nn.convolution import Convolution
 from fpainter.nn.init import kaiming_
 from fpainter.nn.sizes import as_size
 
@@ -24,9 +25,9 @@ class ResidualDown(nn.Module):
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(c_in, c_in, 3, padding=1)
-        self.second = nn.Conv2d(c_in, c_out, 4, stride=2, padding=1)
-        self.shortcut = nn.Conv2d(c_in, c_out, 1, bias=False)
+        self.first = Convolution(c_in, c_in, 3, padding=1)
+        self.second = Convolution(c_in, c_out, 4, stride=2, padding=1)
+        self.shortcut = Convolution(c_in, c_out, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B c_in H W] to [B c_out H/2 W/2]."""
@@ -72,9 +73,9 @@ class ConvolutionalDiscriminator(Discriminator):
                 f"{list(widths)}); got {sides[0]}×{sides[1]}"
             )
         self.group_size = group_size
-        self.from_image = nn.Conv2d(channels, widths[0], 4, stride=2, padding=1)
+        self.from_image = Convolution(channels, widths[0], 4, stride=2, padding=1)
         self.downs = nn.Sequential(*(ResidualDown(a, b) for a, b in pairwise(widths)))
-        self.mix = nn.Conv2d(widths[-1] + (group_size > 1), widths[-1], 3, padding=1)
+        self.mix = Convolution(widths[-1] + (group_size > 1), widths[-1], 3, padding=1)
         area = sides[0] * sides[1] // 4 ** len(widths)
         self.to_logit = nn.Linear(widths[-1] * area, 1)
         self.apply(kaiming_)

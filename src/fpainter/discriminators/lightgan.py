@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from fpainter.discriminators.base import Discriminator, Judgement
 from fpainter.nn.attention import MixedAttention
+from fpainter.nn.convolution import Convolution
 from fpainter.nn.init import kaiming_
-from fpainter.nn.resample import Blur
+from fpainter.nn.resample import Blur, UpsampledConv
 from fpainter.nn.sizes import as_size
 
 SLOPE = 0.1  # of every leaky ReLU
@@ -29,13 +30,13 @@ class DownBlock(nn.Module):
         super().__init__()
         self.convolved = nn.Sequential(
             _blur(blur),
-            nn.Conv2d(c_in, c_out, 4, stride=2, padding=1),
+            Convolution(c_in, c_out, 4, stride=2, padding=1),
             nn.LeakyReLU(SLOPE),
-            nn.Conv2d(c_out, c_out, 3, padding=1),
+            Convolution(c_out, c_out, 3, padding=1),
             nn.LeakyReLU(SLOPE),
         )
         self.pooled = nn.Sequential(
-            _blur(blur), nn.AvgPool2d(2), nn.Conv2d(c_in, c_out, 1), nn.LeakyReLU(SLOPE)
+            _blur(blur), nn.AvgPool2d(2), Convolution(c_in, c_out, 1), nn.LeakyReLU(SLOPE)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,13 +57,13 @@ class Decoder(nn.Module):
         widths = [c_in // 2**stage for stage in range(4)]
         c_out = [*widths[:3], 2 * channels]  # before the gated linear unit halves them
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, c_out, strict=True)
+            UpsampledConv(a, b) for a, b in zip(widths, c_out, strict=True)
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features [B c_in h w] to an image [B C 16h 16w]."""
         for convolution in self.convolutions:
-            x = F.glu(convolution(F.interpolate(x, scale_factor=2.0, mode="nearest")), dim=1)
+            x = F.glu(convolution(x), dim=1)
         return x
 
 
@@ -118,7 +119,7 @@ class LightGANDiscriminator(Discriminator):
         self.plain = nn.ModuleList(
             nn.Sequential(
                 _blur(blur),
-                nn.Conv2d(
+                Convolution(
                     channels, widths[8] if k == num_plain - 1 else channels, 4, stride=2, padding=1
                 ),
                 nn.LeakyReLU(SLOPE),
@@ -132,21 +133,22 @@ class LightGANDiscriminator(Discriminator):
         deepest = widths[3]
         self.to_logits = nn.Sequential(
             *(
-                [nn.Conv2d(deepest, deepest, 1)]
+                [Convolution(deepest, deepest, 1)]
                 if logit_size == 5
-                else [_blur(blur), nn.Conv2d(deepest, deepest, 3, stride=2, padding=1)]
+                else [_blur(blur), Convolution(deepest, deepest, 3, stride=2, padding=1)]
             ),
             nn.LeakyReLU(SLOPE),
-            nn.Conv2d(deepest, 1, 4),
+            Convolution(deepest, 1, 4),
         )
         self.small = SmallJudge(channels, blur)
         self.decoder = Decoder(deepest, channels)
         self.quadrant_decoder = Decoder(widths[4], channels) if exponent >= 9 else None
         self.apply(kaiming_)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, auxiliary: bool = False) -> Judgement:
         """Judge x [B C H W]; with `auxiliary`, also reconstruct x and return the squared error."""
-        image = x
+        image = x = x.contiguous(memory_format=torch.channels_last)
         for halve in self.plain:
             x = halve(x)
         for attention, down in zip(self.attentions, self.downs, strict=True):
@@ -179,12 +181,12 @@ class SmallJudge(nn.Module):
     def __init__(self, channels: int, blur: bool) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, 64, 3, padding=1),
+            Convolution(channels, 64, 3, padding=1),
             MixedAttention(64),
             DownBlock(64, 32, blur),
             MixedAttention(32),
             nn.AdaptiveAvgPool2d(4),
-            nn.Conv2d(32, 1, 4),
+            Convolution(32, 1, 4),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from fpainter.generators.painting import Instructions
 from fpainter.nn.activations import ACTIVATIONS, check_activation
 from fpainter.nn.init import uniform_
+from fpainter.nn.linear import Linear
 from fpainter.nn.sizes import as_size
 
 RATES = ("scalar", "row", "none")
@@ -55,6 +56,7 @@ class InstructionHead(nn.Module):
         self.d_hidden = d_hidden
         self.image_size = height, width = as_size(image_size)
         self.channels = channels
+        self.rate = rate
         self.key_activation = check_activation("key_activation", key_activation)
         self.value_activation = check_activation("value_activation", value_activation)
         self.rate_activation = check_activation("rate_activation", rate_activation)
@@ -63,14 +65,22 @@ class InstructionHead(nn.Module):
         self.widen = (
             nn.Sequential(nn.Linear(d_hidden, d_wide), nn.ReLU()) if d_wide else nn.Identity()
         )
-        self.to_instructions = nn.Linear(d_wide or d_hidden, sum(self.sizes))
+        self.to_instructions = Linear(d_wide or d_hidden, sum(self.sizes))
         uniform_(self.to_instructions, fan=channels * (height + width + 1), gain=gain)
 
     def forward(self, h: Tensor) -> Instructions:
         """Map hidden states h [B T d_hidden] to key, value and rate [B C T *]."""
-        written = self.to_instructions(self.widen(h)).split(self.sizes, dim=-1)
+        return self.read(self.write(h))
+
+    def write(self, h: Tensor) -> Tensor:
+        """Map hidden states h [B T d_hidden] to numbers [B T sum(sizes)]."""
+        return self.to_instructions(self.widen(h))
+
+    def read(self, written: Tensor) -> Instructions:
+        """Shape and activate what was written as key, value and rate [B C T *]."""
         key, value, rate = (
-            rearrange(part, "b t (c d) -> b c t d", c=self.channels) for part in written
+            rearrange(part, "b t (c d) -> b c t d", c=self.channels)
+            for part in written.split(self.sizes, dim=-1)
         )
         if rate.shape[-1] == 0:
             rate = torch.ones_like(value[..., :1])

@@ -173,9 +173,9 @@ class LinearPixelAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Attend over x [B C H W]; the result has the same shape."""
         qkv = self.to_qkv(self.norm(x))
-        q, k, v = rearrange(qkv, "b (three n d) h w -> three b n h w d", three=3, n=self.num_heads)
+        q, k, v = rearrange(qkv, "b (three n d) h w -> three b h w n d", three=3, n=self.num_heads)
         attended = linear_attention(q, k, v)
-        return x + self.to_out(rearrange(attended, "b n h w d -> b (n d) h w"))
+        return x + self.to_out(rearrange(attended, "b h w n d -> b (n d) h w"))
 
 
 def _checked_widths(

@@ -5,6 +5,10 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from fpainter.nn.convolution import Convolution
+from fpainter.ops import heads, neighbourhood
+from fpainter.ops.convolution import conv2d
+
 
 class ChannelNorm(nn.Module):
     """Normalise each pixel over its channels, then scale and shift each channel.
@@ -22,8 +26,9 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x [B C H W]."""
-        variance, mean = torch.var_mean(x, dim=1, correction=0, keepdim=True)
-        return (x - mean) * (variance + self.eps).rsqrt() * self.gain + self.shift
+        pixels = x.permute(0, 2, 3, 1)
+        gain, shift = self.gain.flatten(), self.shift.flatten()
+        return F.layer_norm(pixels, gain.shape, gain, shift, self.eps).permute(0, 3, 1, 2)
 
 
 class MixedAttention(nn.Module):
@@ -45,27 +50,43 @@ class MixedAttention(nn.Module):
         self.num_heads = num_heads
         d_inner = num_heads * d_head
         self.norm = ChannelNorm(channels)
-        self.linear_q = nn.Conv2d(channels, d_inner, 1, bias=False)
+        self.linear_q = Convolution(channels, d_inner, 1, bias=False)
         self.linear_kv = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
-            nn.Conv2d(channels, 2 * d_inner, 1, bias=False),
+            Convolution(channels, channels, 3, padding=1, groups=channels, bias=False),
+            Convolution(channels, 2 * d_inner, 1, bias=False),
         )
-        self.local_q = nn.Conv2d(channels, d_inner, 1, bias=False)
-        self.local_kv = nn.Conv2d(channels, 2 * d_inner, 1, bias=False)
-        self.to_out = nn.Conv2d(2 * d_inner, channels, 1)
+        self.local_q = Convolution(channels, d_inner, 1, bias=False)
+        self.local_kv = Convolution(channels, 2 * d_inner, 1, bias=False)
+        self.to_out = Convolution(2 * d_inner, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend over x [B C H W]; the result has the same shape."""
         normed = self.norm(x)
-        everywhere = linear_attention(*self._heads(self.linear_q(normed), self.linear_kv(normed)))
-        nearby = local_attention(*self._heads(self.local_q(normed), self.local_kv(normed)))
-        merged = torch.cat([F.gelu(everywhere), nearby], dim=1)  # [B 2·N H W D]
-        return x + self.to_out(rearrange(merged, "b n h w d -> b (n d) h w"))
+        depthwise, pointwise = self.linear_kv.children()
+        everywhere = linear_attention(
+            self._heads(self.linear_q(normed)), *self._two_heads(pointwise, depthwise(normed))
+        )
+        nearby = local_attention(
+            self._heads(self.local_q(normed)), *self._two_heads(self.local_kv, normed)
+        )
+        # Each half of the output's weights takes its own, which spares putting them together.
+        of_everywhere, of_nearby = self.to_out.weight.chunk(2, dim=1)
+        x = x + conv2d(_merged(F.gelu(everywhere)), of_everywhere, self.to_out.bias)
+        return x + conv2d(_merged(nearby), of_nearby)
 
-    def _heads(self, q: Tensor, kv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Split maps of queries, and of keys and values together, into heads [B N H W D]."""
-        k, v = rearrange(kv, "b (two n d) h w -> two b n h w d", two=2, n=self.num_heads)
-        return rearrange(q, "b (n d) h w -> b n h w d", n=self.num_heads), k, v
+    def _heads(self, x: Tensor) -> Tensor:
+        """Split a map into heads [B H W N D]."""
+        return rearrange(x, "b (n d) h w -> b h w n d", n=self.num_heads)
+
+    def _two_heads(self, convolution: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute keys and values apart, which spares copying their gradients together."""
+        assert isinstance(convolution.weight, Tensor)
+        k, v = convolution.weight.chunk(2)
+        return self._heads(conv2d(x, k)), self._heads(conv2d(x, v))
+
+
+def _merged(x: Tensor) -> Tensor:
+    return rearrange(x, "b h w n d -> b (n d) h w")
 
 
 def linear_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -74,48 +95,39 @@ def linear_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     Queries are normalised over channels, keys over pixels.
 
     Args:
-        q: queries [B N H W D].
-        k: keys [B N H W D].
-        v: values [B N H W D].
+        q: queries [B H W N D].
+        k: keys [B H W N D].
+        v: values [B H W N D].
 
     Returns:
-        [B N H W D].
+        [B H W N D].
 
     Source: Shen et al. 2021, *Efficient Attention*.
     """
-    height, width, d_head = q.shape[2:]
-    q, k, v = (rearrange(m, "b n h w d -> b n (h w) d") for m in (q, k, v))
-    context = k.softmax(dim=-2).mT @ v  # [B N D D]
-    attended = (q.softmax(dim=-1) * d_head**-0.5) @ context
-    return rearrange(attended, "b n (h w) d -> b n h w d", h=height, w=width)
+    places, d_head = q.shape[1:3], q.shape[-1]
+    q, k, v = (m.flatten(1, 2) for m in (q, k, v))  # [B H·W N D]
+    # The softmax of the keys is divided out of the small context, not out of the keys: fewer
+    # operations on whole maps, in each derivative.
+    weight = (k - k.detach().amax(dim=1, keepdim=True)).exp_()
+    context = heads.gather(weight, v) * (d_head**-0.5 / weight.sum(dim=1)).unsqueeze(-1)
+    # Autocast computes some of this in float32.
+    query, context = q.softmax(dim=-1).to(v.dtype), context.to(v.dtype)
+    return heads.look_up(query, context).unflatten(1, places)
 
 
 def local_attention(q: Tensor, k: Tensor, v: Tensor, radius: int = 1) -> Tensor:
     """Attend to the (2·radius+1)² neighbourhood of each pixel.
 
-    Beyond the border keys and values are zero and take part in the softmax. Keys and values are
-    gathered by whole rows, (2·radius+1) copies of each instead of (2·radius+1)², and a band mask
-    keeps each query to its own columns.
+    Beyond the border keys and values are zero and take part in the softmax.
 
     Args:
-        q: queries [B N H W D].
-        k: keys [B N H W D].
-        v: values [B N H W D].
+        q: queries [B H W N D].
+        k: keys [B H W N D].
+        v: values [B H W N D].
         radius: pixels to each side.
 
     Returns:
-        [B N H W D].
+        [B H W N D].
     """
-    size = 2 * radius + 1
-    width, d_head = q.shape[3:]
-    border = (0, 0, radius, radius, radius, radius)
-    rows = [
-        rearrange(F.pad(m, border).unfold(2, size, 1), "b n h w d r -> b n h (r w) d")
-        for m in (k, v)
-    ]
-    offset = torch.arange(width + 2 * radius, device=q.device) - torch.arange(
-        width, device=q.device
-    ).unsqueeze(1)
-    outside = ((offset < 0) | (offset >= size)).repeat(1, size)  # [W r·(W+2·radius)]
-    scores = (q * d_head**-0.5) @ rows[0].mT  # [B N H W r·(W+2·radius)]
-    return scores.masked_fill(outside, -torch.inf).softmax(dim=-1) @ rows[1]
+    scores = neighbourhood.dot(q, k, radius) * q.shape[-1] ** -0.5  # [S B H W N]
+    return neighbourhood.weigh(scores.softmax(dim=0).to(v.dtype), v, radius)

@@ -1,10 +1,12 @@
-"""The learning rules as the plainest loops over painting steps: the ground truth.
+"""The ground truth: learning rules as loops over steps, local attention with copied neighbourhoods.
 
 Nothing but tests and benchmarks calls these; :mod:`fpainter.ops.closed_form` computes the same
-factors without a loop. Shapes: B batch, C colour channels, T steps, H rows, W columns.
+factors without a loop, :mod:`fpainter.ops.neighbourhood` the same sums without copies. Shapes: B
+batch, C colour channels, T steps, H rows, W columns.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -91,3 +93,28 @@ def oja_rule(
         rows.append(u)
         cols.append(p)
     return torch.stack(rows, dim=2), torch.stack(cols, dim=2)
+
+
+def local_attention(q: Tensor, k: Tensor, v: Tensor, radius: int = 1) -> Tensor:
+    """Attend to the (2·radius+1)² neighbourhood of each pixel, zeros beyond the border.
+
+    Args:
+        q: queries [B H W N D]: N heads.
+        k: keys [B H W N D].
+        v: values [B H W N D].
+        radius: pixels to each side.
+
+    Returns:
+        [B H W N D].
+    """
+    batch, height, width, heads, d_head = q.shape
+    size = 2 * radius + 1
+
+    def neighbourhoods(x: Tensor) -> Tensor:
+        maps = x.permute(0, 3, 4, 1, 2).flatten(0, 1)  # [B·N D H W]
+        cut = F.unfold(maps, size, padding=radius)  # [B·N D·size² H·W]
+        cut = cut.view(batch, heads, d_head, size**2, height, width)
+        return cut.permute(0, 4, 5, 1, 3, 2)  # [B H W N size² D]
+
+    scores = torch.einsum("bhwnd,bhwnsd->bhwns", q * d_head**-0.5, neighbourhoods(k))
+    return torch.einsum("bhwns,bhwnsd->bhwnd", scores.softmax(dim=-1), neighbourhoods(v))

@@ -92,14 +92,14 @@ class GANModule(LightningModule):
                 raise ValueError(f"clip: there is no part {name!r} of generator or discriminator")
         self.auxiliary_weight = auxiliary_weight
         self.augment = augment or nn.Identity()
-        self._optimiser_factories = (generator_optimiser, discriminator_optimiser)
+        self.optimiser_factories = (generator_optimiser, discriminator_optimiser)
         self.iteration = 0
         self.metrics: dict[str, Tensor] = {}
         self.skipped_in_a_row = torch.zeros(())
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Build one optimiser per player."""
-        players = zip(self._optimiser_factories, (self.generator, self.discriminator), strict=True)
+        players = zip(self.optimiser_factories, (self.generator, self.discriminator), strict=True)
         return [
             make((name, p) for name, p in player.named_parameters() if p.requires_grad)
             for make, player in players
@@ -151,7 +151,9 @@ class GANModule(LightningModule):
             # Second derivatives need float32, so the reals of a penalised step are judged in it.
             with torch.autocast(self.device.type, enabled=False) if penalise else nullcontext():
                 judged = reals.detach().requires_grad_(penalise)
-                real: Judgement = self.discriminator(self.augment(judged), auxiliary=True)
+                # What may be compiled is the call; compiled code has no second derivatives either.
+                judge = self.discriminator.forward if penalise else self.discriminator
+                real: Judgement = judge(self.augment(judged), auxiliary=True)
                 terms = {"loss/discriminator": self._discriminator_loss(real, fake)}
                 if real.auxiliary_loss is not None:
                     terms["auxiliary"] = self.auxiliary_weight * real.auxiliary_loss

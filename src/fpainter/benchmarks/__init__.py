@@ -1,0 +1,1 @@
+"""What `fpainter.benchmark` measures, each against the plainest form of the same mathematics."""

@@ -1,0 +1,210 @@
+"""How fast a training iteration is, as a whole and by phase, beside the released code's way."""
+
+import copy
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from fpainter.benchmarks.released import LoopedPainter, as_released
+from fpainter.benchmarks.stopwatch import medians, peak_memory
+from fpainter.training.gan_module import GANModule
+
+NUM_ITERATIONS = 4  # run together: one of the released code's four has a penalty
+Losses = list[dict[str, float]]
+
+_log = logging.getLogger(__name__)
+
+
+def iteration(
+    module: GANModule, reals: Tensor, repeats: int, device: torch.device, precision: str
+) -> dict[str, float]:
+    """Train from the same weights, on the same batch and latents, both ways.
+
+    The phases are measured without optimisers: judging fakes, judging and reconstructing reals,
+    the same with the penalty, and the generator's step.
+
+    Args:
+        module: what is trained; it is not changed.
+        reals: the batch, uint8 [B C H W].
+        repeats: of everything; medians count.
+        device: where.
+        precision: of the trainer; the released way stays in float32.
+
+    Returns:
+        seconds and bytes of an iteration, their ratios and the largest relative difference of a
+        loss, in the first iteration and in all; without ratios and differences if the released
+        code has no such model.
+    """
+    ours = Training(module, reals, device, precision)
+    # Phases are timed as they are in float32; precision is the trainer's.
+    parts = {"": Phases(ours.module, ours.module.generator, ours.module.discriminator, True)}
+    runs: dict[str, Any] = {"": ours.run}
+    try:
+        reference = Released(module, reals, device)
+        parts["reference_"] = reference.phases
+        runs["reference_"] = reference.run
+    except ValueError as error:
+        _log.warning("iteration: without a reference: %s", error)
+    results: dict[str, float] = {}
+    losses = {name: run() for name, run in runs.items()}
+    if "reference_" in runs:
+        deviations = [
+            max(abs(a[name] - b[name]) / max(abs(b[name]), 1e-3) for name in b)
+            for a, b in zip(losses[""], losses["reference_"], strict=True)
+        ]
+        # Adam's first step is the gradient's sign: it turns rounding near 0 into whole steps.
+        results["loss_deviation"] = deviations[0]
+        results["loss_deviation_later"] = max(deviations)
+    seconds = medians(runs, repeats, device)
+    results |= {f"{name}seconds": value / NUM_ITERATIONS for name, value in seconds.items()}
+    reals_ = module.image_range.from_bytes(reals).to(device)
+    for phase in ("fakes", "reals", "penalty", "generator"):
+        timed = {name: part.phase(phase, reals_) for name, part in parts.items()}
+        for name, value in medians(timed, repeats, device).items():
+            results[f"{phase}.{name}seconds"] = value
+    memory = {name: peak_memory(run, device) for name, run in runs.items()}
+    results |= {f"{name}bytes": value for name, value in memory.items() if value is not None}
+    if "reference_" in runs:
+        results["speedup"] = seconds["reference_"] / seconds[""]
+        if memory[""] and memory["reference_"]:
+            results["memory_ratio"] = memory[""] / memory["reference_"]
+    return results
+
+
+class Phases:
+    """The parts of an iteration, one by one.
+
+    Args:
+        module: whose penalty is used.
+        generator: z -> images.
+        discriminator: images -> Judgement.
+        spare: compute no gradients that nobody uses.
+    """
+
+    def __init__(
+        self, module: GANModule, generator: nn.Module, discriminator: nn.Module, spare: bool
+    ) -> None:
+        self.module, self.spare = module, spare
+        self.generator, self.discriminator = generator, discriminator
+
+    def phase(self, name: str, reals: Tensor) -> Any:
+        """Return a function that runs one phase on reals [B C H W], forward and backward."""
+        return {
+            "fakes": lambda: self._fakes(len(reals)).backward(),
+            "reals": lambda: self._reals(reals, penalise=False).backward(),
+            "penalty": lambda: self._reals(reals, penalise=True).backward(),
+            "generator": lambda: self._generator(len(reals)).backward(),
+        }[name]
+
+    def _fakes(self, num: int) -> Tensor:
+        with torch.no_grad():
+            images = self.generator(self.module.draw_latents(num))
+        return total(self.discriminator(images).logits)
+
+    def _reals(self, reals: Tensor, penalise: bool) -> Tensor:
+        reals = reals.clone().requires_grad_(penalise or not self.spare)
+        judgement = self.discriminator(reals, auxiliary=True)
+        terms = [*judgement.logits]
+        if judgement.auxiliary_loss is not None:
+            terms.append(judgement.auxiliary_loss)
+        if penalise and self.module.regulariser is not None:
+            terms.append(self.module.regulariser(judgement.logits, reals))
+        return total(terms)
+
+    def _generator(self, num: int) -> Tensor:
+        self.discriminator.requires_grad_(not self.spare)
+        judgement = self.discriminator(self.generator(self.module.draw_latents(num)))
+        self.discriminator.requires_grad_(True)
+        return total(judgement.logits)
+
+
+class Released:
+    """Iterations written the way the released code runs them, from a copy of the weights."""
+
+    def __init__(self, module: GANModule, reals: Tensor, device: torch.device) -> None:
+        if module.loss.generator_compares or module.accumulate > 1 or module.clip:
+            raise ValueError("it is written for plain losses, accumulate=1 and clip=null")
+        generator = LoopedPainter(module.generator).to(device)
+        self.phases = Phases(module, generator, as_released(module.discriminator).to(device), False)
+        self.reals = module.image_range.from_bytes(reals).to(device)
+        make_generators, make_discriminators = module.optimiser_factories
+        self.generator_optimiser = make_generators(generator.named_parameters())
+        self.discriminator_optimiser = make_discriminators(
+            self.phases.discriminator.named_parameters()
+        )
+
+    def run(self) -> Losses:
+        """Train `NUM_ITERATIONS`; return their losses."""
+        torch.manual_seed(0)
+        return [self._iterate(number) for number in range(NUM_ITERATIONS)]
+
+    def _iterate(self, number: int) -> dict[str, float]:
+        module, generator = self.phases.module, self.phases.generator
+        discriminator, loss = self.phases.discriminator, module.loss
+        self.discriminator_optimiser.zero_grad()
+        reals = self.reals.clone().requires_grad_(True)
+        with torch.no_grad():
+            images = generator(module.draw_latents(len(reals)))
+        fake, real = discriminator(images), discriminator(reals, auxiliary=True)
+        heads = zip(real.logits, fake.logits, strict=True)
+        losses = {"loss/discriminator": total(loss.discriminator(r, f) for r, f in heads)}
+        if real.auxiliary_loss is not None:
+            losses["auxiliary"] = module.auxiliary_weight * real.auxiliary_loss
+        if module.regulariser is not None and module.regulariser.due(number):
+            losses["penalty"] = module.regulariser(real.logits, reals)
+        total(losses.values()).backward()
+        self.discriminator_optimiser.step()
+        self.generator_optimiser.zero_grad()
+        fake = discriminator(generator(module.draw_latents(len(reals))))
+        losses["loss/generator"] = total(loss.generator(f, None) for f in fake.logits)
+        losses["loss/generator"].backward()
+        self.generator_optimiser.step()
+        return {name: value.item() for name, value in losses.items()}
+
+
+class Training:
+    """Our iterations, run by the trainer that users run, on a copy of a module."""
+
+    def __init__(
+        self, module: GANModule, reals: Tensor, device: torch.device, precision: str
+    ) -> None:
+        self.module = copy.deepcopy(module).to(device)
+        self.batches = DataLoader([reals] * NUM_ITERATIONS, batch_size=None)  # type: ignore[arg-type,var-annotated]
+        self.device, self.precision = device, precision
+
+    def run(self) -> Losses:
+        """Train `NUM_ITERATIONS`; return their losses."""
+        torch.manual_seed(0)
+        self.module.iteration, kept = 0, _Kept()
+        trainer = Trainer(
+            accelerator="gpu" if self.device.type == "cuda" else self.device.type,
+            devices=1,
+            precision=self.precision,  # type: ignore[arg-type]
+            max_epochs=1,
+            callbacks=[kept],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(self.module, self.batches)
+        return kept.losses
+
+
+class _Kept(Callback):
+    def __init__(self) -> None:
+        self.losses: Losses = []
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        assert isinstance(pl_module, GANModule)
+        self.losses.append({name: value.item() for name, value in pl_module.metrics.items()})
+
+
+def total(terms: Iterable[Tensor]) -> Tensor:
+    """Add tensors up, all their entries."""
+    return torch.stack([term.sum() for term in terms]).sum()

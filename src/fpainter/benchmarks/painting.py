@@ -1,0 +1,98 @@
+"""How fast instructions become an image, and how time and memory grow."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fpainter.benchmarks.released import LoopedPainter, paint_in_a_loop
+from fpainter.benchmarks.stopwatch import medians, peak_memory
+from fpainter.generators.painter import FastWeightPainter
+from fpainter.ops import closed_form, rank_one
+
+AXES = {"steps": (16, 64, 128, 512, 2048), "size": (32, 64, 128, 256), "batch": (1, 4, 16, 64)}
+START = {"steps": 64, "size": 64, "batch": 20}
+
+
+def painting(
+    painter: FastWeightPainter, batch_size: int, repeats: int, device: torch.device
+) -> dict[str, float]:
+    """Paint and differentiate from what the head wrote: in closed form and in a loop.
+
+    Returns:
+        seconds of both, their ratio, and the largest relative difference of image and gradient.
+    """
+    looped = LoopedPainter(painter)
+    head, rule = looped.head, looped.rule
+    written = torch.randn(batch_size, painter.num_steps, sum(head.sizes), device=device)
+    direction = torch.randn(batch_size, painter.channels, *painter.image_size, device=device)
+
+    def closed(leaf: Tensor) -> Tensor:
+        return rank_one.image(*rule(head.read(leaf)))
+
+    def loop(leaf: Tensor) -> Tensor:
+        return paint_in_a_loop(head, rule, leaf)
+
+    def run(paint: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        leaf = written.clone().requires_grad_(True)
+        image = paint(leaf)
+        image.backward(direction)
+        assert leaf.grad is not None
+        return image.detach(), leaf.grad
+
+    pairs = zip(run(closed), run(loop), strict=True)
+    deviation = max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
+    seconds = medians({"": lambda: run(closed), "loop_": lambda: run(loop)}, 5 * repeats, device)
+    return {
+        "seconds": seconds[""],
+        "loop_seconds": seconds["loop_"],
+        "speedup": seconds["loop_"] / seconds[""],
+        "deviation": deviation,
+    }
+
+
+def growth(channels: int, repeats: int, device: torch.device) -> dict[str, float]:
+    """Paint and differentiate with the delta rule while one size after the other grows.
+
+    Returns:
+        seconds and bytes for each size, and the exponents with which both grow from the third
+        largest to the largest.
+    """
+    results: dict[str, float] = {}
+    for axis, values in AXES.items():
+        measured: dict[str, dict[int, float]] = {"seconds": {}, "bytes": {}}
+        for value in values:
+            run = _painting(**{**START, axis: value}, channels=channels, device=device)
+            measured["seconds"][value] = medians({"": run}, repeats, device)[""]
+            memory = peak_memory(run, device)
+            if memory is not None:
+                measured["bytes"][value] = memory
+        for unit, by_value in measured.items():
+            results |= {f"{axis}_{value}.{unit}": found for value, found in by_value.items()}
+            results[f"{axis}.exponent_of_{unit}"] = _exponent(by_value)
+    return results
+
+
+def _painting(
+    steps: int, size: int, batch: int, channels: int, device: torch.device
+) -> Callable[[], Any]:
+    shape = (batch, channels, steps)
+    key = torch.randn(*shape, size, device=device).softmax(-1)
+    value, rate = torch.randn(*shape, size, device=device), torch.rand(*shape, 1, device=device)
+    leaves = [leaf.requires_grad_(True) for leaf in (key, value, rate)]
+
+    def run() -> None:
+        image = rank_one.image(*closed_form.delta_rule(*leaves))
+        torch.autograd.grad(image.sum(), leaves)
+
+    return run
+
+
+def _exponent(measured: Mapping[int, float]) -> float:
+    """Fit a power law between the third largest and the largest size."""
+    if len(measured) < 3 or min(measured.values()) <= 0:
+        return math.nan
+    (low, at_low), _, (high, at_high) = list(measured.items())[-3:]
+    return math.log(at_high / at_low) / math.log(high / low)

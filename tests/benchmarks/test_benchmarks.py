@@ -1,0 +1,87 @@
+"""The references are the same mathematics; the instruments measure."""
+
+import time
+
+import pytest
+import torch
+
+from fpainter.benchmarks.iteration import iteration
+from fpainter.benchmarks.painting import painting
+from fpainter.benchmarks.released import as_released
+from fpainter.benchmarks.stopwatch import medians, peak_memory
+from fpainter.benchmarks.throughput import sampling
+from fpainter.discriminators.lightgan import LightGANDiscriminator
+from fpainter.nn.convolution import Convolution
+from fpainter.training.gan_module import GANModule
+from tests.callbacks.test_checkpoints import pytestmark as pytestmark
+from tests.training.toys import gan, painter
+
+CPU = torch.device("cpu")
+
+
+def paper_gan() -> GANModule:
+    torch.manual_seed(0)
+    return gan(
+        generator=painter(16),
+        discriminator=LightGANDiscriminator(16, c_max=16, attention_at=(16,)),
+    )
+
+
+def test_the_released_discriminator_is_ours() -> None:
+    ours = LightGANDiscriminator(16, c_max=16, attention_at=(16,)).double()
+    released = as_released(ours)
+    assert not any(isinstance(part, Convolution) for part in released.modules())
+    x = torch.rand(2, 3, 16, 16, dtype=torch.float64, requires_grad=True)
+    judged = [judge(x, auxiliary=True) for judge in (ours, released)]
+    totals = [torch.cat(j.logits, 1).square().sum() + j.auxiliary_loss for j in judged]
+    gradients = [torch.autograd.grad(total, x)[0] for total in totals]
+    torch.testing.assert_close(totals[0], totals[1])
+    torch.testing.assert_close(gradients[0], gradients[1])
+    with torch.no_grad():  # a copy: its own weights
+        next(released.parameters()).zero_()
+    assert ours(x)[0][0] is not None
+    assert any(p.abs().sum() > 0 for p in ours.parameters())
+
+
+def test_the_loop_paints_what_the_closed_form_paints() -> None:
+    results = painting(painter(16), 2, 1, CPU)
+    assert results["deviation"] < 1e-5
+    assert results["speedup"] == results["loop_seconds"] / results["seconds"]
+
+
+def test_iterations_have_the_losses_of_the_released_code() -> None:
+    module = paper_gan()
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    reals = torch.randint(256, (4, 3, 16, 16), dtype=torch.uint8)
+    results = iteration(module, reals, 1, CPU, "32-true")
+    assert results["loss_deviation"] < 1e-5
+    assert results["speedup"] > 0
+    assert results["penalty.reference_seconds"] > 0
+    for name, tensor in module.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_without_a_reference_there_is_no_ratio(caplog: pytest.LogCaptureFixture) -> None:
+    module = gan(accumulate=2)
+    results = iteration(module, torch.zeros(4, 3, 8, 8, dtype=torch.uint8), 1, CPU, "32-true")
+    assert "speedup" not in results
+    assert results["seconds"] > 0
+    assert "accumulate=1" in caplog.text
+
+
+def test_sampling_names_the_share_of_the_processor() -> None:
+    results = sampling(gan().sampler(), 1, CPU)
+    assert results["lstm_share"] == min(
+        value for name, value in results.items() if name.endswith(".lstm_share")
+    )
+
+
+def test_medians_and_memory() -> None:
+    calls = []
+    seconds = medians({"slow": lambda: time.sleep(0.02), "fast": lambda: calls.append(1)}, 3, CPU)
+    assert len(calls) == 4
+    assert seconds["slow"] > 0.015 > seconds["fast"]
+    peak = peak_memory(lambda: torch.ones(50_000_000), CPU)
+    if peak is None:
+        pytest.skip("the system does not tell")
+    assert 180e6 < peak < 280e6
