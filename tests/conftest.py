@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from fpainter.allocator import keep_freed_memory
+
+keep_freed_memory()
+
 SHARED_GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden"
 
 

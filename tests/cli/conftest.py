@@ -9,6 +9,7 @@ from unittest import mock
 
 import pytest
 
+from fpainter import benchmark
 from fpainter import eval as evaluation
 from fpainter import export, generate, import_legacy, report, stats, train, viewer
 
@@ -24,6 +25,7 @@ SMALL = [
 
 MAINS: dict[str, Callable[[], None]] = {
     "train": train.main,
+    "benchmark": benchmark.main,
     "eval": evaluation.main,
     "generate": generate.main,
     "import-legacy": import_legacy.main,
