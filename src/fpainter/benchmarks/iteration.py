@@ -132,8 +132,11 @@ class Released:
     """Iterations written the way the released code runs them, from a copy of the weights."""
 
     def __init__(self, module: GANModule, reals: Tensor, device: torch.device) -> None:
-        if module.loss.generator_compares or module.accumulate > 1 or module.clip:
-            raise ValueError("it is written for plain losses, accumulate=1 and clip=null")
+        augmented = not isinstance(module.augment, nn.Identity)
+        if module.loss.generator_compares or module.accumulate > 1 or module.clip or augmented:
+            raise ValueError(
+                "it is written for losses of one image, accumulate=1, clip=null and no augmentation"
+            )
         generator = LoopedPainter(module.generator).to(device)
         self.phases = Phases(module, generator, as_released(module.discriminator).to(device), False)
         self.reals = module.image_range.from_bytes(reals).to(device)
