@@ -32,20 +32,12 @@ def _shifts(a: Tensor, radius: int) -> Iterator[tuple[int, Any, Any]]:
     whole = a.device.type != "cpu" or torch.compiler.is_compiling()
     images = batch if whole else max(1, _CACHED // a[0].numel())
     offsets = list(enumerate(product(range(-radius, radius + 1), repeat=2)))
-    centre = len(offsets) // 2
-    offsets.insert(0, offsets.pop(centre))
+    offsets.insert(0, offsets.pop(len(offsets) // 2))  # the pixel itself, shifted by nothing
     for start in range(0, batch, images):
         some = slice(start, start + images)
         for number, (down, right) in offsets:
             rows, columns = _overlap(down, height), _overlap(right, width)
             yield number, (some, rows[0], columns[0]), (some, rows[1], columns[1])
-
-
-def _add_product(total: Tensor, a: Tensor, b: Tensor, first: bool) -> None:
-    if first:
-        torch.mul(a, b, out=total)
-    else:
-        total.addcmul_(a, b)
 
 
 def _overlap(shift: int, size: int) -> tuple[slice, slice]:
@@ -75,43 +67,30 @@ class _Dot(Function):
 
 
 class _Weigh(Function):
+    """Both `weigh` and its transpose `spread`."""
+
     @staticmethod
-    def forward(ctx: Any, p: Tensor, a: Tensor, radius: int) -> Tensor:
+    def forward(ctx: Any, p: Tensor, a: Tensor, radius: int, transposed: bool) -> Tensor:
         ctx.save_for_backward(p, a)
-        ctx.radius = radius
+        ctx.options = radius, transposed
         weights, total = p.unsqueeze(-1), torch.empty_like(a)
         for number, here, there in _shifts(a, radius):
-            _add_product(total[here], weights[number][here], a[there], first=here == there)
+            read, written = (here, there) if transposed else (there, here)
+            if here == there:  # the pixel itself, which comes first
+                torch.mul(weights[number][here], a[read], out=total[written])
+            else:
+                total[written].addcmul_(weights[number][here], a[read])
         return total
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (p, a), (gradient,) = ctx.saved_tensors, gradients
-        needs_p, needs_a, _ = ctx.needs_input_grad
+        (p, a), (g,), (radius, transposed) = ctx.saved_tensors, gradients, ctx.options
+        needs_p, needs_a, _, _ = ctx.needs_input_grad
+        first, second = (a, g) if transposed else (g, a)
         return (
-            dot(gradient, a, ctx.radius) if needs_p else None,
-            spread(p, gradient, ctx.radius) if needs_a else None,
+            dot(first, second, radius) if needs_p else None,
+            _Weigh.apply(p, g, radius, not transposed) if needs_a else None,
             None,
-        )
-
-
-class _Spread(Function):
-    @staticmethod
-    def forward(ctx: Any, p: Tensor, a: Tensor, radius: int) -> Tensor:
-        ctx.save_for_backward(p, a)
-        ctx.radius = radius
-        weights, total = p.unsqueeze(-1), torch.empty_like(a)
-        for number, here, there in _shifts(a, radius):
-            _add_product(total[there], weights[number][here], a[here], first=here == there)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (p, a), (gradient,) = ctx.saved_tensors, gradients
-        needs_p, needs_a, _ = ctx.needs_input_grad
-        return (
-            dot(a, gradient, ctx.radius) if needs_p else None,
-            weigh(p, gradient, ctx.radius) if needs_a else None,
             None,
         )
 
@@ -138,7 +117,7 @@ def weigh(p: Tensor, a: Tensor, radius: int = 1) -> Tensor:
         a: [B H W N D], of the same dtype.
         radius: pixels to each side.
     """
-    return _Weigh.apply(p, a, radius)
+    return _Weigh.apply(p, a, radius, False)
 
 
 def spread(p: Tensor, a: Tensor, radius: int = 1) -> Tensor:
@@ -149,4 +128,4 @@ def spread(p: Tensor, a: Tensor, radius: int = 1) -> Tensor:
         a: [B H W N D], of the same dtype.
         radius: pixels to each side.
     """
-    return _Spread.apply(p, a, radius)
+    return _Weigh.apply(p, a, radius, True)
