@@ -1,8 +1,11 @@
 """Paint images from a checkpoint: ``python -m fpainter.generate ckpt=PATH num_images=64``."""
 
+import glob
 import logging
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from fpainter.checkpoints.inference import load_painter
+from fpainter.checkpoints.inference import TrainedPainter, load_painter
 from fpainter.errors import UserError
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.painting import shown_steps
@@ -19,10 +22,10 @@ from fpainter.generators.sampler import Sampler
 from fpainter.launch import blaming, launch, pick_device
 from fpainter.visualisation.film import Frames, check_film, painting_film, save_film
 from fpainter.visualisation.grids import beside, grid, to_picture
-from fpainter.visualisation.selection import Selection, edited, whole_numbers
+from fpainter.visualisation.selection import Selection, edited, is_whole, whole_numbers
 from fpainter.visualisation.spectrum import draw_spectrum, spectrum, write_spectrum
 from fpainter.visualisation.strips import check_normalisation, draw_strips
-from fpainter.visualisation.walk import check_walk, walk_images
+from fpainter.visualisation.walk import check_walk, training_walk, walk_images
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,9 @@ AT_LEAST_ONE = (
     "num_images", "batch_size", "grid.scale", "strips.num_columns", "strips.scale",
     "film.num_images", "walk.num_images", "spectrum.num_images",
 )  # fmt: skip
+OR_NULL = ("grid.columns", "film.columns")
+YES_OR_NO = ("refined", "film.margin")
+TRAINING_ONLY = ("supervision", "freeze_painter")  # settings that change no image
 
 
 def generate(cfg: DictConfig) -> None:
@@ -51,10 +57,10 @@ def generate(cfg: DictConfig) -> None:
         UserError: if something asked for cannot be made.
     """
     _check(cfg)
-    sampler = load_painter(cfg.ckpt, cfg.weights, pick_device(cfg.device)).sampler
-    with blaming(f"ckpt={cfg.ckpt}"):
-        sampler = edited(sampler, cfg.num_steps, _numbers(cfg, "drop_steps"), cfg.refined)
+    trained = load_painter(str(cfg.ckpt), cfg.weights, pick_device(cfg.device))
+    sampler = _edited(trained, f"ckpt={cfg.ckpt}", cfg)
     kinds = _kinds(cfg.what, sampler)
+    others = _others(trained, cfg) if "walk" in kinds else None
     indices = _numbers(cfg, "seeds") or tuple(range(cfg.num_images))
     selection = Selection(sampler, cfg.seed, indices, cfg.batch_size)
     output = Path(HydraConfig.get().runtime.output_dir)
@@ -68,7 +74,7 @@ def generate(cfg: DictConfig) -> None:
         frames = painting_film(works, cfg.film.columns, cfg.film.margin)
         written.append(_write_film(frames, "film", cfg.film, output, cfg.film.hold))
     if "walk" in kinds:
-        written += _write_walk(selection, cfg, output)
+        written += _write_walk(selection, others, cfg, output)
     if "spectrum" in kinds:
         written += _write_spectrum(selection, cfg, output)
     log.info("%s written to %s", ", ".join(written), output)
@@ -92,10 +98,16 @@ def _kinds(what: Any, sampler: Sampler) -> tuple[str, ...]:
 
 def _check(cfg: DictConfig) -> None:
     """Find mistakes before anything is painted."""
-    for key in AT_LEAST_ONE:
+    for key in AT_LEAST_ONE + OR_NULL:
         value = OmegaConf.select(cfg, key)
-        if not isinstance(value, int) or value < 1:
-            raise UserError(f"{key}={value}: must be at least 1")
+        if not is_whole(value) and not (value is None and key in OR_NULL):
+            raise UserError(f"{key}={value}: must be at least 1, a whole number")
+    for key in YES_OR_NO:
+        value = OmegaConf.select(cfg, key)
+        if not isinstance(value, bool):
+            raise UserError(f"{key}={value}: must be true or false")
+    if not isinstance(cfg.seed, int):
+        raise UserError(f"seed={cfg.seed}: must be a whole number")
     with blaming("strips"):
         check_normalisation(cfg.strips.normalisation)
     with blaming("film"):
@@ -113,6 +125,57 @@ def _numbers(cfg: DictConfig, key: str) -> tuple[int, ...]:
         return ()
     with blaming(key):
         return whole_numbers(OmegaConf.to_object(given) if OmegaConf.is_list(given) else given)
+
+
+def _edited(trained: TrainedPainter, where: str, cfg: DictConfig) -> Sampler:
+    """Return a checkpoint's sampler with the steps asked for; `where` stands in messages."""
+    with blaming(where):
+        return edited(trained.sampler, cfg.num_steps, _numbers(cfg, "drop_steps"), cfg.refined)
+
+
+def _others(first: TrainedPainter, cfg: DictConfig) -> Iterator[Sampler] | None:
+    """Return the painters that a walk through training passes after the first, if it is one.
+
+    Each is loaded when it is needed; their paths are looked at now.
+    """
+    given = cfg.walk.ckpts
+    if given is None:
+        return None
+    paths: list[Path] = []
+    for each in given if OmegaConf.is_list(given) else [given]:
+        path = Path(str(each)).expanduser()
+        found = [path] if path.exists() else [Path(name) for name in sorted(glob.glob(f"{path}"))]
+        if not found:
+            raise UserError(f"walk.ckpts={each}: there is no such file")
+        paths += found
+    # A pattern for all of a run's checkpoints finds the first one, too.
+    paths = [path for path in paths if path.resolve() != first.path.expanduser().resolve()]
+
+    def load(path: Path) -> Sampler:
+        where = f"walk.ckpts={path}"
+        other = load_painter(path, cfg.weights, pick_device(cfg.device), key="walk.ckpts")
+        here, there = _settings(first), _settings(other)
+        for name in here | there:
+            if here.get(name) != there.get(name):
+                raise UserError(
+                    f"{where}: has another {name} than ckpt={cfg.ckpt}; a walk passes "
+                    "checkpoints of one architecture, such as those of one run"
+                )
+        return _edited(other, where, cfg)
+
+    return map(load, paths)
+
+
+def _settings(trained: TrainedPainter) -> dict[str, Any]:
+    """Return what decides how a painter's weights become images."""
+    model = OmegaConf.to_container(trained.config.model, resolve=True)
+    assert isinstance(model, dict)
+    generator = {
+        f"model.generator.{key}": value
+        for key, value in model["generator"].items()
+        if key not in TRAINING_ONLY
+    }
+    return {**generator, "model.image_range": model["image_range"]}
 
 
 def _write_images(
@@ -156,14 +219,25 @@ def _write_film(frames: Frames, name: str, film: DictConfig, output: Path, hold:
     return f"{name}.{film.format}"
 
 
-def _write_walk(selection: Selection, cfg: DictConfig, output: Path) -> list[str]:
+def _write_walk(
+    selection: Selection, others: Iterator[Sampler] | None, cfg: DictConfig, output: Path
+) -> list[str]:
+    """Write the sheet and the film of a walk through latents or, with others, through training."""
     indices = _numbers(cfg, "walk.indices") or selection.first(cfg.walk.num_images).indices
+    selection = replace(selection, indices=indices)
     between = cfg.walk.frames_between
     with blaming("walk"):
-        images = walk_images(replace(selection, indices=indices), between, cfg.walk.path)
-    grid(images, between + 1, scale=cfg.grid.scale).save(output / "walk.png")
-    frames = Frames(len(images), lambda index: to_picture(images[index]))
-    return ["walk.png", _write_film(frames, "walk", cfg.film, output, hold=0)]
+        if others is None:
+            images = walk_images(selection, between, cfg.walk.path)
+            cells, columns, hold = images[:, None], between + 1, 0
+        else:
+            states = training_walk(chain([selection.sampler], others), selection, between)
+            images, columns, hold = states.flatten(0, 1), states.shape[1], cfg.film.hold
+            cells = states.movedim(1, 0)
+    grid(images, columns, scale=cfg.grid.scale).save(output / "walk.png")
+    gap = 2 if cells.shape[1] > 1 else 0
+    frames = Frames(len(cells), lambda index: grid(cells[index], cfg.film.columns, gap))
+    return ["walk.png", _write_film(frames, "walk", cfg.film, output, hold)]
 
 
 def _write_spectrum(selection: Selection, cfg: DictConfig, output: Path) -> list[str]:
@@ -176,11 +250,7 @@ def _write_spectrum(selection: Selection, cfg: DictConfig, output: Path) -> list
 
 def main() -> None:
     """Run ``fpainter-generate``."""
-    try:
-        launch("generate", generate, sys.argv[1:])
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"fpainter: {where}{error.strerror}")
+    launch("generate", generate, sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """What ``generate`` makes when asked for it, and what it says when it cannot."""
 
 import csv
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -156,7 +159,19 @@ def test_steps_asked_of_a_generator_without_steps(option: str, tmp_path: Path) -
         (["film.format=avi"], "format must be one of gif, webp, apng, mp4"),
         (["num_steps=x"], "num_steps must be at least 1; got x"),
         (["film.num_images=x"], "film.num_images=x: must be at least 1"),
+        (["num_images=1.5"], "num_images=1.5: must be at least 1, a whole number"),
+        (["grid.columns=0"], "grid.columns=0: must be at least 1"),
+        (["film.columns=x"], "film.columns=x: must be at least 1"),
+        (["film.margin=maybe"], "film.margin=maybe: must be true or false"),
+        (["seed=x"], "seed=x: must be a whole number"),
         (["film.fps=60"], "50 fps at most"),
+        (["film.fps=abc"], "fps must be a number above 0 and at most 1000; got abc (in film)"),
+        (["film.hold=x"], "hold must be from 0 to 600 seconds; got x (in film)"),
+        (["film.scale=x"], "scale must be a whole number from 1 to 64; got x (in film)"),
+        (["walk.frames_between=x"], "frames_between must be a whole number, at least 0; got x"),
+        (["what=walk", "walk.ckpts=5"], "walk.ckpts=5: there is no such file"),
+        (["what=walk", "walk.ckpts='no/*.ckpt'"], "walk.ckpts=no/*.ckpt: there is no such file"),
+        (["what=walk", "walk.ckpts=[]"], "at least two checkpoints (in walk)"),
         (["what=walk", "seeds=3"], "at least two images (in walk)"),
         (["walk.path=round"], "path must be one of spherical, linear"),
         (["walk.indices=2-x"], "must be a number from 0"),
@@ -170,6 +185,66 @@ def test_mistakes_give_a_sentence(
     message = refused("generate", ckpt, f"hydra.run.dir={tmp_path}", *options)
     assert words in message
     assert len(message.splitlines()) == 1
+
+
+def state_of(ckpt: str, path: Path, change: Callable[[str, Tensor], Tensor]) -> Path:
+    """Write a checkpoint with other averaged weights."""
+    checkpoint = torch.load(ckpt.removeprefix("ckpt="), weights_only=True)
+    state = checkpoint["state_dict"]
+    checkpoint["state_dict"] = {name: change(name, tensor) for name, tensor in state.items()}
+    torch.save(checkpoint, path)
+    return path
+
+
+def test_walk_through_training(ckpt: str, tmp_path: Path) -> None:
+    last = Path(ckpt.removeprefix("ckpt="))
+    early = state_of(ckpt, tmp_path / "0000001.ckpt", lambda name, w: 0.2 * w)
+    shutil.copy(last, tmp_path / "0000002.ckpt")
+    options = ["what=walk", "seeds=[4,1,7]", "walk.frames_between=3", "film.format=apng"]
+    out = tmp_path / "out"
+    run("generate", f"ckpt={early}", f"walk.ckpts={last}", *options, f"hydra.run.dir={out}")
+    assert names(out) == {"walk.png", "walk.apng"}
+    with Image.open(out / "walk.apng") as film:
+        assert getattr(film, "n_frames", 1) == 5
+    columns, size = 5, 16
+    with Image.open(out / "walk.png") as sheet:
+        assert sheet.size == (columns * (size + 2) + 2, 3 * (size + 2) + 2)
+        cells = [
+            np.asarray(sheet.crop((x, 20, x + size, 20 + size)), dtype=int)
+            for x in range(2, sheet.width - size, size + 2)
+        ]
+    for path, cell in [(early, cells[0]), (last, cells[-1])]:
+        sampler = load_painter(path).sampler
+        image = sampler(latents(0, [1], sampler.d_latent))[0]
+        np.testing.assert_array_equal(cell, np.moveaxis(image.numpy(), 0, -1))
+    distances = [np.abs(cell - cells[-1]).sum() for cell in cells]
+    assert distances == sorted(distances, reverse=True)
+    assert distances[0] > distances[2] > distances[4] == 0
+    # A pattern finds all, the first one again; it goes the same way.
+    pattern = f"walk.ckpts='{tmp_path}/0*.ckpt'"
+    run("generate", f"ckpt={early}", pattern, *options, f"hydra.run.dir={tmp_path / 'two'}")
+    assert (tmp_path / "two" / "walk.png").read_bytes() == (out / "walk.png").read_bytes()
+
+
+@pytest.mark.parametrize("option", ["model.generator.num_steps=3", "model/learning_rule=sum"])
+def test_a_walk_needs_one_architecture(option: str, ckpt: str, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    run("train", *SMALL, option, "num_iterations=1", f"hydra.run.dir={other}")
+    path = other / "checkpoints" / "last.ckpt"
+    words = refused(
+        "generate", ckpt, "what=walk", f"walk.ckpts={path}", f"hydra.run.dir={tmp_path}"
+    )
+    part = re.split("[./=]", option)[-2]
+    assert f"walk.ckpts={path}: has another model.generator.{part} than {ckpt}" in words
+
+
+def test_a_damaged_checkpoint_on_the_way(ckpt: str, tmp_path: Path) -> None:
+    path = tmp_path / "broken.ckpt"
+    path.write_bytes(b"no checkpoint")
+    words = refused(
+        "generate", ckpt, "what=walk", f"walk.ckpts=[{path}]", f"hydra.run.dir={tmp_path}"
+    )
+    assert f"walk.ckpts={path}: not a readable checkpoint" in words
 
 
 def test_a_file_that_cannot_be_written(ckpt: str, tmp_path: Path) -> None:

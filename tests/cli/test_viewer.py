@@ -90,7 +90,12 @@ def test_comparison(finished_run: Path, tmp_path: Path, monkeypatch: pytest.Monk
     [
         (["ckpt={run}/missing.ckpt"], "there is no such file"),
         (["ckpt={run}/config.yaml"], "not a readable checkpoint"),
-        (["ckpt={ckpt}", "compare={run}/missing.ckpt"], "missing.ckpt: there is no such file"),
+        (["ckpt={ckpt}", "compare={run}/missing.ckpt"], "compare={run}/missing.ckpt: there is no"),
+        (["ckpt={ckpt}", "compare={run}/config.yaml"], "compare={run}/config.yaml: not a readable"),
+        (["ckpt={ckpt}", "compare=5"], "compare=5: there is no such file"),
+        (["ckpt={ckpt}", "num_images=x"], "num_images=x: must be at least 1"),
+        (["ckpt={ckpt}", "seed=x"], "seed=x: must be a whole number"),
+        (["ckpt={ckpt}", "output=5"], "output=5: must end in .html"),
         (["ckpt={ckpt}", "num_images=0"], "num_images=0: must be at least 1"),
         (["ckpt={ckpt}", "weights=none"], "weights=none"),
         (["ckpt={ckpt}", "output={tmp}/page.png"], "must end in .html"),
@@ -114,7 +119,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     assert stopped.value.code == 1
     message = capsys.readouterr().err
     assert message.startswith("fpainter: ")
-    assert said in message
+    assert said.format(run=finished_run) in message
     assert "Traceback" not in message
 
 
@@ -125,12 +130,24 @@ class Photographer(Generator):
 
 
 def test_a_generator_that_does_not_paint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    finished_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     sampler = Sampler(Photographer(), ImageRange("signed"))
     trained = TrainedPainter(sampler, OmegaConf.create(), 1, "ema", Path("a.ckpt"))
-    monkeypatch.setattr(viewer, "load_painter", lambda *_: trained)
+    real = viewer.load_painter
+
+    def load(path: str, *rest: Any, **named: Any) -> TrainedPainter:
+        return trained if path == "a.ckpt" else real(path, *rest, **named)
+
+    monkeypatch.setattr(viewer, "load_painter", load)
     with pytest.raises(SystemExit):
         call(monkeypatch, "ckpt=a.ckpt", f"hydra.run.dir={tmp_path}")
     assert "ckpt=a.ckpt: Photographer does not paint in steps" in capsys.readouterr().err
+    ckpt = finished_run / "checkpoints" / "last.ckpt"
+    with pytest.raises(SystemExit):
+        call(monkeypatch, f"ckpt={ckpt}", "compare=a.ckpt", f"hydra.run.dir={tmp_path}")
+    assert "compare=a.ckpt: Photographer does not paint in steps" in capsys.readouterr().err
     assert not (tmp_path / "viewer.html").exists()

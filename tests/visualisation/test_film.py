@@ -2,6 +2,7 @@
 
 import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,13 +177,21 @@ def test_mp4_has_even_sides_and_repeats_the_last_frame(
     ("kind", "fps", "hold", "scale", "words"),
     [
         ("avi", 12, 0, 1, "format must be one of gif, webp, apng, mp4; got avi"),
-        ("gif", 0, 0, 1, "fps must be above 0"),
+        ("gif", 0, 0, 1, "fps must be a number above 0 and at most 1000; got 0"),
+        ("gif", "abc", 0, 1, "fps must be a number above 0 .* got abc"),
+        ("gif", None, 0, 1, "fps must be a number"),
+        ("webp", float("nan"), 0, 1, "fps must be a number"),
         ("gif", 60, 0, 1, "50 fps at most; got 60"),
-        ("webp", 12, -1, 1, "hold must be at least 0"),
-        ("webp", 12, 0, 0, "scale at least 1"),
+        ("webp", 12, -1, 1, "hold must be from 0 to 600 seconds; got -1"),
+        ("webp", 12, float("inf"), 1, "hold must be from 0"),
+        ("webp", 12, "x", 1, "hold must be from 0 to 600 seconds; got x"),
+        ("webp", 12, 0, 0, "scale must be a whole number from 1 to 64; got 0"),
+        ("webp", 12, 0, 1.5, "scale must be a whole number"),
+        ("webp", 12, 0, "x", "scale must be a whole number"),
+        ("webp", 12, 0, 65, "scale must be a whole number"),
     ],
 )
-def test_films_that_cannot_be(kind: str, fps: float, hold: float, scale: int, words: str) -> None:
+def test_films_that_cannot_be(kind: str, fps: Any, hold: Any, scale: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         check_film(kind, fps, hold, scale)
 

@@ -16,6 +16,7 @@ from fpainter.nn.image_range import ImageRange
 from fpainter.visualisation.selection import (
     EditedPainter,
     Selection,
+    is_whole,
     paint,
     whole_numbers,
     with_num_steps,
@@ -40,6 +41,17 @@ SIGNED = ImageRange("signed")
 )
 def test_whole_numbers(given: Any, expected: tuple[int, ...]) -> None:
     assert whole_numbers(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "expected"),
+    [
+        (1, 1, True), (0, 1, False), (0, 0, True), (-1, 0, False),
+        (1.0, 1, False), ("1", 1, False), (True, 1, False), (None, 1, False),
+    ],
+)  # fmt: skip
+def test_is_whole(value: Any, least: int, expected: bool) -> None:
+    assert is_whole(value, least) is expected
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pictures on the way: a grid of fixed latents, and how some of them are painted."""
+"""Pictures on the way: a grid of fixed latents, how some are painted, what lies between them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +14,10 @@ from PIL import Image
 from fpainter.evaluation.latents import latents
 from fpainter.generators.base import PaintingGenerator
 from fpainter.training.gan_module import GANModule
-from fpainter.visualisation.grids import sample_grid
+from fpainter.visualisation.grids import grid, sample_grid
+from fpainter.visualisation.selection import Selection, is_whole
 from fpainter.visualisation.strips import painting_strips
+from fpainter.visualisation.walk import check_walk, walk_images
 
 
 def log_picture(trainer: Trainer, name: str, picture: Image.Image, iteration: int) -> None:
@@ -35,6 +37,9 @@ class PictureCallback(Callback):
         directory: PNGs are saved here as ``<iteration>.png``.
         draw: module -> picture, or None when the module has nothing to draw.
         every: iterations between pictures; 0 leaves only the one at the end.
+
+    Raises:
+        ValueError: if `every` is negative or no number.
     """
 
     def __init__(
@@ -44,6 +49,9 @@ class PictureCallback(Callback):
         every: int,
     ) -> None:
         self.directory = Path(directory)
+        if not is_whole(every, least=0):
+            name = self.directory.name
+            raise ValueError(f"{name}.every must be a whole number, at least 0; got {every}")
         self.draw = draw
         self.every = every
         self._drawn_at = -1
@@ -85,6 +93,36 @@ class PictureCallback(Callback):
             return painting_strips(
                 sampler.generator, sampler.image_range, z, num_columns, normalisation, scale
             )
+
+        return cls(directory, draw, every)
+
+    @classmethod
+    def walk(
+        cls,
+        directory: str | Path,
+        every: int,
+        num_images: int = 6,
+        frames_between: int = 7,
+        path: str = "spherical",
+        seed: int = 0,
+        scale: int = 1,
+    ) -> "PictureCallback":
+        """Draw a walk through latents as a sheet, each row from an image to the next.
+
+        With the grid's seed, the first column is its first `num_images` images. The last row goes
+        back to the first image.
+
+        Raises:
+            ValueError: if there is no such walk.
+        """
+        check_walk(frames_between, path)
+        if not is_whole(num_images, least=2):
+            raise ValueError(f"a walk needs num_images of at least 2; got {num_images}")
+
+        def draw(module: GANModule) -> Image.Image:
+            selection = Selection(module.sampler(), seed, tuple(range(num_images)))
+            images = walk_images(selection, frames_between, path)
+            return grid(images, frames_between + 1, scale=scale)
 
         return cls(directory, draw, every)
 

@@ -12,10 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from fpainter.visualisation.grids import PAPER, beside, enlarge, grid
-from fpainter.visualisation.selection import Painted
+from fpainter.visualisation.selection import Painted, is_whole
 
 FORMATS = ("gif", "webp", "apng", "mp4")
 GIF_FASTEST = 50  # frames a second; browsers slow down what is faster
+LONGEST_HOLD = 600  # seconds; a GIF's numbers end soon after
+LARGEST_SCALE = 64
 PALETTE_FRAMES = 8  # from which a GIF's colours are chosen
 ABOUT = 512  # pixels of a film's longer side
 GAP = 1  # pixels between the margin and the image
@@ -89,18 +91,24 @@ def _with_margin(images: Tensor, work: Painted, index: int) -> Tensor:
     return cells
 
 
-def check_film(kind: str, fps: float, hold: float, scale: int | None) -> None:
-    """Raise ValueError unless `save_film` can write this."""
+def check_film(kind: Any, fps: Any, hold: Any, scale: Any) -> None:
+    """Raise ValueError unless `save_film` can write this; the values may be of whatever kind."""
     if kind not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}; got {kind}")
-    if not 0 < fps <= 1000:
-        raise ValueError(f"fps must be above 0 and at most 1000; got {fps}")
+    if not (_is_number(fps) and 0 < fps <= 1000):
+        raise ValueError(f"fps must be a number above 0 and at most 1000; got {fps}")
     if kind == "gif" and fps > GIF_FASTEST:
         raise ValueError(f"browsers play a GIF's frames at {GIF_FASTEST} fps at most; got {fps}")
-    if hold < 0 or (scale is not None and scale < 1):
-        raise ValueError(f"hold must be at least 0 and scale at least 1; got {hold} and {scale}")
+    if not (_is_number(hold) and 0 <= hold <= LONGEST_HOLD):
+        raise ValueError(f"hold must be from 0 to {LONGEST_HOLD} seconds; got {hold}")
+    if scale is not None and not (is_whole(scale) and scale <= LARGEST_SCALE):
+        raise ValueError(f"scale must be a whole number from 1 to {LARGEST_SCALE}; got {scale}")
     if kind == "mp4":
         _ffmpeg()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def save_film(

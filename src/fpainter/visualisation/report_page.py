@@ -88,7 +88,8 @@ def _about(run: Run | None) -> list[Cell]:
         targets = [get("model.generator._target_")]
     model = [_last_name(target) for target in targets if target and target != "torch.nn.Identity"]
     steps, size, planned = map(get, ("model.generator.num_steps", "image_size", "num_iterations"))
-    source = Path(str(get("data.dir") or _last_name(get("data._target_", "")))).name
+    places = (get(f"data.{key}") for key in ("dir", "shards", "path"))
+    source = Path(str(next(filter(None, places), _last_name(get("data._target_", ""))))).name
     done = run.iteration or 0
     return [
         Cell(", ".join([*model, f"T = {steps}"] if steps else model)),

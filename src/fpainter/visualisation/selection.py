@@ -16,6 +16,11 @@ from fpainter.generators.sampler import Sampler, evaluating
 from fpainter.nn.image_range import ImageRange
 
 
+def is_whole(value: Any, least: int = 1) -> bool:
+    """Say whether a value, of whatever kind, is a whole number and at least `least`."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
 def whole_numbers(given: Any) -> tuple[int, ...]:
     """Read numbers as people write them: ``5``, ``"0-15"`` (both ends included), or a list of such.
 
@@ -166,7 +171,7 @@ def with_num_steps(painter: PaintingGenerator, num_steps: int) -> PaintingGenera
         ValueError: if the steps of this painter cannot be more or fewer.
     """
     trained = painter.num_steps
-    if not isinstance(num_steps, int) or num_steps < 1:
+    if not is_whole(num_steps):
         raise ValueError(f"num_steps must be at least 1; got {num_steps}")
     if num_steps == trained:
         return painter

@@ -102,6 +102,24 @@ def work(sampler: Sampler, z: Tensor, name: str, facts: str) -> Work:
     return Work(name, facts, data)
 
 
+def facts(painter: FastWeightPainter, iteration: int, weights: str) -> str:
+    """Say what was trained and for how long.
+
+    Args:
+        painter: the painter.
+        iteration: iterations trained.
+        weights: ``ema`` or ``raw``.
+    """
+    parts = [painter.sequence_processor, painter.input_generator, painter.learning_rule]
+    parts += [painter.refiner] if painter.refines else []
+    model = ", ".join(type(part).__name__.removesuffix("Processor") for part in parts)
+    height, width = painter.image_size
+    return (
+        f"Iteration {iteration:,} ({weights} weights). {model}. "
+        f"T={painter.num_steps}, {width}×{height} pixels."
+    )
+
+
 def _rule(rule: nn.Module) -> tuple[str, str]:
     """Return the name of a learning rule and the activation of its corrected keys."""
     match rule:

@@ -1,9 +1,17 @@
-"""Walks: from the latent of one image to the next and back to the first."""
+"""Walks: from latent to latent and back to the first, or from one state of training to the next."""
+
+import copy
+import itertools
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from fpainter.visualisation.selection import Selection
+from fpainter.generators.sampler import Sampler
+from fpainter.training.ema import move_average
+from fpainter.visualisation.selection import Selection, is_whole
 
 PATHS = ("spherical", "linear")
 
@@ -26,6 +34,39 @@ def walk_images(selection: Selection, frames_between: int, path: str = "spherica
     return torch.cat([sampler(part).cpu() for part in z.split(size)])
 
 
+def training_walk(samplers: Iterable[Sampler], selection: Selection, frames_between: int) -> Tensor:
+    """Draw chosen images while the weights go straight from each painter's to the next one's.
+
+    Args:
+        samplers: at least two painters of one architecture, such as a run's checkpoints in order;
+            only two neighbours are held at a time.
+        selection: the images; its own painter is not asked.
+        frames_between: states of the weights between those of two painters.
+
+    Returns:
+        uint8 [N F C H W] on the CPU: N images, each in F = (painters - 1) (frames_between + 1) + 1
+        states, the first and the last of which are those of the first and the last painter.
+
+    Raises:
+        ValueError: if there are fewer than two painters or `frames_between` is negative.
+    """
+    check_walk(frames_between)
+    z = selection.latents()
+
+    def drawn(sampler: Sampler) -> Tensor:
+        return torch.cat([sampler(part).cpu() for part in z.split(selection.batch_size)])
+
+    frames = []
+    for start, end in itertools.pairwise(samplers):
+        for index in range(frames_between + 1):
+            between = copy.deepcopy(start.generator)
+            move_average(between, end.generator, 1 - index / (frames_between + 1))
+            frames.append(drawn(replace(start, generator=between)))
+    if not frames:
+        raise ValueError("a walk through training needs at least two checkpoints")
+    return torch.stack([*frames, drawn(end)], dim=1)
+
+
 def walk_latents(stations: Tensor, frames_between: int, path: str = "spherical") -> Tensor:
     """Return the latents of a closed walk [N (frames_between + 1) d] through `stations` [N d].
 
@@ -40,10 +81,10 @@ def walk_latents(stations: Tensor, frames_between: int, path: str = "spherical")
     return torch.cat([interpolate(start, end, shares, path) for start, end in ways])
 
 
-def check_walk(frames_between: int, path: str) -> None:
-    """Raise ValueError unless there is such a walk."""
-    if frames_between < 0:
-        raise ValueError(f"frames_between must be at least 0; got {frames_between}")
+def check_walk(frames_between: Any, path: Any = "spherical") -> None:
+    """Raise ValueError unless there is such a walk; the values may be of whatever kind."""
+    if not is_whole(frames_between, least=0):
+        raise ValueError(f"frames_between must be a whole number, at least 0; got {frames_between}")
     if path not in PATHS:
         raise ValueError(f"path must be one of {', '.join(PATHS)}; got {path}")
 

@@ -1,0 +1,62 @@
+"""A page to open when training has ended."""
+
+import logging
+from pathlib import Path
+
+from lightning import Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+
+from fpainter.evaluation.latents import latents
+from fpainter.generators.painter import FastWeightPainter
+from fpainter.training.gan_module import GANModule
+from fpainter.visualisation.selection import is_whole
+from fpainter.visualisation.viewer_page import facts, html, work
+
+log = logging.getLogger(__name__)
+
+
+class ViewerPage(Callback):
+    """Write ``viewer.html`` when training ends: the averaged generator's images, stroke by stroke.
+
+    Args:
+        directory: the run directory.
+        enabled: false does nothing.
+        num_images: images on the page; with the grid's seed, its first.
+        seed: of their latents.
+
+    Raises:
+        ValueError: if `num_images` is not positive.
+    """
+
+    def __init__(
+        self, directory: str | Path, enabled: bool, num_images: int = 24, seed: int = 0
+    ) -> None:
+        if not is_whole(num_images):
+            raise ValueError(f"viewer.num_images must be at least 1; got {num_images}")
+        self.directory = Path(directory)
+        self.enabled = enabled
+        self.num_images = num_images
+        self.seed = seed
+
+    @rank_zero_only
+    def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
+        """Write the page, or say why there is none; what was trained is not lost for it."""
+        if not self.enabled:
+            return
+        sampler = pl_module.sampler()
+        painter = sampler.generator
+        if not isinstance(painter, FastWeightPainter):
+            log.warning("no viewer.html: %s does not paint in steps", type(painter).__name__)
+            return
+        z = latents(self.seed, range(self.num_images), painter.d_latent)
+        page = self.directory / "viewer.html"
+        try:
+            shown = work(
+                sampler, z, self.directory.name, facts(painter, pl_module.iteration, "ema")
+            )
+            page.write_text(html([shown]), encoding="utf-8")
+        except (ValueError, OSError) as error:
+            log.warning("no viewer.html: %s", error)
+            return
+        log.info("open %s in a browser to watch it paint", page)
