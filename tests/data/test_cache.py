@@ -281,3 +281,15 @@ def test_default_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
     assert default_cache_dir() == Path("/home/me/.cache/fpainter")
+
+
+def test_a_file_that_is_cut_while_in_use_gives_a_sentence(tmp_path: Path) -> None:
+    """Reading beyond the end of a mapped file would kill the process."""
+    images = build(Colors(1000), tmp_path)
+    path = images.folder / "images.u8"
+    os.truncate(path, 10)
+    with pytest.raises(UserError, match="has 10 bytes, not 72000"):
+        images.batch([999])
+    whole = build(Colors(1000), tmp_path)  # built anew
+    shutil.rmtree(whole.folder)
+    assert int(whole.batch([7]).amax()) == 7

@@ -89,10 +89,25 @@ class CachedImages:
 
         Raises:
             IndexError: If an index is out of range.
+            UserError: If something has cut the file since it was opened.
         """
+        self._require_whole()
         if isinstance(indices, Tensor):
             indices = indices.tolist()
         return torch.from_numpy(np.take(self._images, np.asarray(indices, np.int64), axis=0))
+
+    def _require_whole(self) -> None:
+        """Look before reading: to read a map beyond the end of its file kills the process."""
+        path = self.folder / _IMAGES
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:  # what is mapped stays readable when its name is deleted
+            return
+        if size != self._images.size:
+            raise UserError(
+                f"{path} has {size} bytes, not {self._images.size}: something changed it while it "
+                "was in use. Start again, and it is built anew"
+            )
 
 
 def default_cache_dir() -> Path:

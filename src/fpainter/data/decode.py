@@ -116,12 +116,16 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     Mode F within 0..1: 1 becomes 255; within 0..255: rounded. Anything else has no known white,
     so its own minimum and maximum become 0 and 255.
     """
-    samples = np.asarray(image).astype(np.float64)
+    samples = np.asarray(image)
     if not np.isfinite(samples).all():
         raise ValueError("the picture has NaN or infinite samples")
     low, high = float(samples.min()), float(samples.max())
     known = [1.0, 255.0] if image.mode == "F" else [65535.0]
     white = next((white for white in known if low >= 0 and high <= white), None)
-    if white is None:
-        samples, white = samples - low, high - low or 1.0
-    return Image.fromarray(np.rint(samples * (255.0 / white)).astype(np.uint8))
+    black = 0.0 if white is not None else low
+    white = white or high - low or 1.0
+    result = np.empty(samples.shape, np.uint8)
+    # Row by row, because float64 copies of the largest pictures take gigabytes.
+    for row, wide in zip(result, samples, strict=True):
+        row[:] = np.rint((wide.astype(np.float64) - black) * (255.0 / white))
+    return Image.fromarray(result)

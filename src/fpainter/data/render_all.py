@@ -1,13 +1,14 @@
 """Render all images of a source in parallel."""
 
 import os
+import threading
 import time
 import warnings
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -16,6 +17,7 @@ from fpainter.data.sources import ImageSource
 
 _CHUNK_BYTES = 32 << 20
 _CHUNK_IMAGES = 512
+_LARGE_PIXELS = 16_000_000
 _PROGRESS_AFTER_SECONDS = 2.0
 
 
@@ -35,11 +37,15 @@ def render_all(
     Yields:
         For each image in order its pixels, uint8 [C H W], or the reason why there are none.
     """
+    alone = threading.Lock()
 
     def one(index: int) -> np.ndarray | str:
         try:
             with source.open(index) as image:
-                return render(image, size, channels)
+                # Pillow takes a gigabyte for a picture as large as it allows.
+                large = image.width * image.height > _LARGE_PIXELS
+                with alone if large else nullcontext():
+                    return render(image, size, channels)
         except MemoryError:
             raise
         # Pillow's decoders raise nearly anything when a file is damaged.
@@ -49,13 +55,13 @@ def render_all(
     threads = min(8, os.cpu_count() or 1)
     chunk = max(threads, min(_CHUNK_IMAGES, _CHUNK_BYTES // (channels * size[0] * size[1])))
     # Warning filters belong to the whole process, so they are set here and not in the threads.
-    # `render` refuses what Pillow would only warn about.
+    # `render` refuses what Pillow would only warn about, and its other warnings are of metadata.
     with (
         warnings.catch_warnings(),
         ThreadPoolExecutor(threads) as pool,
         _ProgressLine(f"Caching {source.name}", len(source), progress) as line,
     ):
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         # By chunks, because `map` starts on all of its input at once.
         for start in range(0, len(source), chunk):
             stop = min(start + chunk, len(source))

@@ -17,8 +17,14 @@ from fpainter.errors import UserError
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """File names that count as images, in any letter case."""
 
-# A zip member that unpacks to more than this is no photograph but an accident or an attack.
-_MAX_MEMBER_BYTES = 1 << 30
+# What Pillow's largest picture takes as RGB. A larger file is no photograph but an accident or an
+# attack, and several threads would read such files at once.
+_MAX_BYTES = 256 << 20
+# Python unpacks bzip2 and lzma without a bound: a kilobyte can become many gigabytes.
+_UNBOUNDED = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "lzma"}
+# Other decoders than those of `SUFFIXES` are not wanted, and Pillow's for PostScript runs programs.
+# GIF, because pictures of the web are often called otherwise.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 
 
 class ImageSource(Protocol):
@@ -87,12 +93,14 @@ class ImageFolder:
         return self._fingerprint
 
     def label(self, index: int) -> str:
-        """Return the image's path relative to the folder."""
-        return self._labels[index]
+        """Return the image's path relative to the folder, without control characters."""
+        return _printable(self._labels[index])
 
     def open(self, index: int) -> Image.Image:
         """Return image `index`, not decoded yet; see `ImageSource.open`."""
-        return _decode((self.path / self._labels[index]).read_bytes())
+        path = self.path / self._labels[index]
+        _refuse_enormous(path.stat().st_size)
+        return _decode(path.read_bytes())
 
 
 class ImageZip:
@@ -124,6 +132,9 @@ class ImageZip:
             self._zip = zipfile.ZipFile(self.path)
         except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise UserError(f"the zip file {self.path} is broken or unreadable: {error}") from error
+        if sum(info.compress_size for info in self._zip.infolist()) > self.path.stat().st_size:
+            self._zip.close()
+            raise UserError(f"the zip file {self.path} is broken: its members overlap")
         self._members = sorted(
             (info for info in self._zip.infolist() if not info.is_dir() and _wanted(info.filename)),
             key=lambda info: info.filename,
@@ -144,16 +155,19 @@ class ImageZip:
         return _hash((info.filename, info.CRC, info.file_size) for info in self._members)
 
     def label(self, index: int) -> str:
-        """Return the image's name inside the zip file."""
-        return self._members[index].filename
+        """Return the image's name inside the zip file, without control characters."""
+        return _printable(self._members[index].filename)
 
     def open(self, index: int) -> Image.Image:
         """Return image `index`, not decoded yet; see `ImageSource.open`."""
         info = self._members[index]
-        if info.file_size > _MAX_MEMBER_BYTES:
-            raise ValueError(f"unpacks to {info.file_size} bytes, too large for an image")
-        with self._lock:
-            data = self._zip.read(info)
+        _refuse_enormous(info.file_size)
+        if info.compress_type in _UNBOUNDED:
+            name = _UNBOUNDED[info.compress_type]
+            raise ValueError(f"compressed with {name}; only stored and deflated images are read")
+        with self._lock, self._zip.open(info) as member:
+            # Only so many bytes are unpacked, whatever there are; `read` checks the CRC then.
+            data = member.read(info.file_size)
         return _decode(data)
 
 
@@ -180,7 +194,7 @@ def image_source(path: str | os.PathLike[str], hint: str | None = None) -> Image
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     if stat.S_ISDIR(mode):
         kind: type[ImageFolder] | type[ImageZip] = ImageFolder
-    elif path.suffix.lower() == ".zip" or (stat.S_ISREG(mode) and zipfile.is_zipfile(path)):
+    elif stat.S_ISREG(mode) and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)):
         kind = ImageZip
     else:
         raise UserError(f"{path} is neither a folder nor a zip file of images")
@@ -204,11 +218,14 @@ def _walk(root: Path) -> Iterable[tuple[str, int, int]]:
         with os.scandir(root / folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 label = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.is_dir():
+                try:
+                    status = entry.stat()
+                except OSError:  # a link to nowhere, or to itself
+                    continue
+                if stat.S_ISDIR(status.st_mode):
                     if not _hidden(entry.name):
                         (links if entry.is_symlink() else folders).append(label)
-                elif _wanted(entry.name) and entry.is_file():
-                    status = entry.stat()
+                elif _wanted(entry.name) and stat.S_ISREG(status.st_mode):
                     yield label, status.st_size, status.st_mtime_ns
 
 
@@ -219,6 +236,16 @@ def _hidden(name: str) -> bool:
 def _wanted(name: str) -> bool:
     path = PurePosixPath(name)
     return path.suffix.lower() in SUFFIXES and not any(map(_hidden, path.parts))
+
+
+def _printable(name: str) -> str:
+    """Escape what could forge a line of a log, move a terminal's cursor or turn text round."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in name)
+
+
+def _refuse_enormous(num_bytes: int) -> None:
+    if num_bytes > _MAX_BYTES:
+        raise ValueError(f"has {num_bytes} bytes, too large for an image")
 
 
 def _hash(entries: Iterable[tuple[str, int, int]]) -> str:
@@ -235,7 +262,7 @@ def _decode(data: bytes) -> Image.Image:
     if not data:
         raise ValueError("the file is empty")
     try:
-        return Image.open(BytesIO(data))
+        return Image.open(BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
         # Pillow's own message shows the address of the buffer.
         raise ValueError("not an image, or damaged at the start") from None

@@ -1,0 +1,156 @@
+"""Training on images that are read from shards as they are needed and never stored."""
+
+from collections.abc import Iterable, Sequence
+
+from fpainter.data.cache import CachedImages
+from fpainter.data.datamodule import ImageDataModule
+from fpainter.data.shard_formats import DatasetShards, TarShards
+from fpainter.data.shard_stream import ShardStream
+from fpainter.data.shards import FirstImages, Shards
+from fpainter.errors import UserError
+
+
+class StreamDataModule(ImageDataModule):
+    """Serves uint8 batches [B C H W] of images that are read from shards as they are needed.
+
+    Only the first images are decoded into the cache: `images`, the reference that FID and the
+    other scores compare with. Where shards are sorted by what they show, so is the reference.
+
+    Args:
+        shards: Where the images come from.
+        image_size: One positive int for square images, or [height, width].
+        num_reference: How many images the reference has, if there are as many; positive.
+        buffer_size: Encoded images that each process holds to shuffle them, positive.
+        channels: 1 (grey), 3 (RGB) or 4 (RGBA).
+        batch_size: Images of one iteration, all processes together; positive.
+        seed: Of the order of the images and of the flips; ≥ 0.
+        flip: Mirror each image left-right with probability ½.
+        cache_dir: Where the reference is kept; None for `default_cache_dir()`.
+
+    Raises:
+        ValueError: If an argument is not one of the values above.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        image_size: int | Sequence[int],
+        num_reference: int = 10_000,
+        buffer_size: int = 2_000,
+        channels: int = 3,
+        batch_size: int = 20,
+        seed: int = 0,
+        flip: bool = False,
+        cache_dir: str | None = None,
+    ) -> None:
+        for name, value in (("num_reference", num_reference), ("buffer_size", buffer_size)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be an int ≥ 1, got {value!r}")
+        self.reference = FirstImages(shards, num_reference)
+        super().__init__(self.reference, image_size, channels, batch_size, seed, flip, cache_dir)
+        self.shards = shards
+        self.buffer_size = buffer_size
+
+    def __str__(self) -> str:
+        height, width = self.image_size
+        return (
+            f"{type(self).__name__}({self.shards.name}, {len(self.shards.labels)} shards, "
+            f"{self.channels}×{height}×{width}, batch_size={self.batch_size})"
+        )
+
+    @classmethod
+    def from_shards(
+        cls,
+        image_size: int | Sequence[int],
+        shards: str | Iterable[str] | None = None,
+        num_reference: int = 10_000,
+        buffer_size: int = 2_000,
+        channels: int = 3,
+        batch_size: int = 20,
+        seed: int = 0,
+        flip: bool = False,
+        cache_dir: str | None = None,
+    ) -> "StreamDataModule":
+        """Serve the images of tar files.
+
+        Args:
+            image_size: As in the constructor, like all that is not described here.
+            shards: As in `TarShards`; None is refused.
+            num_reference: See the class.
+            buffer_size: See the class.
+            channels: See the class.
+            batch_size: See the class.
+            seed: See the class.
+            flip: See the class.
+            cache_dir: See the class.
+
+        Raises:
+            UserError: As in `TarShards`.
+            ValueError: As in the constructor.
+        """
+        if shards is None:
+            raise UserError("no images to train on. Give data.shards=: tar files, a folder or URLs")
+        return cls(
+            TarShards(shards), image_size, num_reference, buffer_size,
+            channels, batch_size, seed, flip, cache_dir,
+        )  # fmt: skip
+
+    @classmethod
+    def from_dataset(
+        cls,
+        image_size: int | Sequence[int],
+        path: str | None = None,
+        name: str | None = None,
+        split: str = "train",
+        column: str = "image",
+        num_reference: int = 10_000,
+        buffer_size: int = 2_000,
+        channels: int = 3,
+        batch_size: int = 20,
+        seed: int = 0,
+        flip: bool = False,
+        cache_dir: str | None = None,
+    ) -> "StreamDataModule":
+        """Serve the images of a Hugging Face data set.
+
+        Args:
+            image_size: As in the constructor, like all that is not described here.
+            path: As in `DatasetShards`, like the next three; None is refused.
+            name: Which configuration.
+            split: Which part.
+            column: Which column.
+            num_reference: See the class.
+            buffer_size: See the class.
+            channels: See the class.
+            batch_size: See the class.
+            seed: See the class.
+            flip: See the class.
+            cache_dir: See the class.
+
+        Raises:
+            UserError: As in `DatasetShards`.
+            ValueError: As in the constructor.
+        """
+        if path is None:
+            raise UserError("no images to train on. Give data.path=OWNER/NAME or a local folder")
+        return cls(
+            DatasetShards(path, name, split, column), image_size, num_reference, buffer_size,
+            channels, batch_size, seed, flip, cache_dir,
+        )  # fmt: skip
+
+    def train_dataloader(self) -> ShardStream:
+        """Return the endless stream of this process's share of every batch.
+
+        Raises:
+            UserError: If `batch_size` cannot be shared equally by the trainer's processes.
+        """
+        share = super().train_dataloader()
+        return ShardStream(
+            self.shards, self.images, share.batch_size, self.seed, self.flip, self.buffer_size,
+            share.rank, share.world_size,
+        )  # fmt: skip
+
+    def _open_cache(self, progress: bool) -> CachedImages:
+        images = super()._open_cache(progress)
+        self.reference.forget()
+        return images
