@@ -1,5 +1,6 @@
 """Every option of every group composes, and what it describes can be built."""
 
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -103,12 +104,24 @@ def test_stages(name: str, compose: Compose) -> None:
 
 
 @pytest.mark.parametrize("name", direct_options("data"))
-def test_data(name: str, compose: Compose, tmp_path: Path) -> None:
+def test_data(name: str, compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = [f"data={name}", *TINY]
     if name in FOLDERS:
         (tmp_path / "images").mkdir()
         Image.new("RGB", (20, 30), (1, 2, 3)).save(tmp_path / "images" / "a.PNG")
         overrides.append(f"data.dir={tmp_path / 'images'}")
+    elif name in ("webdataset", "hf"):
+        image = tmp_path / "in" / "a.png"
+        image.parent.mkdir()
+        Image.new("RGB", (20, 30), (1, 2, 3)).save(image)
+        if name == "hf":
+            config = pytest.importorskip("datasets").config
+            monkeypatch.setattr(config, "HF_DATASETS_CACHE", str(tmp_path))
+            overrides.append(f"data.path={image.parent}")
+        else:
+            with tarfile.open(tmp_path / "a.tar", "w") as tar:
+                tar.add(image)
+            overrides.append(f"data.shards={tmp_path}")
     else:
         overrides.append("data.num_images=4")
     data = instantiate(compose(*overrides).data)

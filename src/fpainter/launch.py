@@ -1,9 +1,11 @@
 """What the entry points share: finding the configs, starting Hydra, saying what went wrong."""
 
 import difflib
+import errno
 import functools
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
@@ -27,6 +29,12 @@ from fpainter.errors import UserError
 _HERE = Path(__file__).resolve().parent
 # What constructors raise when they are given something they cannot use.
 EXPLAINED = (UserError, ValueError, TypeError, ModuleNotFoundError, MisconfigurationException)
+# What a computer refuses to a program that is right; any other OSError is a mistake of ours.
+REFUSALS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE,
+    errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
+    errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE,
+)  # fmt: skip
 # The extras that hold Hydra's launchers and sweepers, by how their options begin.
 PLUGINS = {"joblib": "sweep", "optuna": "sweep", "tpe": "sweep", "submitit": "slurm"}
 # Inside a wheel the configs lie in the package; in a checkout they lie at its top.
@@ -54,10 +62,13 @@ def launch(config_name: str, task: Callable[[DictConfig], Any], arguments: list[
         _fail(_missing_option(error))
     except UserError as error:  # of a job of a sweep
         _fail(str(error))
+    except KeyboardInterrupt:
+        print("fpainter: stopped by Ctrl-C", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
     except (HydraException, OmegaConfBaseException) as error:
         _fail(_with_nearest(config_name, arguments, str(error)))
     except Exception as error:
-        message = _of_a_plugin(error)
+        message = _of_a_plugin(error) or _of_the_machine(error)
         if message is None:
             raise
         _fail(message)
@@ -73,6 +84,31 @@ def _of_a_plugin(error: Exception) -> str | None:
     return None
 
 
+def _of_the_machine(error: BaseException | None) -> str | None:
+    """Say what disks, memory and other processes refuse; None for an error of another kind."""
+    if isinstance(error, OSError) and error.errno in REFUSALS:
+        where = error.filename or _output_dir()
+        # A file of the package that is not there is a mistake of ours.
+        if where is not None and not Path(os.fsdecode(where)).is_relative_to(_HERE):
+            return f"{os.fsdecode(where)}: {error.strerror}"
+    text = (str(error).splitlines() or [""])[0]
+    # On the CPU torch raises a plain RuntimeError.
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "t allocate memory" in text:
+        return (
+            f"out of memory ({text or type(error).__name__}); a smaller batch_size takes less, "
+            "and for training a larger model.accumulate or a smaller image_size"
+        )
+    if "gloo/transport" in text or type(error).__module__ == "torch.distributed":
+        reason = text.rpartition("] ")[2].partition(". ")[0]
+        return f"another process of this run was killed or has failed ({reason})"
+    return None
+
+
+def _output_dir() -> str | None:
+    """Return where the job writes; None outside of one."""
+    return HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else None
+
+
 def _explained(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
     """Let a task end with a sentence where the user can mend what is wrong.
 
@@ -85,11 +121,19 @@ def _explained(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]
         try:
             return task(cfg)
         except InstantiationException as error:
-            if not isinstance(error.__cause__, EXPLAINED):
+            message = _of_the_machine(error.__cause__)
+            if message is None and isinstance(error.__cause__, EXPLAINED):
+                message = f"{error.__cause__}{_full_key(error)}"
+            if message is None:
                 raise
-            return _end_job(f"{error.__cause__}{_full_key(error)}", error)
+            return _end_job(message, error)
         except (UserError, MisconfigurationException, OmegaConfBaseException) as error:
             return _end_job(str(error), error)
+        except Exception as error:
+            message = _of_the_machine(error)
+            if message is None:
+                raise
+            return _end_job(message, error)
 
     return explained
 
@@ -174,8 +218,10 @@ def blaming(key: str) -> Iterator[None]:
         raise UserError(f"{error} (in {key})") from error
 
 
-def quoted(path: Path) -> str:
-    """Quote a path for Hydra's grammar."""
+def quoted(path: Path | str | list[str]) -> str:
+    """Quote a path, or a list of them, for Hydra's grammar."""
+    if isinstance(path, list):
+        return f"[{','.join(map(quoted, path))}]"
     return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 

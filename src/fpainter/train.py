@@ -20,7 +20,13 @@ from omegaconf import DictConfig, OmegaConf
 from fpainter.callbacks.checkpoints import RunCheckpoints
 from fpainter.callbacks.record import RunRecord
 from fpainter.callbacks.warm_start import WarmStart
-from fpainter.checkpoints.inference import read_checkpoint, whole_checkpoint
+from fpainter.checkpoints.inference import (
+    exported_overrides,
+    exported_state,
+    read_checkpoint,
+    whole_checkpoint,
+)
+from fpainter.data.shard_formats import absolute
 from fpainter.errors import UserError
 from fpainter.launch import blaming, in_sweep, launch, quoted
 from fpainter.processes import arguments_of_process, launching
@@ -33,10 +39,15 @@ log = logging.getLogger(__name__)
 PATHS = (
     ("warm_start", "ckpt"),
     ("data", "dir"),
+    ("data", "shards"),
+    ("data", "path"),
     ("data", "cache_dir"),
     ("fid", "weights_path"),
     ("fid", "cache_dir"),
 )  # what a run records as absolute
+
+# What a warm start can keep of another run's checkpoint, but not of an exported painter.
+OPTIONS_OF_FILES = ("discriminator", "generator_optimiser", "discriminator_optimiser")
 
 
 def train(cfg: DictConfig) -> float | None:
@@ -53,7 +64,7 @@ def train(cfg: DictConfig) -> float | None:
     ckpt = cfg.ckpt
     if in_sweep() or (cfg.auto_resume and ckpt is None):
         before = same_run(run_dir, config)
-        if before is not None and before.iteration >= cfg.num_iterations:
+        if before is not None and before.has_ended and before.iteration >= cfg.num_iterations:
             log.info("%s is finished", run_dir)
             return before.best_fid
         ckpt = ckpt if before is None else before.checkpoint
@@ -102,7 +113,13 @@ def _warm_start(
                 "give the checkpoint of a trained painter with warm_start.ckpt=PATH"
             )
         return []
-    checkpoint = read_checkpoint(find_checkpoint(ckpt), key="warm_start.ckpt")
+    path = find_checkpoint(ckpt)
+    if path.is_dir():
+        checkpoint = exported_state(path, options["weights"])
+        log.info("%s holds a generator alone: discriminator and optimisers start anew", path)
+        options |= dict.fromkeys(OPTIONS_OF_FILES, "reset")
+    else:
+        checkpoint = read_checkpoint(path, key="warm_start.ckpt")
     with blaming("warm_start"):
         return [WarmStart(run_dir, checkpoint, ckpt, **options)]
 
@@ -116,7 +133,7 @@ def _recorded(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
     for section, key in PATHS:
         path = config[section].get(key)
         if path is not None:
-            config[section][key] = os.path.abspath(os.path.expanduser(path))
+            config[section][key] = absolute(path, key)
             overrides = [
                 f"{section}.{key}={quoted(config[section][key])}"
                 if override.split("=", 1)[0] == f"{section}.{key}"
@@ -136,8 +153,10 @@ def _describe(module: GANModule) -> str:
 
 def _contents(run_dir: Path) -> str:
     """List what a run leaves, newest pictures only."""
-    newest = [max(found) for sub in ("samples", "strips") if (found := [*run_dir.glob(f"{sub}/*")])]
-    named = [run_dir / name for name in ("metrics.csv", "curves.png", "config.yaml")]
+    folders = ("samples", "strips", "walks")
+    newest = [max(found) for sub in folders if (found := [*run_dir.glob(f"{sub}/*")])]
+    names = ("viewer.html", "metrics.csv", "curves.png", "config.yaml")
+    named = [run_dir / name for name in names]
     saved = sorted(run_dir.glob("checkpoints/*.ckpt"))
     return "\n".join(f"  {path}" for path in [*newest, *named, *saved] if path.exists())
 
@@ -200,12 +219,25 @@ def complete_arguments(arguments: list[str]) -> list[str]:
     given = dict(a.split("=", 1) for a in arguments if "=" in a and not a.startswith("-"))
     if _is_given(given, "ckpt"):
         path = find_checkpoint(given["ckpt"], given.get("hydra.run.dir"))
+        if path.is_dir():
+            raise UserError(
+                f"ckpt={path}: a folder has no optimisers and no discriminator to go on with; "
+                f"warm_start.ckpt={path} begins a new run with its weights"
+                if not (path / "checkpoints").is_dir()
+                else f"ckpt={path}: is a run directory; give ckpt=last hydra.run.dir={path}"
+            )
         rest = [a for a in arguments if not a.startswith("ckpt=")]
         if "hydra.run.dir" not in given and path.parent.name == "checkpoints":
             rest.append(f"hydra.run.dir={quoted(path.parent.parent)}")
         return [*_stored_overrides(path, "ckpt", given), *rest, f"ckpt={quoted(path)}"]
     if _is_given(given, "warm_start.ckpt") and not given.keys() & {"model", "experiment"}:
         path = find_checkpoint(given["warm_start.ckpt"])
+        if path.is_dir():
+            # Parts of the generator that the command line names are those to take.
+            chosen = [key.removeprefix("model/") for key in given if key.startswith("model/")]
+            if _is_given(given, "stage"):
+                chosen += ["refiner", "freeze_painter"]
+            return [*exported_overrides(path, chosen), *arguments]
         stored = _stored_overrides(path, "warm_start.ckpt", given)
         return [o for o in stored if not o.startswith(("warm_start.", "stage="))] + arguments
     return arguments
@@ -242,15 +274,17 @@ def find_checkpoint(wanted: str, run_dir: str | None = None) -> Path:
     if wanted not in ("last", "best"):
         return whole_checkpoint(Path(wanted).expanduser().resolve())
     if run_dir is not None:
-        candidates = [Path(run_dir.strip("'\"")) / "checkpoints" / f"{wanted}.ckpt"]
+        checkpoint = Path(run_dir.strip("'\"")) / "checkpoints" / f"{wanted}.ckpt"
     else:
         runs = Path(os.environ.get("FPAINTER_LOGS", "logs")) / "train"
-        candidates = sorted(
-            runs.glob(f"*/checkpoints/{wanted}.ckpt"), key=lambda path: path.stat().st_mtime
-        )
-        if not candidates:
+        # A run that was killed at the wrong moment has the one before its last only.
+        names = ("last", "previous") if wanted == "last" else (wanted,)
+        found = [path for name in names for path in runs.glob(f"*/checkpoints/{name}.ckpt")]
+        if not found:
             raise UserError(f"ckpt={wanted}: no run below {runs.resolve()} has one; give its path")
-    return whole_checkpoint(candidates[-1].resolve())
+        newest = max(found, key=lambda path: path.stat().st_mtime)
+        checkpoint = newest.with_name(f"{wanted}.ckpt")
+    return whole_checkpoint(checkpoint.resolve())
 
 
 def main() -> None:

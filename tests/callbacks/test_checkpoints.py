@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from lightning import Callback, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fpainter.callbacks.checkpoints import RunCheckpoints
 from fpainter.training.gan_module import GANModule
@@ -51,6 +52,14 @@ def test_the_last_state_before_is_kept(tmp_path: Path) -> None:
     assert (iteration(tmp_path / "last.ckpt"), iteration(tmp_path / "previous.ckpt")) == (5, 4)
 
 
+def test_states_that_stay(tmp_path: Path) -> None:
+    fit(gan(), 5, tmp_path, RunCheckpoints(tmp_path, every=100, keep_every=2))
+    assert sorted(path.name for path in tmp_path.glob("0*")) == ["0000002.ckpt", "0000004.ckpt"]
+    assert iteration(tmp_path / "0000004.ckpt") == 4
+    with pytest.raises(ValueError, match=r"checkpoints\.keep_every must be at least 1; got 0"):
+        RunCheckpoints(tmp_path, every=1, keep_every=0)
+
+
 def test_the_best_score_survives_resuming(tmp_path: Path) -> None:
     fit(gan(), 2, tmp_path, Scores([5.0, 3.0]), RunCheckpoints(tmp_path, every=100))
     state = torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"]
@@ -80,7 +89,10 @@ def test_a_best_score_without_its_file_is_forgotten(tmp_path: Path) -> None:
     assert iteration(tmp_path / "best.ckpt") == 1
 
 
-@pytest.mark.parametrize(("stop", "kept"), [(SystemExit(), 3), (RuntimeError("broken"), 2)])
+@pytest.mark.parametrize(
+    ("stop", "kept"),
+    [(SIGTERMException(), 3), (SystemExit(1), 2), (RuntimeError("broken"), 2)],
+)
 def test_a_signal_saves_and_an_error_does_not(
     stop: BaseException, kept: int, tmp_path: Path
 ) -> None:

@@ -17,6 +17,17 @@ pytestmark = [
 ]
 
 
+def test_half_a_last_line_is_dropped(tmp_path: Path) -> None:
+    """A disk that was full has left the 1 of 12, which is another iteration's."""
+    metrics = MetricsFile(tmp_path)
+    for iteration in (1, 12):
+        metrics.log_metrics({"loss": 0.5 * iteration}, iteration)
+    whole = metrics.path.read_text()
+    metrics.path.write_text(whole[: whole.rindex("2,")])
+    MetricsFile(tmp_path).resume(12)
+    assert metrics.path.read_text().splitlines() == ["iteration,loss", "1,0.5"]
+
+
 def test_reports_are_means_since_the_last(tmp_path: Path) -> None:
     """The penalty falls on iterations 1, 3, 5 and reports on 2, 4, 6."""
     watch = Watch()

@@ -9,9 +9,8 @@ from unittest import mock
 
 import pytest
 
-from fpainter import benchmark
+from fpainter import benchmark, export, generate, import_legacy, report, stats, train, viewer
 from fpainter import eval as evaluation
-from fpainter import export, generate, import_legacy, report, stats, train, viewer
 
 SMALL = [
     "debug=fast",

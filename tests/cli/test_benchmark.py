@@ -29,7 +29,7 @@ def test_figures_in_a_table_and_a_file(tmp_path: Path, capsys: pytest.CaptureFix
         (["what=[]"], "name one or more of"),
         (["repeats=0"], "repeats=0: must be at least 1"),
         (["what=painting", "model=base"], "what=painting needs a painter; this model is none"),
-        (["what=painting", "model=lstm_sum"], "the loop is written for painters with the delta rule"),
+        (["what=painting", "model=lstm_sum"], "painters with the delta rule"),
         (["what=inception", "fid.weights_path=/nowhere"], "/nowhere"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",

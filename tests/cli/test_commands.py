@@ -29,7 +29,7 @@ def test_a_run_leaves_what_it_promises(finished_run: Path) -> None:
     for name in (
         "checkpoints/last.ckpt", "checkpoints/best.ckpt", "metrics.csv", "curves.png",
         "config.yaml", "overrides.yaml", "environment.json", "samples/0000004.png",
-        "strips/0000004.png",
+        "strips/0000004.png", "walks/0000004.png",
     ):  # fmt: skip
         assert (finished_run / name).is_file(), name
     assert [row["iteration"] for row in rows(finished_run)] == ["1", "2", "3", "4"]

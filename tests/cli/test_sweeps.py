@@ -9,6 +9,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from fpainter.callbacks.curves import LearningCurves
 from fpainter.sweeps import earlier_start
 from fpainter.training.gan_module import GANModule
 from tests.cli.conftest import SMALL, refused, run
@@ -124,6 +125,23 @@ def test_a_run_goes_on_by_itself_when_asked_to(tmp_path: Path) -> None:
     # Without being asked it begins anew.
     run("train", *SMALL, "num_iterations=1", f"hydra.run.dir={tmp_path}")
     assert earlier_start(tmp_path).iteration == 1  # type: ignore[union-attr]
+
+
+def test_a_run_killed_before_its_end_is_not_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = [*SMALL, "auto_resume=true", f"hydra.run.dir={tmp_path}"]
+
+    def kill(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LearningCurves, "on_train_end", kill)
+        with pytest.raises(RuntimeError, match="killed"):
+            run("train", *again)
+    assert earlier_start(tmp_path).iteration == 2  # type: ignore[union-attr]
+    run("train", *again)
+    assert (tmp_path / "curves.png").is_file()
 
 
 PLUGINS = {

@@ -44,6 +44,7 @@ class MetricsReport(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Let metrics.csv go on where the checkpoint left off."""
+        self._sums = {name: value.to(pl_module.device) for name, value in self._sums.items()}
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile):
                 logger.resume(pl_module.iteration)
@@ -72,6 +73,17 @@ class MetricsReport(Callback):
             }
             report(trainer, means | {"seconds": self._spent / self._since}, pl_module.iteration)
             self._spent, self._since, self._sums, self._counts = 0.0, 0, {}, {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has been added up since the last report."""
+        return {
+            "sums": self._sums, "counts": self._counts, "spent": self._spent, "since": self._since
+        }  # fmt: skip
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on adding; in further processes from what the first has added up."""
+        self._sums, self._counts = state_dict["sums"], state_dict["counts"]
+        self._spent, self._since = state_dict["spent"], state_dict["since"]
 
 
 class IterationBar(ProgressBar):

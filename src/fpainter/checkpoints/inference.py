@@ -1,9 +1,11 @@
 """Reading a painter back from a training checkpoint, without running any code stored in it."""
 
 import inspect
+import json
 import pickle
 import sys
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from fpainter.callbacks.record import FORMAT
 from fpainter.checkpoints.pretrained import TrainedPainter, load_pretrained
 from fpainter.errors import UserError
+from fpainter.generators.pretrained import read_config
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
 
@@ -73,7 +76,10 @@ def whole_checkpoint(path: Path) -> Path:
 
 
 def load_painter(
-    path: str | Path, weights: str = "ema", device: torch.device | str = "cpu"
+    path: str | Path,
+    weights: str = "ema",
+    device: torch.device | str = "cpu",
+    key: str = "ckpt",
 ) -> TrainedPainter:
     """Rebuild a generator from its checkpoint alone.
 
@@ -81,6 +87,7 @@ def load_painter(
         path: written by training, or a folder by ``fpainter.export``.
         weights: ``ema`` for the running average, ``raw`` for the generator itself.
         device: where to put it.
+        key: what asked for it, for messages.
 
     Returns:
         The generator in evaluation mode, with the run's config.
@@ -93,12 +100,12 @@ def load_painter(
     if Path(path).expanduser().is_dir():
         painter = load_pretrained(path, device)
         if painter.weights != weights:
-            raise UserError(f"ckpt={path}: holds only the weights={painter.weights}")
+            raise UserError(f"{key}={path}: holds only the weights={painter.weights}")
         return painter
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, key)
     config = OmegaConf.create(checkpoint["fpainter"]["config"])
     assert isinstance(config, DictConfig)
-    generator = instantiate_trusted(config.model.generator, f"ckpt={path}")
+    generator = instantiate_trusted(config.model.generator, f"{key}={path}")
     prefix = WEIGHTS[weights]
     state = {
         name.removeprefix(prefix): tensor
@@ -108,10 +115,69 @@ def load_painter(
     try:
         generator.load_state_dict(state)
     except RuntimeError as error:
-        raise UserError(f"ckpt={path}: weights do not fit its config: {error}") from error
+        raise UserError(f"{key}={path}: weights do not fit its config: {error}") from error
     generator.to(device).eval().requires_grad_(False)
     sampler = Sampler(generator, ImageRange(config.model.image_range))
     return TrainedPainter(sampler, config, checkpoint["iteration"], weights, Path(path))
+
+
+def exported_state(folder: Path, weights: str) -> dict[str, Any]:
+    """Read an exported painter as what a warm start needs of a checkpoint.
+
+    Args:
+        folder: written by ``fpainter.export``.
+        weights: ``ema`` or ``raw``, which must be those that were exported.
+
+    Returns:
+        ``state_dict``, of the generator alone, and ``iteration``.
+
+    Raises:
+        UserError: if the folder cannot be used.
+    """
+    painter = load_pretrained(folder)
+    if painter.weights != weights:
+        raise UserError(
+            f"warm_start.ckpt={folder}: holds only the weights={painter.weights}; "
+            f"give warm_start.weights={painter.weights}"
+        )
+    state = painter.sampler.generator.state_dict()
+    named = {WEIGHTS[weights] + name: tensor for name, tensor in state.items()}
+    return {"state_dict": named, "iteration": painter.iteration}
+
+
+def exported_overrides(folder: Path, chosen: Collection[str] = ()) -> list[str]:
+    """Return the overrides that let a run build the same generator as an exported one.
+
+    Args:
+        folder: written by ``fpainter.export``.
+        chosen: the generator's settings that shall not be as they were.
+
+    Raises:
+        UserError: if the folder cannot be used.
+    """
+    config = read_config(folder)["config"]
+    generator = dict(config["model"]["generator"])
+    target = generator.pop("_target_")
+    settings = {
+        "image_size": config["image_size"],
+        "data.channels": config["data"]["channels"],
+        "model.image_range": config["model"]["image_range"],
+    } | {f"model.generator.{name}": v for name, v in generator.items() if name not in chosen}
+    overrides = ["model=base"] if target.endswith(".LightGANGenerator") else []
+    for key, value in settings.items():
+        if isinstance(value, dict):  # or it would be mixed with what is there
+            overrides.append(f"{key}=null")
+            key = f"++{key}"
+        overrides.append(f"{key}={_in_hydras_grammar(value)}")
+    return overrides
+
+
+def _in_hydras_grammar(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{k}:{_in_hydras_grammar(v)}' for k, v in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(_in_hydras_grammar, value))}]"
+    return json.dumps(value)
 
 
 def instantiate_trusted(config: DictConfig, where: str) -> Any:

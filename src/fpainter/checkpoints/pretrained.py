@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
@@ -29,7 +30,7 @@ from fpainter.nn.sizes import as_size
 
 CARD = "README.md"
 # Settings of the data and of the scores that say something about a computer and not the painter.
-LOCAL = ("dir", "cache_dir", "weights_path")
+LOCAL = ("dir", "shards", "path", "cache_dir", "weights_path")
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,11 @@ def load_pretrained(path: str | Path, device: torch.device | str = "cpu") -> Tra
     folder = locate(path)
     description = read_config(folder)
     generator = Generator.from_pretrained(folder).to(device)
-    config = OmegaConf.create(description["config"])
-    sampler = Sampler(generator, ImageRange(config.model.image_range))
+    try:
+        config = OmegaConf.create(description["config"])
+        sampler = Sampler(generator, ImageRange(config.model.image_range))
+    except (ValueError, OmegaConfBaseException) as error:
+        raise UserError(f"{folder / CONFIG}: {first_line(error)}") from error
     return TrainedPainter(sampler, config, description["iteration"], description["weights"], folder)
 
 

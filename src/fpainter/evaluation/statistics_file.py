@@ -4,12 +4,14 @@ import importlib
 import logging
 import os
 import uuid
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -18,6 +20,8 @@ with suppress(ImportError):  # not on Windows
     fcntl = importlib.import_module("fcntl")
 
 log = logging.getLogger(__name__)
+
+_CHECKSUM = "crc32"
 
 
 def cache_path(cache_dir: str | Path, key: str) -> Path:
@@ -62,10 +66,13 @@ def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], num: int) -> dict[s
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in shapes}
             stored = int((file.metadata() or {}).get("num", "-1"))
-    except (SafetensorError, OSError, ValueError) as error:
+            checksum = file.get_tensor(_CHECKSUM)
+    # A damaged header leads the reader to types and sizes that no tensor can have.
+    except Exception as error:
         log.warning("%s cannot be read (%s); computing the statistics again", path, error)
         return None
-    if stored != num or any(tuple(tensors[name].shape) != shapes[name] for name in shapes):
+    fit = stored == num and all(tuple(tensors[name].shape) == shapes[name] for name in shapes)
+    if not fit or not torch.equal(checksum, _checksum(tensors)):
         log.warning("%s does not hold what its name says; computing the statistics again", path)
         return None
     return tensors
@@ -82,10 +89,21 @@ def write(path: Path, tensors: dict[str, Tensor], num: int) -> None:
     temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
     try:
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        contiguous[_CHECKSUM] = _checksum(tensors)
         save_file(contiguous, temporary, metadata={"num": str(num)})
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> Tensor:
+    """Returns a number [] that tells of bits that flipped, which the format does not notice."""
+    found = 0
+    for name in sorted(tensors):
+        data = tensors[name].cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        found = zlib.crc32(f"{name} {tensors[name].dtype}".encode(), found)
+        found = zlib.crc32(data, found)
+    return torch.tensor(found)
 
 
 @contextmanager

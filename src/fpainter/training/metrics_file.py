@@ -52,10 +52,11 @@ class MetricsFile(Logger):
         """Take over the rows of an earlier start, up to and including `iteration`."""
         if not self.path.is_file():
             return
-        with self.path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            self._columns = list(reader.fieldnames or self._columns)
-            rows = {int(row["iteration"]): row for row in reader if row["iteration"]}
+        # A disk that was full may have torn the last line, and half a number is another number.
+        text = self.path.read_text(encoding="utf-8")
+        reader = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
+        self._columns = list(reader.fieldnames or self._columns)
+        rows = {int(row["iteration"]): row for row in reader if row["iteration"]}
         self._rows = {i: row for i, row in rows.items() if i <= iteration}
         self._write_all()
 

@@ -1,0 +1,222 @@
+"""Runs that are killed end, once resumed, as if nothing had been."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback, Trainer
+
+from fpainter import train
+from fpainter.callbacks import checkpoints
+from fpainter.callbacks.fid import FIDCallback
+from fpainter.evaluation import scorer
+from fpainter.training.gan_module import GANModule
+from tests.cli.conftest import SMALL, run
+from tests.cli.test_commands import pytestmark as lightning_warnings
+from tests.cli.test_commands import rows
+from tests.evaluation.toys import TinyExtractor
+
+pytestmark = lightning_warnings
+ROOT = Path(__file__).resolve().parents[2]
+TINY = [*SMALL, "image_size=8", "checkpoint_every=2"]
+SCORED = ["fid.enabled=true", "fid.every=3", "fid.num_images=6"]
+LONG = [*TINY, *SCORED, "num_iterations=20", "data.flip=true", "model/augment=diff"]
+NAMES = ("SIGKILL", "SIGTERM", "SIGINT")
+
+
+def state(run_dir: Path, name: str = "last") -> dict[str, Any]:
+    """Return a checkpoint without what says how its run was started.
+
+    Of Lightning's own counters, the position in the images alone has an effect.
+    """
+    stored = torch.load(run_dir / "checkpoints" / f"{name}.ckpt", weights_only=True)
+    stored["loops"] = stored["loops"]["fit_loop"]["state_dict"]["combined_loader"]
+    del stored["fpainter"], stored["epoch"]
+    return stored
+
+
+def differences(first: Any, second: Any, where: str = "") -> list[str]:
+    """Name what is not equal, bit for bit."""
+    if torch.is_tensor(first):
+        return [] if torch.is_tensor(second) and torch.equal(first, second) else [where]
+    if isinstance(first, dict):
+        if first.keys() != second.keys():
+            return [f"{where}: {', '.join(sorted(first.keys() ^ second.keys()))}"]
+        return [d for k in first for d in differences(first[k], second[k], f"{where}.{k}")]
+    if isinstance(first, list | tuple):
+        if len(first) != len(second):
+            return [f"{where}: {len(second)} instead of {len(first)}"]
+        pairs = enumerate(zip(first, second, strict=True))
+        return [d for i, (a, b) in pairs for d in differences(a, b, f"{where}.{i}")]
+    return [] if first == second else [where]
+
+
+def contents(run_dir: Path) -> dict[str, Any]:
+    """Return all that must not depend on interruptions: states, pictures, rows, names of files."""
+    files = {path.relative_to(run_dir).as_posix(): path for path in run_dir.rglob("*.*")}
+    return {
+        "last": state(run_dir),
+        "best": state(run_dir, "best"),
+        "pictures": {name: p.read_bytes() for name, p in files.items() if name.startswith("s")},
+        "rows": [{k: v for k, v in row.items() if k != "seconds"} for row in rows(run_dir)],
+        "files": {name: None for name in files if not name.startswith(".hydra")},
+    }
+
+
+def forked(arguments: list[str], log: Path, number: int = 0, after: float = 0.0) -> float:
+    """Train in a fork, which a signal may end; return how long it took."""
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        with log.open("a") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.argv = ["fpainter-train", *arguments]
+        try:
+            train.main()
+        finally:
+            sys.stderr.flush()
+            os._exit(0)
+    if number:
+        time.sleep(after)
+        os.kill(child, number)
+    os.waitpid(child, 0)
+    return time.monotonic() - started
+
+
+def kill_and_resume(directory: Path, num_kills: int) -> list[str]:
+    """Kill runs at random moments and let them go on; say where they differ from a whole one."""
+    torch.set_num_threads(1)
+    scorer.load_inception = lambda *_: TinyExtractor()  # type: ignore[assignment]
+    chance = random.Random(num_kills)
+    whole, log = directory / "whole", directory / "log.txt"
+    for _ in range(2):  # the first fills the caches
+        shutil.rmtree(whole, ignore_errors=True)
+        seconds = forked([*LONG, f"hydra.run.dir={whole}"], log)
+    expected, found = contents(whole), []
+    for name in NAMES:
+        for index in range(num_kills):
+            run_dir = directory / f"{name}{index}"
+            after = chance.uniform(0, seconds)
+            forked([*LONG, f"hydra.run.dir={run_dir}"], log, getattr(signal, name), after)
+            begun = (run_dir / "checkpoints" / "last.ckpt").is_file()
+            forked([*(["ckpt=last"] if begun else LONG), f"hydra.run.dir={run_dir}"], log)
+            where = f"{name} after {after:.2f} s"
+            found += [f"{where}: {d}" for d in differences(expected, contents(run_dir))]
+    if "Traceback" in log.read_text():
+        found.append(log.read_text())
+    return found
+
+
+def in_a_process(*arguments: object) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(filter(None, [str(ROOT), *sys.path]))
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False, timeout=3600,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("num_kills", [2, pytest.param(24, marks=pytest.mark.slow)])
+def test_random_moments(num_kills: int, tmp_path: Path) -> None:
+    """In a process that has no threads yet, so that it can be forked."""
+    done = in_a_process("tests.cli.test_kills", tmp_path, num_kills)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+class TellTheSecond(Callback):
+    """Tells the second process of a run to stop, and not the first."""
+
+    def on_train_batch_end(self, trainer: Trainer, module: GANModule, *args: Any) -> None:  # type: ignore[override]
+        if module.iteration == 3 and trainer.global_rank == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_processes_stop_after_the_same_iteration(tmp_path: Path) -> None:
+    """Where one of them waits for the other they would do so for half an hour."""
+    stopped = in_a_process(
+        "fpainter.train", *TINY, "num_iterations=9", "checkpoint_every=100", "trainer=ddp_2cpu",
+        "+callbacks.tell._target_=tests.cli.test_kills.TellTheSecond", f"hydra.run.dir={tmp_path}",
+    )  # fmt: skip
+    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stdout + stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert state(tmp_path)["iteration"] == 3
+
+
+class Killed(BaseException):
+    """Ends a run where it is; nothing handles it."""
+
+
+def killed(*arguments: object) -> None:
+    with pytest.raises(Killed):
+        run("train", *arguments)
+
+
+def test_the_last_checkpoint_is_never_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = os.replace
+
+    def kill(source: Path, target: Path) -> None:
+        if Path(target).name == "last.ckpt" and Path(target).with_name("previous.ckpt").exists():
+            raise Killed
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.os, "replace", kill)
+        killed(*TINY, "num_iterations=8", f"hydra.run.dir={tmp_path}")
+    assert state(tmp_path)["iteration"] == 2
+    assert (tmp_path / "checkpoints" / "last.tmp").exists()
+    run("train", "ckpt=last", f"hydra.run.dir={tmp_path}")
+    assert state(tmp_path)["iteration"] == 8
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_the_newest_run_may_have_the_checkpoint_before_its_last_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FPAINTER_LOGS", str(tmp_path))
+    run("train", *TINY, "num_iterations=3")
+    (only,) = (tmp_path / "train").iterdir()
+    (only / "checkpoints" / "last.ckpt").unlink()
+    assert "going on from" in run("train", "ckpt=last", "num_iterations=5")
+    assert [row["iteration"] for row in rows(only)] == ["1", "2", "3", "4", "5"]
+
+
+def test_a_run_killed_before_its_end_gets_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the last iteration is saved, before its scores and pictures."""
+    monkeypatch.setattr(scorer, "load_inception", lambda *_: TinyExtractor())
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options = [*TINY, *SCORED, "num_iterations=4", "callbacks.samples.every=3"]
+    run("train", *options, f"hydra.run.dir={whole}")
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FIDCallback, "on_train_end", kill)
+        killed(*options, f"hydra.run.dir={parts}")
+    assert state(parts)["iteration"] == 4
+    assert not (parts / "curves.png").exists()
+    run("train", "ckpt=last", f"hydra.run.dir={parts}")
+    expected, found = contents(whole), contents(parts)
+    assert [row["fid"] != "" for row in found["rows"]] == [False, False, True, True]
+    assert not differences(expected, found)
+    before = (parts / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    run("train", "ckpt=last", f"hydra.run.dir={parts}")  # nothing is left to do
+    assert (parts / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before
+
+
+if __name__ == "__main__":
+    print(json.dumps(kill_and_resume(Path(sys.argv[1]), int(sys.argv[2]))))
