@@ -228,6 +228,10 @@ def test_long_texts(reader: Callable[[Path], Any], tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     path.write_bytes(saved({"fpainter": RECORD, "GAN": {"i" * 70_000: torch.zeros(1)}}))
     assert "a text of 70000 characters" in message(reader, path)
+    data = saved({"fpainter": RECORD, "GAN": {"a": torch.zeros(1)}})
+    named = pickle_of(data).replace(b"FloatStorage", b"i" * 70_000 + b"Storage")
+    path.write_bytes(with_pickle(data, named))
+    assert "a text of 70013 characters" in message(reader, path)
 
 
 @pytest.mark.parametrize("image_range", ["signe", 7, "${nowhere}", None])

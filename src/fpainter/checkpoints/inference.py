@@ -2,9 +2,7 @@
 
 import inspect
 import json
-import pickle
 import sys
-import zipfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from fpainter.callbacks.record import FORMAT
+from fpainter.checkpoints.plain_data import read_plain_data
 from fpainter.checkpoints.pretrained import TrainedPainter, load_pretrained
 from fpainter.errors import UserError
-from fpainter.generators.pretrained import read_config
+from fpainter.generators.pretrained import first_line, read_config
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
 
@@ -40,23 +39,15 @@ def read_checkpoint(path: str | Path, key: str = "ckpt") -> dict[str, Any]:
     path = Path(path).expanduser()
     if not path.is_file():
         raise UserError(f"{key}={path}: there is no such file")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # every part's checksum; torch would not look
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (
-        pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile
-    ) as error:  # fmt: skip
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{key}={path}: not a readable checkpoint ({reason})") from error
-    if damaged is not None:
-        raise UserError(f"{key}={path}: not a readable checkpoint ({damaged} is damaged in it)")
+    checkpoint = read_plain_data(path, key)
     record = checkpoint.get("fpainter") if isinstance(checkpoint, dict) else None
     if record is None:
         raise UserError(f"{key}={path}: not written by fpainter.train")
+    if not isinstance(record, dict) or not isinstance(record.get("format"), int):
+        raise UserError(f"{key}={path}: its record of the run is damaged")
     if record["format"] > FORMAT:
         raise UserError(
-            f"{key}={path}: of format {record['format']} (fpainter {record['version']}), newer "
+            f"{key}={path}: of format {record['format']} (fpainter {record.get('version')}), newer "
             f"than the format {FORMAT} that this version reads; please update fpainter"
         )
     return checkpoint
@@ -103,22 +94,36 @@ def load_painter(
             raise UserError(f"{key}={path}: holds only the weights={painter.weights}")
         return painter
     checkpoint = read_checkpoint(path, key)
+    try:
+        return _rebuild(checkpoint, weights, device, Path(path), f"{key}={path}")
+    except UserError:
+        raise
+    except Exception as error:  # a record that was changed by hand leads to errors of any type
+        reason = first_line(error)
+        raise UserError(f"{key}={path}: its record of the run is damaged ({reason})") from error
+
+
+def _rebuild(
+    checkpoint: dict[str, Any], weights: str, device: torch.device | str, path: Path, where: str
+) -> TrainedPainter:
     config = OmegaConf.create(checkpoint["fpainter"]["config"])
     assert isinstance(config, DictConfig)
-    generator = instantiate_trusted(config.model.generator, f"{key}={path}")
     prefix = WEIGHTS[weights]
     state = {
         name.removeprefix(prefix): tensor
         for name, tensor in checkpoint["state_dict"].items()
         if name.startswith(prefix)
     }
-    try:
-        generator.load_state_dict(state)
-    except RuntimeError as error:
-        raise UserError(f"{key}={path}: weights do not fit its config: {error}") from error
+    with torch.device("meta"):  # no memory, however large the numbers in the config
+        plan = instantiate_trusted(config.model.generator, where).state_dict()
+    for name in plan | state:
+        if name not in plan or name not in state or plan[name].shape != state[name].shape:
+            raise UserError(f"{where}: weights do not fit its config: {name} is missing or differs")
+    generator = instantiate_trusted(config.model.generator, where)
+    generator.load_state_dict(state)
     generator.to(device).eval().requires_grad_(False)
     sampler = Sampler(generator, ImageRange(config.model.image_range))
-    return TrainedPainter(sampler, config, checkpoint["iteration"], weights, Path(path))
+    return TrainedPainter(sampler, config, checkpoint["iteration"], weights, path)
 
 
 def exported_state(folder: Path, weights: str) -> dict[str, Any]:

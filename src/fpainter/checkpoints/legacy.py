@@ -1,7 +1,6 @@
 """Reading a checkpoint of the original code and writing it as one of ours."""
 
 import os
-import pickle
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from fpainter.checkpoints.legacy_names import (
     merged_name,
     turned,
 )
+from fpainter.checkpoints.plain_data import read_plain_data
 from fpainter.data.loader import BatchStream
 from fpainter.errors import UserError
 from fpainter.training.gan_module import GANModule
@@ -76,11 +76,7 @@ def read_original(path: str | Path) -> Original:
     path = Path(path).expanduser()
     if not path.is_file():
         raise UserError(f"checkpoint={path}: there is no such file")
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"checkpoint={path}: not a readable checkpoint ({reason})") from error
+    stored = read_plain_data(path, "checkpoint", legacy=True)
     gan = stored.get("GAN") if isinstance(stored, dict) else None
     if not isinstance(gan, dict) or not all(isinstance(t, Tensor) for t in gan.values()):
         raise UserError(f"checkpoint={path}: has no 'GAN', so the original code did not write it")

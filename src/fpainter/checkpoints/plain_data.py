@@ -76,15 +76,15 @@ def _check_archive(path: Path) -> None:
 def _check_pickle(file: IO[bytes]) -> None:
     unknown = next((name for name in _names(file) if not _NEEDED.fullmatch(name)), None)
     if unknown is not None:
-        raise ValueError(f"it asks for {unknown.replace(' ', '.')}, which is not needed")
+        raise ValueError(f"it asks for {unknown}, which is not needed")
 
 
 def _names(file: IO[bytes]) -> Iterator[str]:
     """Yield the modules and names of functions and classes in a pickle; move past its end."""
     for opcode, argument, _ in pickletools.genops(file):
-        if opcode.name in ("GLOBAL", "INST"):
-            yield str(argument)
-        elif isinstance(argument, str | bytes) and len(argument) > _LONGEST:
+        if isinstance(argument, str | bytes) and len(argument) > _LONGEST:
             yield f"a text of {len(argument)} characters"
+        elif opcode.name in ("GLOBAL", "INST"):
+            yield str(argument)
         elif opcode.name == "STACK_GLOBAL":  # of newer pickles, which `torch.load` does not read
             yield "a pickle of protocol 4"

@@ -4,11 +4,12 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import NamedTuple, Self
 
+import torch
 from torch import Tensor, nn
 
 from fpainter.errors import UserError
 from fpainter.generators.painting import Painting
-from fpainter.generators.pretrained import build, load_weights, locate, read_config
+from fpainter.generators.pretrained import build, locate, read_config, read_weights
 
 
 class Fakes(NamedTuple):
@@ -48,10 +49,14 @@ class Generator(nn.Module):
                 generator than this class.
         """
         folder = locate(path)
-        generator = build(read_config(folder)["config"]["model"]["generator"], folder)
-        if not isinstance(generator, cls):
-            raise UserError(f"{folder}: holds a {type(generator).__name__}, no {cls.__name__}")
-        load_weights(generator, folder)
+        config = read_config(folder)["config"]["model"]["generator"]
+        with torch.device("meta"):  # no memory, however large the numbers in the config
+            plan = build(config, folder)
+        if not isinstance(plan, cls):
+            raise UserError(f"{folder}: holds a {type(plan).__name__}, no {cls.__name__}")
+        state = read_weights(plan, folder)
+        generator = build(config, folder)
+        generator.load_state_dict(state)
         return generator.eval().requires_grad_(False)
 
 

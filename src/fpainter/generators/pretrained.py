@@ -12,7 +12,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from fpainter.errors import UserError
 
@@ -77,16 +77,28 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder}: not written by fpainter.export: it has no {CONFIG}")
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a readable JSON file ({error})") from error
     if not isinstance(description, dict) or "fpainter" not in description:
         raise UserError(f"{path}: not written by fpainter.export")
+    if not isinstance(description.get("format"), int) or not _is_whole(description):
+        raise UserError(f"{path}: does not say all that fpainter.export writes there")
     if description["format"] > FORMAT:
         raise UserError(
             f"{path}: of format {description['format']} (fpainter {description['fpainter']}), "
             f"newer than the format {FORMAT} that this version reads; please update fpainter"
         )
     return description
+
+
+def _is_whole(description: dict[str, Any]) -> bool:
+    config = description.get("config")
+    model = config.get("model") if isinstance(config, dict) else None
+    return (
+        isinstance(model, dict)
+        and {"generator", "image_range"} <= model.keys()
+        and {"iteration", "weights"} <= description.keys()
+    )
 
 
 def build(config: Any, where: Path) -> Any:
@@ -110,11 +122,11 @@ def build(config: Any, where: Path) -> Any:
     target = str(config["_target_"])
     trusted = _trusted_class(target)
     if trusted is None:
-        raise UserError(f"{where}: refuses to build {target!r}, which its {CONFIG} asks for")
+        raise UserError(f"{where}: refuses to build {target!r:.200}, which its {CONFIG} asks for")
     try:
         return trusted(**arguments)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: cannot build {target}: {error}") from error
+    except Exception as error:  # whatever numbers of any size and sign lead to
+        raise UserError(f"{where}: cannot build {target}: {str(error)[:300]}") from error
 
 
 def _trusted_class(target: str) -> type | None:
@@ -134,12 +146,15 @@ def _trusted_class(target: str) -> type | None:
     return None
 
 
-def load_weights(module: nn.Module, folder: Path) -> None:
-    """Fill a module with all tensors of an exported generator.
+def read_weights(module: nn.Module, folder: Path) -> dict[str, Tensor]:
+    """Read all tensors of an exported generator.
 
     Args:
-        module: built from the folder's description.
+        module: built from the folder's description, perhaps without memory.
         folder: from `locate`.
+
+    Returns:
+        What fits the module: its state.
 
     Raises:
         UserError: if the file cannot be read, or a tensor is missing, unexpected or of another
@@ -158,4 +173,4 @@ def load_weights(module: nn.Module, folder: Path) -> None:
                 f"{path}: {name} is {found.get(name, 'missing')}; "
                 f"{CONFIG} asks for {expected.get(name, 'no such tensor')}"
             )
-    module.load_state_dict(state)
+    return state
