@@ -319,7 +319,7 @@ def test_a_sample_is_its_first_image(tmp_path: Path) -> None:
 def test_an_enormous_member_is_left_out(
     tars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_formats, "_MAX_BYTES", 1000)
+    monkeypatch.setattr(shard_formats, "MAX_BYTES", 1000)
     pack(tars / "tens-00.tar", {"a.png": bytes(1001), "b.png": encoded(4)})
     data = datamodule(tars, cache_dir=str(tmp_path / "cache"))
     assert numbers([data.images.batch(range(8))]) == list(range(4, 12))

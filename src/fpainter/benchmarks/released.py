@@ -96,8 +96,7 @@ def as_released(module: nn.Module) -> nn.Module:
     if isinstance(module, MixedAttention):
         replaced = PlainAttention(module)
     elif isinstance(module, UpsampledConv):
-        conv = _with_weights(module, nn.Conv2d(module.in_channels, module.out_channels, 3, 1, 1))
-        replaced = nn.Sequential(nn.Upsample(scale_factor=2), conv)
+        replaced = nn.Sequential(nn.Upsample(scale_factor=2), _plain(module))
     elif isinstance(module, Convolution):
         replaced = _plain(module)
     else:
@@ -177,9 +176,5 @@ def _plain(convolution: nn.Module) -> nn.Conv2d:
         groups=convolution.groups,
         bias=convolution.bias is not None,
     )
-    return _with_weights(convolution, plain)
-
-
-def _with_weights(source: nn.Conv2d, target: nn.Conv2d) -> nn.Conv2d:
-    target.load_state_dict(source.state_dict())
-    return target.to(source.weight)
+    plain.load_state_dict(convolution.state_dict())
+    return plain.to(convolution.weight)

@@ -5,6 +5,7 @@ import logging
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from fpainter.errors import first_line
 from fpainter.training.gan_module import GANModule
 
 _log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class CompiledDiscriminator(Callback):
         try:
             torch.compile(torch.neg)(torch.ones(2, device=pl_module.device))
         except Exception as error:  # whatever its many parts raise
-            first = next(iter(str(error).splitlines()), type(error).__name__)
-            _log.warning("compile=true: no compiler works here; going on without (%s)", first)
+            reason = first_line(error)
+            _log.warning("compile=true: no compiler works here; going on without (%s)", reason)
             return
         pl_module.discriminator.compile()

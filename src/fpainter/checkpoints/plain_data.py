@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import torch
 
-from fpainter.errors import UserError
+from fpainter.errors import UserError, first_line
 
 _ZIP = b"PK\x03\x04"
 _NUM_PICKLES = 5  # in files of torch before 1.6: magic number, protocol, system, content, keys
@@ -51,7 +51,7 @@ def read_plain_data(path: Path, key: str, legacy: bool = False) -> Any:
                 raise ValueError("no zip file")
         return torch.load(path, map_location="cpu", weights_only=True, mmap=not legacy)
     except Exception as error:  # damage leads the readers to errors of nearly any type
-        reason = (str(error) or type(error).__name__).splitlines()[0][:300]
+        reason = first_line(error)[:300]
         raise UserError(f"{key}={path}: not a readable checkpoint ({reason})") from error
 
 

@@ -13,13 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from fpainter import __version__
-from fpainter.errors import UserError
+from fpainter.errors import UserError, first_line
 from fpainter.generators.base import Generator
 from fpainter.generators.pretrained import (
     CONFIG,
     FORMAT,
     WEIGHTS,
-    first_line,
     import_hub,
     locate,
     read_config,

@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fpainter.data.shards import Sample, first_line, sha256
-from fpainter.data.sources import _MAX_BYTES, SUFFIXES, _printable
-from fpainter.errors import UserError
+from fpainter.data.shards import Sample, sha256
+from fpainter.data.sources import MAX_BYTES, SUFFIXES, printable
+from fpainter.errors import UserError, first_line
 
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 # A scheme has two letters at least, so that C:\ is none.
@@ -73,8 +73,8 @@ class TarShards:
                 own = path.parent / path.name.split(".", 1)[0]
                 if own != key and path.suffix.lower() in SUFFIXES:
                     key = own
-                    name = f"{label}:{_printable(member.name)}"
-                    if member.size > _MAX_BYTES:
+                    name = f"{label}:{printable(member.name)}"
+                    if member.size > MAX_BYTES:
                         # Left out like an image that is damaged.
                         yield Sample(f"{name} ({member.size} bytes, too large)", b"")
                         continue
@@ -139,7 +139,7 @@ class DatasetShards:
         rows = self._rows.shard(num_shards=self._num_shards, index=shard)
         for number, row in enumerate(rows):
             stored = row[self._column] or {"bytes": b"", "path": None}
-            label = _printable(stored["path"] or "") or f"{self.labels[shard]}, image {number + 1}"
+            label = printable(stored["path"] or "") or f"{self.labels[shard]}, image {number + 1}"
             data = stored["bytes"]
             if data is None:  # a folder of images names its files only
                 with importlib.import_module("fsspec").open(stored["path"], "rb") as file:

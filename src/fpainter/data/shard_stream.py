@@ -17,7 +17,7 @@ from fpainter.data.decode import render
 from fpainter.data.loader import BatchStream
 from fpainter.data.shards import Sample, Shards
 from fpainter.data.shuffling import ShuffledSamples
-from fpainter.data.sources import _decode
+from fpainter.data.sources import open_image
 from fpainter.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ class ShardStream(BatchStream):
         """Return the pixels, uint8 [C H W]; None, and a warning why, if there are none."""
         _, channels, height, width = self.images.shape
         try:
-            with _decode(sample.data) as image:
+            with open_image(sample.data) as image:
                 return render(image, (height, width), channels)
         except MemoryError:
             raise

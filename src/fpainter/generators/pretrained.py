@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from fpainter.errors import UserError
+from fpainter.errors import UserError, first_line
 
 FORMAT = 1  # of the folder
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -32,11 +32,6 @@ def import_hub() -> Any:
     except ImportError as error:
         advice = "pip install 'fpainter[hub]'"
         raise UserError(f"the Hugging Face hub needs huggingface_hub: {advice}") from error
-
-
-def first_line(error: Exception) -> str:
-    """Return what an error says, without the details in the lines below."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def locate(path: str | Path) -> Path:
