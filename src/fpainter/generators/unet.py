@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from fpainter.nn.attention import ChannelNorm, linear_attention
+from fpainter.nn.attention import ChannelNorm, gather_context, linear_attention
 from fpainter.nn.sizes import as_size
 
 
@@ -174,7 +174,7 @@ class LinearPixelAttention(nn.Module):
         """Attend over x [B C H W]; the result has the same shape."""
         qkv = self.to_qkv(self.norm(x))
         q, k, v = rearrange(qkv, "b (three n d) h w -> three b h w n d", three=3, n=self.num_heads)
-        attended = linear_attention(q, k, v)
+        attended = linear_attention(q, gather_context(k, v))
         return x + self.to_out(rearrange(attended, "b h w n d -> b (n d) h w"))
 
 

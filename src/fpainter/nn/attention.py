@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from fpainter.nn.convolution import Convolution
 from fpainter.ops import heads, neighbourhood
 from fpainter.ops.convolution import conv2d
+from fpainter.ops.precision import full_precision
 
 
 class ChannelNorm(nn.Module):
@@ -62,60 +63,102 @@ class MixedAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Attend over x [B C H W]; the result has the same shape."""
         normed = self.norm(x)
-        depthwise, pointwise = self.linear_kv.children()
-        everywhere = linear_attention(
-            self._heads(self.linear_q(normed)), *self._two_heads(pointwise, depthwise(normed))
-        )
-        nearby = local_attention(
-            self._heads(self.local_q(normed)), *self._two_heads(self.local_kv, normed)
-        )
         # Each half of the output's weights takes its own, which spares putting them together.
         of_everywhere, of_nearby = self.to_out.weight.chunk(2, dim=1)
-        x = x + conv2d(_merged(F.gelu(everywhere)), of_everywhere, self.to_out.bias)
-        return x + conv2d(_merged(nearby), of_nearby)
+        x = x + conv2d(self._everywhere(normed), of_everywhere, self.to_out.bias)
+        return x + self._nearby(normed, of_nearby)
+
+    def _everywhere(self, x: Tensor) -> Tensor:
+        """Attend linearly: [B N·D H W]."""
+        depthwise, pointwise = self.linear_kv.children()
+        seen = depthwise(x)
+        assert isinstance(pointwise, Convolution)
+        to_key, to_value = pointwise.weight.chunk(2)
+        q, k = self._heads(self.linear_q(x)), self._heads(conv2d(seen, to_key))
+        # Values are linear in what is seen: pixels are gathered, and only their sums mapped.
+        pixels = gather_context(k, seen.permute(0, 2, 3, 1).unsqueeze(3))  # [B N D C]
+        context = pixels @ self._matrices(to_value).mT
+        return _merged(F.gelu(linear_attention(q, context)))
+
+    def _nearby(self, x: Tensor, to_out: Tensor) -> Tensor:
+        """Attend locally and project: [B C H W]."""
+        channels, d_inner = to_out.shape[:2]
+        to_query = self.local_q.weight
+        to_key, to_value = self.local_kv.weight.chunk(2)
+        d_head = d_inner // self.num_heads
+        if channels > d_head:
+            q, k, v = (self._heads(conv2d(x, weight)) for weight in (to_query, to_key, to_value))
+            return conv2d(_merged(local_attention(q, k, v)), to_out)
+        # Keys and values are linear in the pixels, which are smaller here and take their place:
+        # the keys' matrix goes to the queries, the values' to the output.
+        q_of, k_of, v_of, out_of = map(
+            self._matrices, (to_query, to_key, to_value, to_out.transpose(0, 1))
+        )
+        q_from_pixels = _composed(k_of, q_of).flatten(0, 1)[:, :, None, None]
+        out_from_pixels = _composed(out_of, v_of).transpose(0, 1).flatten(1)[:, :, None, None]
+        pixels = x.permute(0, 2, 3, 1).unsqueeze(3).expand(-1, -1, -1, self.num_heads, -1)
+        q = self._heads(conv2d(x, q_from_pixels))
+        attended = local_attention(q, pixels, pixels, scale=d_head**-0.5)
+        return conv2d(_merged(attended), out_from_pixels)
 
     def _heads(self, x: Tensor) -> Tensor:
         """Split a map into heads [B H W N D]."""
         return rearrange(x, "b (n d) h w -> b h w n d", n=self.num_heads)
 
-    def _two_heads(self, convolution: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute keys and values apart, which spares copying their gradients together."""
-        assert isinstance(convolution.weight, Tensor)
-        k, v = convolution.weight.chunk(2)
-        return self._heads(conv2d(x, k)), self._heads(conv2d(x, v))
+    def _matrices(self, kernel: Tensor) -> Tensor:
+        """Split a kernel [N·D C 1 1] into heads [N D C]."""
+        return kernel.unflatten(0, (self.num_heads, -1)).flatten(2)
+
+
+def _composed(a: Tensor, b: Tensor) -> Tensor:
+    """Return ``a^T b`` for each head."""
+    return full_precision(torch.matmul)(a.mT, b).to(a.dtype)
 
 
 def _merged(x: Tensor) -> Tensor:
     return rearrange(x, "b h w n d -> b (n d) h w")
 
 
-def linear_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attend to all pixels at a cost linear in their number.
+def gather_context(k: Tensor, v: Tensor) -> Tensor:
+    """Average values over all pixels, weighted by the softmax of each channel of the keys.
 
-    Queries are normalised over channels, keys over pixels.
+    Args:
+        k: keys [B H W N D].
+        v: values [B H W N E], or [B H W 1 E] shared by all heads.
+
+    Returns:
+        [B N D E].
+    """
+    k, v = k.flatten(1, 2), v.flatten(1, 2)  # [B H·W N *]
+    # The softmax is divided out of the small context, not out of the keys: fewer operations on
+    # whole maps, in each derivative.
+    weight = (k - k.detach().amax(dim=1, keepdim=True)).exp_()
+    # Values that all heads share are gathered at once, as if for a single wide head.
+    sums = heads.gather(weight.reshape(*v.shape[:3], -1), v).reshape(len(k), *k.shape[2:], -1)
+    return sums / weight.sum(dim=1).unsqueeze(-1)
+
+
+def linear_attention(q: Tensor, context: Tensor) -> Tensor:
+    """Attend to all pixels at a cost linear in their number; queries are normalised over channels.
 
     Args:
         q: queries [B H W N D].
-        k: keys [B H W N D].
-        v: values [B H W N D].
+        context: what keys and values of all pixels come to, [B N D E].
 
     Returns:
-        [B H W N D].
+        [B H W N E].
 
     Source: Shen et al. 2021, *Efficient Attention*.
     """
     places, d_head = q.shape[1:3], q.shape[-1]
-    q, k, v = (m.flatten(1, 2) for m in (q, k, v))  # [B H·W N D]
-    # The softmax of the keys is divided out of the small context, not out of the keys: fewer
-    # operations on whole maps, in each derivative.
-    weight = (k - k.detach().amax(dim=1, keepdim=True)).exp_()
-    context = heads.gather(weight, v) * (d_head**-0.5 / weight.sum(dim=1)).unsqueeze(-1)
-    # Autocast computes some of this in float32.
-    query, context = q.softmax(dim=-1).to(v.dtype), context.to(v.dtype)
-    return heads.look_up(query, context).unflatten(1, places)
+    # Autocast computes the softmax in float32.
+    query = q.flatten(1, 2).softmax(dim=-1).to(q.dtype)
+    return heads.look_up(query, (d_head**-0.5 * context).to(q.dtype)).unflatten(1, places)
 
 
-def local_attention(q: Tensor, k: Tensor, v: Tensor, radius: int = 1) -> Tensor:
+def local_attention(
+    q: Tensor, k: Tensor, v: Tensor, radius: int = 1, scale: float | None = None
+) -> Tensor:
     """Attend to the (2·radius+1)² neighbourhood of each pixel.
 
     Beyond the border keys and values are zero and take part in the softmax.
@@ -125,9 +168,11 @@ def local_attention(q: Tensor, k: Tensor, v: Tensor, radius: int = 1) -> Tensor:
         k: keys [B H W N D].
         v: values [B H W N D].
         radius: pixels to each side.
+        scale: factor on the scores; None means ``D ** -0.5``.
 
     Returns:
         [B H W N D].
     """
-    scores = neighbourhood.dot(q, k, radius) * q.shape[-1] ** -0.5  # [S B H W N]
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    scores = neighbourhood.dot(q, k, radius) * scale  # [S B H W N]
     return neighbourhood.weigh(scores.softmax(dim=0).to(v.dtype), v, radius)
