@@ -14,7 +14,7 @@ from fpainter.generators.refiners import UNetRefiner
 from fpainter.generators.sampler import Sampler
 from fpainter.generators.sequence_processors import LSTMProcessor
 from fpainter.generators.supervision import Supervision
-from fpainter.generators.unet import LinearPixelAttention, PixelAttention, UNet
+from fpainter.generators.unet import PixelAttention, UNet
 from fpainter.nn.image_range import ImageRange
 
 STEPS, D_LATENT, D_HIDDEN, SIZE = 5, 6, 8, (8, 12)
@@ -82,7 +82,7 @@ def test_size_of_the_paper() -> None:
 @pytest.mark.usefixtures("float64")
 def test_attention_against_its_formula(name: str) -> None:
     """Both attentions, head by head as sums over pixels."""
-    layer: Any = {"linear": LinearPixelAttention, "softmax": PixelAttention}[name](6, 2, 3)
+    layer = PixelAttention(6, linear=name == "linear", num_heads=2, d_head=3)
     x = torch.randn(2, 6, 3, 4)
     q, k, v = layer.to_qkv(layer.norm(x)).flatten(2).unflatten(1, (3, 2, 3)).unbind(1)
     heads: list[Tensor] = []

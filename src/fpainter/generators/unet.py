@@ -57,7 +57,7 @@ class UNet(nn.Module):
         self.downsample = nn.ModuleList([*halvings, nn.Identity()])
         self.middle = nn.Sequential(
             ResidualBlock(widths[-1], widths[-1], num_groups),
-            PixelAttention(widths[-1]),
+            PixelAttention(widths[-1], linear=False),
             ResidualBlock(widths[-1], widths[-1], num_groups),
         )
         self.ups = nn.ModuleList(Stage(2 * c_next, c, num_groups) for c, c_next in reversed(steps))
@@ -65,10 +65,11 @@ class UNet(nn.Module):
         self.upsample = nn.ModuleList([*doublings, nn.Identity()])
         self.last = ResidualBlock(2 * width, width, num_groups)
         self.to_image = nn.Conv2d(width, channels, 1)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map an image [B C H W] to another of the same shape."""
-        stem = self.stem(image)
+        stem = self.stem(image.contiguous(memory_format=torch.channels_last))
         x, skips = stem, []
         for stage, downsample in zip(self.downs, self.downsample, strict=True):
             skips.append(stage(x))
@@ -92,7 +93,7 @@ class Stage(nn.Module):
         super().__init__()
         self.first = ResidualBlock(c_in, c_out, num_groups)
         self.second = ResidualBlock(c_out, c_out, num_groups)
-        self.attention = LinearPixelAttention(c_out)
+        self.attention = PixelAttention(c_out, linear=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x [B c_in H W] to [B c_out H W]."""
@@ -125,56 +126,39 @@ class ResidualBlock(nn.Module):
 
 
 class PixelAttention(nn.Module):
-    """Softmax attention among all pixels, normalised before and added to the input.
-
-    Its cost grows with the square of the number of pixels: for coarse maps.
+    """Attention among all pixels, normalised before and added to the input.
 
     Args:
         channels: channels C of [B C H W].
+        linear: at a cost linear in the number of pixels, its result normalised, too; otherwise
+            softmax attention, whose cost grows with the square: for coarse maps.
         num_heads: heads N.
         d_head: channels D of a head.
     """
 
-    def __init__(self, channels: int, num_heads: int = 4, d_head: int = 32) -> None:
+    def __init__(self, channels: int, linear: bool, num_heads: int = 4, d_head: int = 32) -> None:
         super().__init__()
+        self.linear = linear
         self.num_heads = num_heads
         self.norm = ChannelNorm(channels)
         self.to_qkv = nn.Conv2d(channels, 3 * num_heads * d_head, 1, bias=False)
-        self.to_out = nn.Conv2d(num_heads * d_head, channels, 1)
+        to_out = nn.Conv2d(num_heads * d_head, channels, 1)
+        self.to_out = nn.Sequential(to_out, ChannelNorm(channels)) if linear else to_out
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend over x [B C H W]; the result has the same shape."""
-        qkv = self.to_qkv(self.norm(x))
-        q, k, v = rearrange(
-            qkv, "b (three n d) h w -> three b n (h w) d", three=3, n=self.num_heads
+        normed = self.norm(x)
+        # Computed apart, their gradients need not be copied together.
+        q, k, v = (
+            rearrange(F.conv2d(normed, kernel), "b (n d) h w -> b h w n d", n=self.num_heads)
+            for kernel in self.to_qkv.weight.chunk(3)
         )
-        attended = F.scaled_dot_product_attention(q, k, v)
-        return x + self.to_out(rearrange(attended, "b n (h w) d -> b (n d) h w", h=x.shape[2]))
-
-
-class LinearPixelAttention(nn.Module):
-    """Linear attention among all pixels, normalised before and after and added to the input.
-
-    Args:
-        channels: channels C of [B C H W].
-        num_heads: heads N.
-        d_head: channels D of a head.
-    """
-
-    def __init__(self, channels: int, num_heads: int = 4, d_head: int = 32) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.norm = ChannelNorm(channels)
-        self.to_qkv = nn.Conv2d(channels, 3 * num_heads * d_head, 1, bias=False)
-        self.to_out = nn.Sequential(
-            nn.Conv2d(num_heads * d_head, channels, 1), ChannelNorm(channels)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend over x [B C H W]; the result has the same shape."""
-        qkv = self.to_qkv(self.norm(x))
-        q, k, v = rearrange(qkv, "b (three n d) h w -> three b h w n d", three=3, n=self.num_heads)
-        attended = linear_attention(q, gather_context(k, v))
+        if self.linear:
+            attended = linear_attention(q, gather_context(k, v))
+        else:
+            q, k, v = (rearrange(m, "b h w n d -> b n (h w) d") for m in (q, k, v))
+            attended = F.scaled_dot_product_attention(q, k, v)
+            attended = rearrange(attended, "b n (h w) d -> b h w n d", h=x.shape[2])
         return x + self.to_out(rearrange(attended, "b h w n d -> b (n d) h w"))
 
 

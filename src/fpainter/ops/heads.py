@@ -41,7 +41,7 @@ class _LookUp(Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, c: Tensor) -> Tensor:
         ctx.save_for_backward(a, c)
-        if a.device.type != "cpu" or a.dtype != torch.float32:
+        if a.device.type != "cpu" or a.dtype == torch.float64:
             return torch.einsum("bpnd,bnde->bpne", a, c)
         b = a.new_empty(*a.shape[:3], c.shape[3])
         for image_a, image_b, image_c in zip(a, b, c, strict=True):
