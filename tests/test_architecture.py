@@ -25,7 +25,7 @@ LAYERS = [
     {"checkpoints"},
     {"benchmarks"},
     {"launch", "report"},
-    {"processes", "sweeps"},
+    {"continuation", "processes", "sweeps"},
     {"train", "eval", "generate", "export", "import_legacy", "stats", "viewer", "benchmark"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -3,7 +3,6 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
 MANY = 128  # vectors from which on bringing the weights into the order of the kernels pays
 
 
