@@ -66,3 +66,23 @@ def test_gradient_reaches_every_parameter(layout: torch.memory_format) -> None:
     for name, parameter in layer.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("channels", [4, 6], ids=["pixels smaller", "heads smaller"])
+def test_half_precision(channels: int) -> None:
+    layer = MixedAttention(channels, num_heads=2, d_head=4)
+    x = torch.randn(2, channels, 5, 6)
+    expected = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(layer(x), expected, rtol=0.05, atol=0.05)
+    got = layer.bfloat16()(x.bfloat16())
+    assert got.dtype == torch.bfloat16
+    torch.testing.assert_close(got.float(), expected, rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("channels", [4, 6], ids=["pixels smaller", "heads smaller"])
+def test_compilers_can_follow(channels: int) -> None:
+    layer = MixedAttention(channels, num_heads=2, d_head=4)
+    x = torch.randn(2, channels, 5, 6)
+    traced = torch.compile(layer, backend="eager")
+    torch.testing.assert_close(traced(x), layer(x))

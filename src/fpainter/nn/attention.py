@@ -94,12 +94,12 @@ class MixedAttention(nn.Module):
         q_of, k_of, v_of, out_of = map(
             self._matrices, (to_query, to_key, to_value, to_out.transpose(0, 1))
         )
-        q_from_pixels = _composed(k_of, q_of).flatten(0, 1)[:, :, None, None]
-        out_from_pixels = _composed(out_of, v_of).transpose(0, 1).flatten(1)[:, :, None, None]
-        pixels = x.permute(0, 2, 3, 1).unsqueeze(3).expand(-1, -1, -1, self.num_heads, -1)
-        q = self._heads(conv2d(x, q_from_pixels))
+        q_from_pixels = _composed(k_of, q_of).flatten(0, 1)  # [N·C C]
+        out_from_pixels = _composed(out_of, v_of).transpose(0, 1).flatten(1)  # [C N·C]
+        q = self._heads(conv2d(x, q_from_pixels[:, :, None, None].to(x.dtype)))
+        pixels = x.to(q.dtype).permute(0, 2, 3, 1).unsqueeze(3).expand_as(q)
         attended = local_attention(q, pixels, pixels, scale=d_head**-0.5)
-        return conv2d(_merged(attended), out_from_pixels)
+        return conv2d(_merged(attended), out_from_pixels[:, :, None, None].to(x.dtype))
 
     def _heads(self, x: Tensor) -> Tensor:
         """Split a map into heads [B H W N D]."""
@@ -110,9 +110,10 @@ class MixedAttention(nn.Module):
         return kernel.unflatten(0, (self.num_heads, -1)).flatten(2)
 
 
+@full_precision
 def _composed(a: Tensor, b: Tensor) -> Tensor:
     """Return ``a^T b`` for each head."""
-    return full_precision(torch.matmul)(a.mT, b).to(a.dtype)
+    return a.mT @ b
 
 
 def _merged(x: Tensor) -> Tensor:
