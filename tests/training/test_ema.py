@@ -1,5 +1,7 @@
 """Schedules of the running average, and the average itself."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -35,6 +37,22 @@ def test_average_takes_parameters_and_buffers() -> None:
     assert average.num_batches_tracked == 7
     move_average(average, current, decay=0.0)
     torch.testing.assert_close(average.weight, current.weight)
+
+
+def test_statistics_of_a_skipped_batch_go_back_to_the_average() -> None:
+    average, current = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    for module, mean in ((average, [1.0, 1.0]), (current, [math.nan, 3.0])):
+        assert module.running_mean is not None
+        module.running_mean.copy_(torch.tensor(mean))
+    move_average(average, current, decay=0.5)
+    torch.testing.assert_close(current.running_mean, torch.tensor([1.0, 3.0]))
+    torch.testing.assert_close(average.running_mean, torch.tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("name", ["every", "reset_every"])
+def test_intervals_are_checked(name: str) -> None:
+    with pytest.raises(ValueError, match="every and reset_every must be at least 1"):
+        ReleasedEMA(**{name: 0})
 
 
 @pytest.mark.parametrize("schedule", [WarmupEMA, ReleasedEMA])

@@ -1,6 +1,7 @@
 """One D step and one G step are one iteration, whatever is asked of them."""
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -15,6 +17,7 @@ from fpainter.discriminators.lightgan import LightGANDiscriminator
 from fpainter.errors import UserError
 from fpainter.generators.base import Fakes
 from fpainter.generators.painter import FastWeightPainter
+from fpainter.losses.adversarial import DualContrastive, Hinge
 from fpainter.training.gan_module import GANModule
 from tests.training.toys import D_LATENT, SIZE, gan, painter
 
@@ -139,10 +142,15 @@ def test_all_heads_and_the_auxiliary_loss_count(tmp_path: Path) -> None:
             (1 - r).relu().mean() + (1 + f).relu().mean()
             for r, f in zip(real.logits, fake.logits, strict=True)
         )
+        of_generator = [f.mean() for f in judge(artist(module.draw_latents(4))).logits]
     assert real.auxiliary_loss is not None
     (row,) = watch.metrics
     assert row["loss/discriminator"] == pytest.approx(float(expected), rel=1e-4)
     assert row["auxiliary"] == pytest.approx(0.5 * real.auxiliary_loss.item(), rel=1e-4)
+    assert row["loss/generator"] == pytest.approx(-float(sum(of_generator)), rel=1e-4)
+    # Nothing but the auxiliary loss reaches the decoder, nothing but the second head the other.
+    for part in (judge.decoder, judge.small):
+        assert nn.utils.get_total_norm([p.grad for p in part.parameters() if p.grad is not None])
 
 
 def test_the_generators_step_leaves_the_discriminators_gradient(tmp_path: Path) -> None:
@@ -166,16 +174,20 @@ def test_the_generators_step_leaves_the_discriminators_gradient(tmp_path: Path) 
 
 
 def test_accumulation_changes_nothing_but_memory(tmp_path: Path) -> None:
-    """Latents are given, because two draws of two need not be one draw of four."""
+    """Not even the noise, whose micro-batches are drawn at once. Adam would hide a factor."""
+
+    def sgd(parameters: Any) -> torch.optim.Optimizer:
+        return torch.optim.SGD(parameters, lr=0.1)
+
     results = []
     for accumulate in (1, 2, 4):
-        module = gan(accumulate=accumulate)
-        give_latents(module)
-        fit(module, 3, tmp_path)
-        results.append(module.state_dict())
+        watch = Watch()
+        module = gan(accumulate=accumulate, generator_optimiser=sgd, discriminator_optimiser=sgd)
+        fit(module, 3, tmp_path, watch)
+        metrics = {f"{i} {k}": v for i, row in enumerate(watch.metrics) for k, v in row.items()}
+        results.append({**module.state_dict(), **metrics})
     for other in results[1:]:
-        for name, tensor in results[0].items():
-            torch.testing.assert_close(other[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+        torch.testing.assert_close(other, results[0], rtol=1e-4, atol=1e-5)
 
 
 def test_a_batch_that_cannot_be_split_is_named(tmp_path: Path) -> None:
@@ -224,9 +236,11 @@ def test_everything_judged_is_augmented(tmp_path: Path) -> None:
             return 0 * images
 
     watch = Watch()
-    fit(gan(augment=Erase(), regulariser=None), 2, tmp_path, watch)
+    fit(gan(augment=Erase(), regulariser=None, loss=DualContrastive()), 2, tmp_path, watch)
     for metrics in watch.metrics:
         assert metrics["logit/real"] == pytest.approx(metrics["logit/fake"])
+        # The generator's loss compares with reals: one of five alike is picked, twice.
+        assert metrics["loss/generator"] == pytest.approx(2 * math.log(5))
 
 
 def test_the_generators_own_loss_is_minimised(tmp_path: Path) -> None:
@@ -262,11 +276,43 @@ def test_bf16_keeps_the_penalty_in_float32(paper: bool, tmp_path: Path) -> None:
     assert rows[1][0]["penalty"] == pytest.approx(rows[0][0]["penalty"], rel=1e-5)
 
 
-def test_pure_bf16_trains(tmp_path: Path) -> None:
-    module = gan()
-    fit(module, 2, tmp_path, precision="bf16-true")
-    assert module.generator(module.draw_latents(2)).dtype == torch.bfloat16
-    assert all(torch.isfinite(value) for value in module.metrics.values())
+class PenaltyAlone(Hinge):
+    """Leaves the discriminator nothing but its penalty."""
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return 0 * real.sum()
+
+
+def test_under_bf16_the_gradient_of_the_penalty_is_that_of_float32(tmp_path: Path) -> None:
+    gradients = []
+    for precision in ("32-true", "bf16-mixed"):
+        torch.manual_seed(0)
+        judge = LightGANDiscriminator(16, c_max=16, attention_at=(16,))
+        module = gan(
+            generator=painter(16), discriminator=judge, loss=PenaltyAlone(), auxiliary_weight=0.0
+        )
+        fit(module, 1, tmp_path, size=16, precision=precision)
+        found = [p.grad.flatten() for p in judge.parameters() if p.grad is not None]
+        gradients.append(torch.cat(found))
+    assert gradients[0].norm() > 0
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-6)
+
+
+def test_half_precision_weights_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"bf16-true: half-precision weights .* give bf16-mixed"):
+        fit(gan(), 1, tmp_path, precision="bf16-true")
+    assert painter().bfloat16()(torch.randn(2, D_LATENT).bfloat16()).dtype == torch.bfloat16
+
+
+def test_scaled_gradients_are_not_clipped(tmp_path: Path) -> None:
+    def fused(parameters: Any) -> torch.optim.Optimizer:
+        return torch.optim.Adam(parameters, lr=1e-3, fused=True)
+
+    float16 = MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu"))
+    for part in ("generator", "generator.head"):
+        module = gan(generator_optimiser=fused, regulariser=None, clip={part: 0.001})
+        with pytest.raises(UserError, match=r"give model\.generator_optimiser\.fused=false"):
+            fit(module, 1, tmp_path, plugins=float16)
 
 
 def test_the_average_is_no_parameter_to_train() -> None:

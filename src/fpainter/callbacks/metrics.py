@@ -23,8 +23,8 @@ def report(trainer: Trainer, metrics: dict[str, float], iteration: int) -> None:
 
 def due_for_report(trainer: Trainer, module: GANModule) -> bool:
     """Say whether losses are read out after this iteration; doing so waits for the device."""
-    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-    return module.iteration % every == 0
+    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]  # 0: never
+    return every > 0 and module.iteration % every == 0
 
 
 class MetricsReport(Callback):

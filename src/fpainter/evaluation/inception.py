@@ -206,7 +206,7 @@ class InceptionFeatures(nn.Module):
         """Classifies features: W f without the bias, as torch-fidelity's `logits_unbiased`.
 
         Args:
-            features: `[B 2048]`, as `forward` returns them.
+            features: `[B 2048]`, as `forward` returns them, on any device.
 
         Returns:
             `[B 1008]` float32, an ordinary tensor without gradient.
@@ -219,8 +219,8 @@ class InceptionFeatures(nn.Module):
                 f"{self.source}: these weights have no classifier (fc.weight), so give "
                 "torch-fidelity's or pytorch-fid's file as fid.weights_path=FILE"
             )
-        with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
-            return F.linear(features.to(self.classifier.dtype), self.classifier).float()
+        with torch.no_grad(), torch.autocast(self.classifier.device.type, enabled=False):
+            return F.linear(features.to(self.classifier), self.classifier).float()
 
 
 def _check_classifier(weights: InceptionWeights) -> Tensor | None:

@@ -10,7 +10,8 @@ def own_rows(draw: Callable[[int], Tensor], num: int) -> Tensor:
     """Draw for the batch of all processes and return this process's rows.
 
     Training seeds torch's generators alike in all processes, so image i of the batch gets the same
-    numbers however many processes share it, and no two images get the same ones.
+    numbers however many processes share it, and no two images get the same ones. Where an iteration
+    has several micro-batches, that holds for what is drawn for all of them at once (latents).
 
     Args:
         draw: maps a number of images n to what is drawn for them, [n ...].

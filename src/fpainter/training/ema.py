@@ -52,7 +52,7 @@ class ReleasedEMA:
         reset_until: no reset after this.
 
     Raises:
-        ValueError: if `beta` is out of range.
+        ValueError: if a number is out of range.
     """
 
     def __init__(
@@ -65,6 +65,10 @@ class ReleasedEMA:
     ) -> None:
         if not 0 <= beta < 1:
             raise ValueError(f"beta must be in [0, 1); got {beta}")
+        if every < 1 or reset_every < 1:
+            raise ValueError(
+                f"every and reset_every must be at least 1; got {every} and {reset_every}"
+            )
         self.beta = beta
         self.every = every
         self.start = start
@@ -84,7 +88,8 @@ class ReleasedEMA:
 def move_average(average: nn.Module, current: nn.Module, decay: float) -> None:
     """Set every floating tensor of `average` to ``decay · average + (1 - decay) · current``.
 
-    Parameters and buffers alike; integer buffers are copied.
+    Parameters and buffers alike; integer buffers are copied. Buffers that are not finite, such as
+    a normalisation's statistics of a batch whose update was skipped, go back to the average's.
 
     Args:
         average: changed in place.
@@ -92,6 +97,9 @@ def move_average(average: nn.Module, current: nn.Module, decay: float) -> None:
         decay: share kept, in [0, 1).
     """
     kept, fresh = _tensors(average), _tensors(current)
+    for name, buffer in current.named_buffers():
+        if buffer.is_floating_point():
+            buffer.copy_(torch.where(buffer.isfinite(), buffer, kept[name]))
     floating = [name for name, tensor in kept.items() if tensor.is_floating_point()]
     torch._foreach_lerp_(
         [kept[name] for name in floating], [fresh[name] for name in floating], 1 - decay

@@ -105,6 +105,14 @@ class GANModule(LightningModule):
             for make, player in players
         ]
 
+    def on_fit_start(self) -> None:
+        """Refuse weights in half precision: an average does not move by less than a rounding."""
+        if next(self.generator.parameters()).dtype in (torch.float16, torch.bfloat16):
+            raise UserError(
+                f"trainer.precision={self.trainer.precision}: half-precision weights round small "
+                "updates and the running average away; give bf16-mixed"
+            )
+
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """Train one iteration on real images, uint8 [B C H W]."""
         if len(batch) % self.accumulate:
@@ -204,7 +212,11 @@ class GANModule(LightningModule):
     def _backward(self, loss: Tensor, sync: bool) -> None:
         """Add the gradient of this micro-batch's share; processes exchange it with the last."""
         block = getattr(self.trainer.strategy, "block_backward_sync", None)
-        with block() if block is not None and not sync else nullcontext():
+        with (
+            block() if block is not None and not sync else nullcontext(),
+            # Autocast would narrow the derivatives of what was computed in float32.
+            torch.autocast(self.device.type, enabled=False),
+        ):
             self.manual_backward(loss / self.accumulate)
 
     def _keep(self, terms: dict[str, Tensor]) -> None:
@@ -216,9 +228,11 @@ class GANModule(LightningModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Skip the update if the gradient is not finite; else clip it.
 
-        Only float16 scales its loss; Lightning has taken the scale off by now, or says so where
-        the optimiser does that itself (``fused``) and clipping is impossible. The scaler also skips
-        updates by itself.
+        Only float16 scales its loss; Lightning has taken the scale off by now, except where the
+        optimiser does that itself (``fused``). The scaler also skips updates by itself.
+
+        Raises:
+            UserError: if gradients that are still scaled would have to be clipped.
         """
         player = "generator" if optimizer is self._optimiser(0).optimizer else "discriminator"
         scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
@@ -226,10 +240,14 @@ class GANModule(LightningModule):
             skipped = skip_unless_finite(optimizer)
             self.metrics["skipped"] = self.metrics.get("skipped", 0.0) + skipped
         for name, limit in self.clip.items():
-            if name == player and scaled:
-                self.clip_gradients(optimizer, limit, gradient_clip_algorithm="norm")
-            elif name.split(".")[0] == player:
-                nn.utils.clip_grad_norm_(self.get_submodule(name).parameters(), limit)
+            if name.split(".")[0] != player:
+                continue
+            if scaled and getattr(optimizer, "_step_supports_amp_scaling", False):
+                raise UserError(
+                    f"model.clip={{{name}: {limit}}}: a fused optimiser takes float16's scale off "
+                    f"the gradient too late for clipping; give model.{player}_optimiser.fused=false"
+                )
+            nn.utils.clip_grad_norm_(self.get_submodule(name).parameters(), limit)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the iteration."""
