@@ -14,14 +14,21 @@ PANELS = {
 
 
 def read_metrics(path: Path) -> dict[str, Series]:
-    """Read a metrics file into one (iteration, value) series per column, empty cells left out."""
+    """Read a metrics file into one (iteration, value) series per column.
+
+    It may be written to or torn; what is no number is left out.
+    """
+    # A last line without its end may have lost digits of its last number.
+    complete, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
     series: dict[str, Series] = {}
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            for name, value in row.items():
-                if name != "iteration" and value:
-                    series.setdefault(name, []).append((int(row["iteration"]), float(value)))
-    return series
+    for row in csv.DictReader(complete.splitlines()):
+        iteration = row.pop("iteration", None) or ""
+        for name, text in row.items() if iteration.isdecimal() else ():
+            try:
+                series.setdefault(name, []).append((int(iteration), float(text)))
+            except (TypeError, ValueError):
+                continue
+    return {name: points for name, points in series.items() if name and points}
 
 
 def draw_curves(metrics: Path, output: Path) -> None:

@@ -3,7 +3,6 @@
 Runs may be going on, broken off or copied in part; whatever is missing is left out.
 """
 
-import csv
 import json
 import re
 import statistics
@@ -14,7 +13,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from PIL import Image
 
-from fpainter.visualisation.curves import Series
+from fpainter.visualisation.curves import Series, read_metrics
 
 MEASURES = (
     "fid", "fid_unrefined", "fid_infinity", "kid", "precision", "recall", "density", "coverage",
@@ -196,21 +195,6 @@ def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
         inner = _flat(value, f"{prefix}{key}.")
         flat.update(inner or {f"{prefix}{key}": value})
     return flat
-
-
-def read_metrics(path: Path) -> dict[str, Series]:
-    """Read a metrics file that may be written to or torn; what is no number is left out."""
-    # A last line without its end may have lost digits of its last number.
-    complete, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
-    series: dict[str, Series] = {}
-    for row in csv.DictReader(complete.splitlines()):
-        iteration = row.pop("iteration", None) or ""
-        for name, text in row.items() if iteration.isdecimal() else ():
-            try:
-                series.setdefault(name, []).append((int(iteration), float(text)))
-            except (TypeError, ValueError):
-                continue
-    return {name: points for name, points in series.items() if name and points}
 
 
 def read_results(path: Path) -> list[Result]:
