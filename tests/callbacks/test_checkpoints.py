@@ -40,7 +40,8 @@ def iteration(path: Path) -> int:
 
 def test_best_and_last(tmp_path: Path) -> None:
     callback = RunCheckpoints(tmp_path, every=100)
-    fit(gan(), 5, tmp_path, Scores([5.0, 3.0, 4.0, 3.5]), callback)
+    # A score stays among the trainer's metrics until the next: it is not another record.
+    fit(gan(), 5, tmp_path, Scores([5.0, 3.0, 3.0, 4.0]), callback)
     assert iteration(tmp_path / "best.ckpt") == 2
     assert iteration(tmp_path / "last.ckpt") == 5
     assert callback.best_score == 3.0
@@ -50,6 +51,17 @@ def test_best_and_last(tmp_path: Path) -> None:
 def test_the_last_state_before_is_kept(tmp_path: Path) -> None:
     fit(gan(), 5, tmp_path, RunCheckpoints(tmp_path, every=2))
     assert (iteration(tmp_path / "last.ckpt"), iteration(tmp_path / "previous.ckpt")) == (5, 4)
+
+
+def test_the_last_iteration_is_saved_before_its_scores_and_pictures(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class Draw(Callback):
+        def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+            seen.append(iteration(tmp_path / "last.ckpt"))
+
+    fit(gan(), 5, tmp_path, Draw(), RunCheckpoints(tmp_path, every=2))
+    assert seen == [5]
 
 
 def test_states_that_stay(tmp_path: Path) -> None:

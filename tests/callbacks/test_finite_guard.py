@@ -51,14 +51,17 @@ def trained(module: GANModule) -> dict[str, Tensor]:
 
 
 class Notes(Watch):
-    """Also keeps the weights before each iteration."""
+    """Also keeps the weights and what Adam remembers before each iteration."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weights: list[dict[str, Tensor]] = []
+        self.moments: list[list[Tensor]] = []
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, *args: Any) -> None:
         self.weights.append(trained(pl_module))
+        states = [state for o in trainer.optimizers for state in o.state.values()]
+        self.moments.append([state["exp_avg"].clone() for state in states])
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -77,11 +80,15 @@ def test_a_poisoned_iteration_changes_no_weight(fused: bool, tmp_path: Path) -> 
 
 
 def test_the_last_checkpoint_comes_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    module = poisoned(4, 7)
-    guard = FiniteGuard(tmp_path / "last.ckpt", patience=3)
-    fit(module, 10, tmp_path, guard, RunCheckpoints(tmp_path, every=2), log_every_n_steps=1)
-    assert "back to the weights of iteration" in caplog.text
+    """Four iterations are saved, the fifth trains, the next three are skipped and take it back."""
+    module, notes = poisoned(5, 7), Notes()
+    callbacks = [notes, FiniteGuard(tmp_path / "last.ckpt", 3), RunCheckpoints(tmp_path, every=4)]
+    fit(module, 10, tmp_path, *callbacks, log_every_n_steps=1)
+    assert "back to the weights of iteration 4" in caplog.text
     assert module.iteration == 10
+    torch.testing.assert_close(notes.weights[8], notes.weights[4], rtol=0, atol=0)
+    torch.testing.assert_close(notes.moments[8], notes.moments[4], rtol=0, atol=0)
+    assert not all(torch.equal(notes.weights[5][n], w) for n, w in notes.weights[4].items())
     assert all(p.isfinite().all() for p in module.parameters())
 
 

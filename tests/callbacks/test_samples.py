@@ -64,6 +64,7 @@ def test_a_walk_is_drawn_by_the_average_of_any_generator(
     module = gan() if generator is None else gan(generator=generator())
     walk = PictureCallback.walk(tmp_path / "walks", 0, num_images=3, frames_between=2, seed=4)
     fit(module, 2, tmp_path, walk)
+    assert module.sampler().generator is module.generator_ema
     images = module.sampler()(walk_latents(latents(4, range(3), D_LATENT), 2))
     drawn = opened(tmp_path / "walks" / "0000002.png")
     np.testing.assert_array_equal(drawn, grid(images, columns=3))

@@ -118,12 +118,13 @@ def kill_and_resume(directory: Path, num_kills: int) -> list[str]:
     return found
 
 
-def in_a_process(*arguments: object) -> subprocess.CompletedProcess[str]:
+def in_a_process(*arguments: object, seconds: int = 3600) -> subprocess.CompletedProcess[str]:
+    """Run a module in a group of processes of its own; return when all of them have ended."""
     path = os.pathsep.join(filter(None, [str(ROOT), *sys.path]))
     return subprocess.run(
         [sys.executable, "-m", *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, check=False, timeout=3600,
+        capture_output=True, text=True, check=False, timeout=seconds, process_group=0,
     )  # fmt: skip
 
 
@@ -152,6 +153,50 @@ def test_processes_stop_after_the_same_iteration(tmp_path: Path) -> None:
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stdout + stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert state(tmp_path)["iteration"] == 3
+
+
+class ToldWhileScored(TinyExtractor):
+    """Tells processes to stop as soon as the statistics of the reals are begun."""
+
+    def __init__(self, whom: str) -> None:
+        super().__init__()
+        self.whom = whom
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        (os.killpg if self.whom == "all" else os.kill)(os.getpgrp(), signal.SIGTERM)
+        return super().forward(images)
+
+
+class TellBeforeTraining(Callback):
+    """Makes statistics that are interrupted; told are ``all`` processes or the ``first``."""
+
+    def __init__(self, whom: str) -> None:
+        self.whom = whom
+
+    def setup(self, *args: Any, **kwargs: Any) -> None:
+        scorer.load_inception = lambda *_: ToldWhileScored(self.whom)  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("whom", ["all", pytest.param("first", marks=pytest.mark.slow)])
+def test_processes_stop_before_training(
+    whom: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one of them makes the statistics of the reals, for which the others wait."""
+    run_dir, cache = tmp_path / "run", tmp_path / "cache"
+    options = [*TINY, *SCORED, f"fid.cache_dir={cache}", f"hydra.run.dir={run_dir}"]
+    stopped = in_a_process(
+        "fpainter.train", *options, "trainer=ddp_2cpu",
+        "+callbacks.tell._target_=tests.cli.test_kills.TellBeforeTraining",
+        f"+callbacks.tell.whom={whom}", seconds=300,
+    )  # fmt: skip
+    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stdout + stopped.stderr
+    assert "told to stop while nothing is trained" in stopped.stdout
+    assert "Traceback" not in stopped.stderr
+    assert not list(cache.rglob("*.safetensors"))
+    assert not (run_dir / "checkpoints").exists()
+    monkeypatch.setattr(scorer, "load_inception", lambda *_: TinyExtractor())
+    run("train", *options, "num_iterations=2")
+    assert rows(run_dir)[-1]["fid"]
 
 
 class Killed(BaseException):

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
+from fpainter import sweeps
 from fpainter.callbacks.curves import LearningCurves
-from fpainter.sweeps import earlier_start
+from fpainter.errors import UserError
+from fpainter.sweeps import EarlierStart, earlier_start
 from fpainter.training.gan_module import GANModule
 from tests.cli.conftest import SMALL, refused, run
 from tests.cli.test_commands import pytestmark as lightning_warnings
@@ -142,6 +145,57 @@ def test_a_run_killed_before_its_end_is_not_finished(
     assert earlier_start(tmp_path).iteration == 2  # type: ignore[union-attr]
     run("train", *again)
     assert (tmp_path / "curves.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "difference"),
+    [
+        ({"seed": 1}, {"seed": 2}, "seed is 1 there and 2 here"),
+        ({"model": {}}, {"model": {"clip": 1}}, "model.clip is None there and 1 here"),
+        ({"data": {"cache_dir": "a"}}, {"data": {"cache_dir": "b"}}, None),
+        ({"num_iterations": 1}, {"num_iterations": 2}, None),
+    ],
+)
+def test_what_makes_two_runs_the_same(
+    there: dict[str, Any],
+    here: dict[str, Any],
+    difference: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = EarlierStart(Path("last.ckpt"), 1, True, None, there)
+    monkeypatch.setattr(sweeps, "earlier_start", lambda _: start)
+    if difference is None:
+        assert sweeps.same_run(Path("run"), here) is start
+        return
+    with pytest.raises(UserError, match=f"run holds a run with other settings: {difference}"):
+        sweeps.same_run(Path("run"), here)
+
+
+def test_the_table_of_jobs_of_all_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = {
+        "0": EarlierStart(Path(), 2, True, 1.5, {}),
+        "1": EarlierStart(Path(), 2, False, None, {}),  # without its final scores
+        "2": None,
+    }
+    for job in starts:
+        (tmp_path / job / ".hydra").mkdir(parents=True)
+        (tmp_path / job / ".hydra" / "config.yaml").write_text("num_iterations: 2")
+        (tmp_path / job / ".hydra" / "overrides.yaml").write_text(f"[+a=x|{job}, b=1]")
+    monkeypatch.setattr(sweeps, "earlier_start", lambda directory: starts[directory.name])
+    monkeypatch.setattr(sweeps, "in_sweep", lambda: True)
+    here = {"runtime": {"output_dir": str(tmp_path / "2")}, "sweep": {"dir": str(tmp_path)}}
+    config = OmegaConf.create({"hydra": {**here, "job": {"num": 2}}})
+    ends = {r"failed: no\|luck": JobStatus.FAILED, "not finished": JobStatus.COMPLETED}
+    for status, end in ends.items():  # the second start does not fail
+        result = JobReturn(status=end, _return_value=ValueError("no|luck"))
+        sweeps.SweepTable().on_job_end(config, result)
+        assert (tmp_path / "results.md").read_text().splitlines() == [
+            "| job | a | best FID | iterations | status |",
+            "| --- | --- | --- | --- | --- |",
+            r"| 0 | x\|0 | 1.50 | 2 of 2 | finished |",
+            r"| 1 | x\|1 |  | 2 of 2 | not finished |",
+            rf"| 2 | x\|2 |  | 0 of 2 | {status} |",
+        ]
 
 
 PLUGINS = {

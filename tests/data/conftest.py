@@ -1,10 +1,24 @@
-"""A small cache shared by the tests of this folder."""
+"""A small cache and streams of the same images, shared by the tests of this folder."""
+
+import io
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from fpainter.data.cache import CachedImages, cache_images
+from fpainter.data.shard_stream import ShardStream
+
+
+def encoded(number: int) -> bytes:
+    """Return a PNG with the number in its left half and 100 more in its right half."""
+    pixels = np.full((2, 2), number, np.uint8)
+    pixels[:, 1] += 100
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 class Ramp:
@@ -31,3 +45,17 @@ class Ramp:
 def ten(tmp_path_factory: pytest.TempPathFactory) -> CachedImages:
     """Ten images [1 2 2]: image i has i on the left and i + 100 on the right."""
     return cache_images(Ramp(), (2, 2), 1, tmp_path_factory.mktemp("ten"), progress=False)
+
+
+Open = Callable[..., ShardStream]
+
+
+@pytest.fixture
+def opened(ten: CachedImages) -> Open:
+    """Open streams of images of the size of `ten`."""
+
+    def build(shards: Any, batch_size: int = 3, **options: Any) -> ShardStream:
+        options = {"seed": 0, "buffer_size": 4, **options}
+        return ShardStream(shards, ten, batch_size, **options)
+
+    return build

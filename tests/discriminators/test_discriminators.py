@@ -38,6 +38,31 @@ def test_lightgan_has_the_papers_size() -> None:
     assert round(sum(p.numel() for p in judge.parameters()) / 1e6, 2) == 12.33
 
 
+def test_the_second_head_sees_every_other_pixel_of_64() -> None:
+    judge, image = LightGANDiscriminator(64, c_max=8), torch.randn(1, 3, 64, 64)
+    other = image.clone()
+    other[..., 1::2, :] = other[..., 1::2] = 0
+    (full, small), (other_full, other_small) = judge(image).logits, judge(other).logits
+    assert torch.equal(small, other_small)
+    assert not torch.allclose(full, other_full)
+
+
+def test_a_quadrant_is_reconstructed_from_its_own_features() -> None:
+    """With features that are the image, and a decoder that shows them, nothing is amiss."""
+    judge, image = LightGANDiscriminator(16, c_max=8), torch.randn(2, 3, 16, 16)
+    deepest = torch.randn(2, 8, 8, 8)
+    alone = judge._reconstruction_error(image, deepest, image)
+    judge.quadrant_decoder = nn.Identity()  # type: ignore[assignment]
+    other = image.clone()
+    other[..., :8, 8:] += 1  # the upper right quadrant
+    errors = [
+        (judge._reconstruction_error(image, deepest, features) - alone).item()
+        for features in [image] * 20 + [other] * 20
+    ]
+    assert errors[:20] == [0] * 20
+    assert {round(error, 3) for error in errors[20:]} == {0, 1}
+
+
 @pytest.mark.parametrize("size", [8, [64, 33]], ids=str)
 def test_lightgan_names_impossible_sizes(size: int | list[int]) -> None:
     LightGANDiscriminator(24, c_max=8)  # halves once, to 12 pixels

@@ -74,6 +74,32 @@ def test_reset_keeps_the_reals(statistics: RealStatistics) -> None:
     assert score(metric) == first
 
 
+def test_other_reals_take_the_place_of_those_before(
+    statistics: RealStatistics, tmp_path: Path
+) -> None:
+    other = real_statistics(ToyImages(seed=1), TinyExtractor(), PNG, tmp_path)
+    used, fresh, fakes = loaded(statistics), loaded(other), random_images(50, 9)
+    for metric in (used, fresh):
+        metric.update(fakes)
+    assert float(used.compute()) != float(fresh.compute())
+    used.preload(other)
+    assert float(used.compute()) == float(fresh.compute())
+
+
+def test_features_of_the_first_images_are_kept_in_their_order(statistics: RealStatistics) -> None:
+    metric, images = PaintedFID(TinyExtractor(), num_kept=5), random_images(8, 9)
+    metric.preload(statistics)
+    for round_of_scores in range(2):
+        metric.reset()
+        fakes = images.flip(2) if round_of_scores else images
+        for indices in ([6, 4, 2, 0], [5, 3, 1, 7]):
+            metric.update(fakes[indices], indices=indices)
+        metric.update(random_images(3, 1))  # nobody knows which ones they are
+        metric.compute()
+        assert metric.sample is not None
+        torch.testing.assert_close(metric.sample, TinyExtractor()(fakes[:5]))
+
+
 def test_reals_added_after_the_preloaded_ones_count(statistics: RealStatistics) -> None:
     extra, fakes = random_images(30, 7), random_images(50, 9)
     metric = loaded(statistics)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fpainter.evaluation import statistics
 from fpainter.evaluation.frechet import matrix_sqrt
 from fpainter.evaluation.protocols import get_protocol
 from fpainter.evaluation.statistics import (
@@ -42,7 +43,7 @@ def test_second_call_reads_the_file_and_leaves_the_network_alone(tmp_path: Path)
     assert files == [f"{first.key}.safetensors"]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "other shape"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "other shape", "one bit"])
 def test_a_damaged_file_is_rebuilt(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
@@ -53,6 +54,8 @@ def test_a_damaged_file_is_rebuilt(
     if damage == "other shape":
         other = real_statistics(images, TinyExtractor(4, "other"), PNG, tmp_path)
         path.write_bytes((path.parent / f"{other.key}.safetensors").read_bytes())
+    elif damage == "one bit":  # of the numbers, which end the file
+        path.write_bytes(whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:])
     else:
         path.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else b"")
     with caplog.at_level(logging.WARNING):
@@ -62,7 +65,9 @@ def test_a_damaged_file_is_rebuilt(
     assert path.read_bytes() == whole
 
 
-def test_the_key_names_images_protocol_weights_and_number(tmp_path: Path) -> None:
+def test_the_key_names_images_protocol_weights_number_and_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def key(
         images: ToyImages, weights: str = "tiny", protocol: str = "png", num: int | None = None
     ) -> str:
@@ -81,6 +86,8 @@ def test_the_key_names_images_protocol_weights_and_number(tmp_path: Path) -> Non
     ]
     assert len(set(keys)) == 5
     assert key(images, num=1000) == keys[0]
+    monkeypatch.setattr(statistics, "_VERSION", "another")
+    assert key(images) not in keys
 
 
 def test_max_images_are_spread_over_the_set(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ from torch import Tensor, nn
 from fpainter.generators.input_generators import ProjectLatent, RepeatLatent, SplitLatent
 from fpainter.generators.learning_rules import OjaRule
 from fpainter.generators.painting import Instructions
-from fpainter.generators.rfwp_processor import RFWPProcessor
+from fpainter.generators.rfwp_processor import RecurrentDeltaNet, RFWPProcessor
 from fpainter.generators.sequence_processors import LSTMProcessor
 from fpainter.generators.transformer_processor import SelfAttention, TransformerProcessor
+from fpainter.nn.noise import Dropout
+from fpainter.ops.recurrent_fwp import recurrent_fwp
 
 D_INPUT, D_HIDDEN, D_LATENT = 10, 8, 6
 
@@ -65,12 +67,41 @@ def test_the_first_state_comes_from_the_latent(name: str) -> None:
     assert (processor(x, z) - processor(x, z + 1)).abs().amax((0, 2)).min() > 1e-6
 
 
-def test_attention_of_one_head_by_hand() -> None:
-    attention = SelfAttention(D_HIDDEN, num_heads=1)
-    x = torch.randn(2, 5, D_HIDDEN)
-    q, k, v = attention.to_qkv(attention.norm(x)).chunk(3, dim=-1)
-    weights = (q @ k.mT / D_HIDDEN**0.5).softmax(-1)
-    torch.testing.assert_close(attention(x), x + attention.to_out(weights @ v))
+def test_the_lstms_first_state_by_hand() -> None:
+    """Hidden state before cell state, each layer after layer, as the released code has them."""
+    processor = LSTMProcessor(D_INPUT, D_HIDDEN, 2, D_LATENT)
+    x, z = torch.randn(3, 5, D_INPUT), torch.randn(3, D_LATENT)
+    assert processor.to_state is not None
+    states = processor.to_state(z).unflatten(1, (2, 2, D_HIDDEN)).movedim(0, 2).contiguous()
+    torch.testing.assert_close(processor(x, z), processor.lstm(x, (states[0], states[1]))[0])
+
+
+def test_attention_of_two_heads_by_hand() -> None:
+    """A head's query, key and value are neighbours; the scale is that of both heads' width."""
+    attention = SelfAttention(D_HIDDEN, num_heads=2)
+    x, heads = torch.randn(2, 5, D_HIDDEN), []
+    for head in attention.to_qkv(attention.norm(x)).chunk(2, dim=-1):
+        q, k, v = head.chunk(3, dim=-1)
+        heads.append((q @ k.mT / D_HIDDEN**0.5).softmax(-1) @ v)
+    torch.testing.assert_close(attention(x), x + attention.to_out(torch.cat(heads, -1)))
+
+
+def test_layers_of_memories_by_hand() -> None:
+    """Layer after layer, and in each head after head, as the released code stores them."""
+    processor = RFWPProcessor(D_INPUT, D_HIDDEN, 2, D_LATENT, num_heads=2, d_feedforward=9)
+    x, z = torch.randn(3, 5, D_INPUT), torch.randn(3, D_LATENT)
+    h = processor.to_hidden(x)
+    for layer, states in enumerate(processor.to_state(z).chunk(2, dim=-1)):
+        memory = processor.get_submodule(f"memories.{layer}")
+        assert isinstance(memory, RecurrentDeltaNet)
+        drives = memory.to_drive(memory.norm(h)).chunk(2, dim=-1)
+        answers = [
+            recurrent_fwp(drive[:, None], memory.recurrence[[head]], state[:, None])[:, 0]
+            for head, (drive, state) in enumerate(zip(drives, states.chunk(2, -1), strict=True))
+        ]
+        h = h + memory.to_out(torch.cat(answers, dim=-1))
+        h = processor.get_submodule(f"feedforwards.{layer}")(h)
+    torch.testing.assert_close(processor(x, z), h)
 
 
 @pytest.mark.parametrize("name", ["transformer", "rfwp"])
@@ -84,6 +115,18 @@ def test_dropout(name: str) -> None:
     assert not torch.equal(processor(x, z), processor(x, z))
     processor.eval()
     assert torch.equal(processor(x, z), processor(x, z))
+
+
+def test_dropout_keeps_the_mean() -> None:
+    dropped = Dropout(0.25)(torch.ones(1000, 10))
+    torch.testing.assert_close(dropped.unique(), torch.tensor([0.0, 4 / 3]))
+    # 10,000 coins: 5 standard deviations are 0.022.
+    assert (dropped == 0).float().mean() == pytest.approx(0.25, abs=0.022)
+
+
+def test_initial_recurrence() -> None:
+    recurrence = RecurrentDeltaNet(128, num_heads=2).recurrence.detach()
+    assert recurrence.std() == pytest.approx(64**-0.5, rel=0.02)
 
 
 @pytest.mark.parametrize("num_heads", [3, 0])
@@ -106,6 +149,15 @@ def test_input_generators(
     assert x.shape == (4, steps, generator.d_input)
     if list(generator.parameters()):
         every_parameter_is_reached(generator, x)
+
+
+@pytest.mark.parametrize("activation", ["identity", "tanh"])
+def test_slices_are_activated_before_they_are_widened(activation: str) -> None:
+    generator = ProjectLatent(D_LATENT, 3, d_slice=2, d_input=5, slice_activation=activation)
+    z = 3 * torch.randn(4, D_LATENT)
+    slices = generator.to_slices(z).unflatten(1, (3, 2))
+    expected = generator.to_input(slices.tanh() if activation == "tanh" else slices)
+    torch.testing.assert_close(generator(z), expected)
 
 
 def test_a_slice_reaches_its_own_step_only() -> None:

@@ -14,7 +14,7 @@ from fpainter.generators.refiners import UNetRefiner
 from fpainter.generators.sampler import Sampler
 from fpainter.generators.sequence_processors import LSTMProcessor
 from fpainter.generators.supervision import Supervision
-from fpainter.generators.unet import PixelAttention, UNet
+from fpainter.generators.unet import PixelAttention, ResidualBlock, UNet
 from fpainter.nn.image_range import ImageRange
 
 STEPS, D_LATENT, D_HIDDEN, SIZE = 5, 6, 8, (8, 12)
@@ -76,6 +76,28 @@ def test_size_of_the_paper() -> None:
         unet = UNet(64)
     assert sum(parameter.numel() for parameter in unet.parameters()) == 7_985_475
     assert len(unet.downs) == len(unet.ups) == 3
+
+
+def test_two_stages_by_hand() -> None:
+    """Maps from the way down stand after those from below, as in the released code's weights."""
+    unet = UNet((8, 12), width=8, multipliers=(1, 2), num_groups=2)
+    image = torch.randn(2, 3, 8, 12)
+    stem = unet.stem(image)
+    fine = unet.downs[0](stem)
+    coarse = unet.downs[1](unet.downsample[0](fine))
+    x = unet.ups[0](torch.cat([unet.middle(coarse), coarse], dim=1))
+    x = unet.ups[1](torch.cat([unet.upsample[0](x), fine], dim=1))
+    expected = unet.to_image(unet.last(torch.cat([x, stem], dim=1)))
+    torch.testing.assert_close(unet(image), expected)
+
+
+def test_a_residual_block_adds_its_input_last() -> None:
+    block, x = ResidualBlock(4, 6, num_groups=2), torch.randn(2, 4, 5, 3)
+    inner = x
+    for convolve in (block.first, block.second):
+        convolution, norm, _ = convolve
+        inner = torch.nn.functional.silu(norm(convolution(inner)))
+    torch.testing.assert_close(block(x), inner + block.shortcut(x))
 
 
 @pytest.mark.parametrize("name", ["linear", "softmax"])
@@ -162,6 +184,7 @@ def test_samplers_before_and_after_the_refiner() -> None:
     with torch.no_grad():
         assert torch.equal(sampler(z), ImageRange("signed").to_bytes(painter(z)))
         assert torch.equal(before(z), ImageRange("signed").to_bytes(painter.image_at(z, STEPS)))
+    assert painter.training  # as before it was sampled
     painter.refines = False
     assert sampler.before_refiner() is None
 

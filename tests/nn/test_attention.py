@@ -5,6 +5,7 @@ import torch
 
 from fpainter.benchmarks.released import PlainAttention
 from fpainter.nn.attention import (
+    ChannelNorm,
     MixedAttention,
     gather_context,
     linear_attention,
@@ -42,6 +43,22 @@ def test_linear_attention_equals_attending_to_every_pixel() -> None:
     torch.testing.assert_close(linear_attention(q, gather_context(k, v)), expected)
     shared = v[..., :1, :].expand_as(v)
     torch.testing.assert_close(gather_context(k, v[..., :1, :]), gather_context(k, shared))
+
+
+def test_channels_of_a_pixel_are_normalised() -> None:
+    norm, x = ChannelNorm(5), 0.01 * torch.randn(2, 5, 3, 4)  # at which epsilon counts
+    torch.nn.init.normal_(norm.gain)
+    torch.nn.init.normal_(norm.shift)
+    centred = x - x.mean(1, keepdim=True)
+    scaled = centred / (centred.square().mean(1, keepdim=True) + 1e-5).sqrt()
+    torch.testing.assert_close(norm(x), norm.gain * scaled + norm.shift)
+
+
+def test_large_keys_do_not_overflow() -> None:
+    k, v = 200 * torch.randn(2, 3, 4, 2, 5), torch.randn(2, 3, 4, 2, 5)
+    weights = k.flatten(1, 2).softmax(1)
+    expected = torch.einsum("bpnd,bpne->bnde", weights, v.flatten(1, 2))
+    torch.testing.assert_close(gather_context(k, v), expected)
 
 
 @pytest.mark.parametrize("channels", [3, 4, 6], ids=["fewer", "as many", "more"])

@@ -20,6 +20,12 @@ def test_values_and_derivatives(size: tuple[int, ...]) -> None:
         assert torch.autograd.gradgradcheck(op, operands)
 
 
+@pytest.mark.parametrize("e", [4, 5], ids=["square", "oblong"])
+def test_looking_up_in_float32_takes_a_path_of_its_own(e: int) -> None:
+    a, c = torch.randn(2, 6, 3, 4), torch.randn(2, 3, 4, e)
+    torch.testing.assert_close(look_up(a, c), torch.einsum("bpnd,bnde->bpne", a, c))
+
+
 def test_heads_that_are_views_of_wider_maps() -> None:
     wide = torch.randn(2, 6, 3, 10)
     a, b = wide[..., :4], wide[..., 4:]

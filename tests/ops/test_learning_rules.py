@@ -1,6 +1,7 @@
 """Closed forms against the plain loops and against scalar formulas, values and gradients."""
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -69,6 +70,39 @@ def test_equals_scalar_formula_at_every_step(rule: str, row_rates: bool, with_ca
             canvas[b, c].numpy() if with_canvas else np.zeros((4, 6)),
         )  # fmt: skip
         np.testing.assert_allclose(canvases[b, :, c], np.stack(expected), atol=1e-12)
+
+
+@pytest.mark.parametrize("with_canvas", [False, True], ids=["zero", "canvas"])
+@pytest.mark.parametrize("row_rates", [False, True], ids=["scalar", "row"])
+def test_many_steps_are_solved_run_by_run(
+    row_rates: bool, with_canvas: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four runs, the last of them shorter, come to what all steps solved together come to."""
+    inputs = instructions((2, 3, 11, 5, 6), row_rates)[: 4 if with_canvas else 3]
+    results = []
+    for size in (11, 3):
+        monkeypatch.setattr(closed_form, "RUN_PER_ROW" if row_rates else "RUN", size)
+        rows, cols = closed_form.delta_rule(*inputs)
+        gradients = torch.autograd.grad((rows.sin().sum(-1) * cols.sum(-1)).sum(), inputs)
+        results.append([rows, cols, *gradients])
+    for got, expected in zip(*results, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "rule", [closed_form.delta_rule, closed_form.sum_rule, closed_form.oja_rule]
+)
+def test_mixed_precision_paints_in_float32(rule: Callable[..., tuple[Tensor, Tensor]]) -> None:
+    half = [x.detach().bfloat16() for x in instructions((2, 3, 7, 5, 6), row_rates=False)]
+
+    def paint(key: Tensor, value: Tensor, rate: Tensor, canvas: Tensor) -> list[Tensor]:
+        rows, cols = rule(key, value, rate, canvas)
+        image = rank_one.image(rows, cols, canvas)
+        return [image, rank_one.updates(rows, cols), rank_one.canvases(rows, cols, canvas)]
+
+    with torch.autocast("cpu", torch.bfloat16):
+        painted = paint(*half)
+    torch.testing.assert_close(painted, paint(*(x.float() for x in half)))
 
 
 def test_gradcheck() -> None:

@@ -70,6 +70,20 @@ def test_equals_scalar_formula_at_every_step(
 
 
 @pytest.mark.parametrize("softmax", [False, True], ids=["once", "twice"])
+@pytest.mark.parametrize("with_canvas", [False, True], ids=["zero", "canvas"])
+def test_many_steps_are_solved_run_by_run(
+    with_canvas: bool, softmax: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, value, rate, canvas = bounded((2, 3, 11, 5, 6), True, torch.float64)
+    results = []
+    for size in (11, 3):
+        monkeypatch.setattr(closed_form, "RUN", size)
+        start = canvas if with_canvas else None
+        results.append(closed_form.oja_rule(key, value, rate, start, softmax))
+    torch.testing.assert_close(*results, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("softmax", [False, True], ids=["once", "twice"])
 def test_gradcheck(softmax: bool) -> None:
     inputs = bounded((1, 2, 4, 3, 5), True, torch.float64)
     rule = partial(closed_form.oja_rule, softmax=softmax)

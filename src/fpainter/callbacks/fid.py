@@ -1,7 +1,11 @@
 """FID while training: the averaged generator against the training images."""
 
 import logging
-from collections.abc import Sequence
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +80,16 @@ class FIDCallback(Callback):
         """Load the feature network and the real statistics, or say why there are no scores."""
         if not self.every:
             return
+        with ended_by_sigterm(trainer):
+            # The first process fills the cache for the others, and they start together.
+            for turn_of_first in (True, False):
+                if trainer.is_global_zero == turn_of_first:
+                    self._load(trainer, pl_module)
+                trainer.strategy.barrier()
+
+    def _load(self, trainer: Trainer, module: GANModule) -> None:
         bar = trainer.progress_bar_callback
         try:
-            if not trainer.is_global_zero:
-                trainer.strategy.barrier()  # the first process fills the cache for the others
             self._scorer = Scorer(
                 images=trainer.datamodule.images,  # type: ignore[attr-defined]
                 metrics=self.metrics,
@@ -89,16 +99,13 @@ class FIDCallback(Callback):
                 weights_path=self.weights_path,
                 seed=self.seed,
                 batch_size=self.batch_size,
-                device=pl_module.device,
+                device=module.device,
                 rank=trainer.global_rank,
                 world_size=trainer.world_size,
                 progress=bar.score if isinstance(bar, IterationBar) else None,
             )
         except UserError as error:
             log.warning("training goes on without FID: %s", error)
-        finally:
-            if trainer.is_global_zero:
-                trainer.strategy.barrier()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Score when it is time to."""
@@ -138,6 +145,39 @@ class FIDCallback(Callback):
         if self._unrefined is None or not frozen:
             self._unrefined = self._scorer.fid(before)
         return {"fid_unrefined": self._unrefined}
+
+
+@contextmanager
+def ended_by_sigterm(trainer: Trainer) -> Iterator[None]:
+    """Let a SIGTERM end all processes at once, with a shell's exit code.
+
+    Nothing has been trained yet, so there is nothing to save. Lightning's own handler would wait
+    for the other processes, which wait for the statistics.
+
+    Args:
+        trainer: whose processes end; the first of them tells those that it has started.
+    """
+
+    def end(number: int, frame: Any) -> None:
+        log.info("told to stop while nothing is trained; nothing is lost")
+        bar = trainer.progress_bar_callback
+        if isinstance(bar, IterationBar):
+            bar.on_exception()  # gives the terminal its cursor back
+        if trainer.strategy.launcher is not None:
+            trainer.strategy.launcher.kill(number)
+        # Without any clean-up: Lightning kills this process when it sees that another has ended.
+        os._exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # A process that waits for another in a barrier gets no handler in Python called.
+    handler = end if trainer.is_global_zero else signal.SIG_DFL
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _numbers(scores: dict[str, Any]) -> dict[str, float]:
