@@ -14,6 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A layer imports from those above it only; layers on one line do not see each other.
 LAYERS = [
     {"errors", "allocator"},
+    {"plain_data"},
     {"ops"},
     {"nn"},
     {"data", "generators", "discriminators"},

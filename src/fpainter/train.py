@@ -17,6 +17,7 @@ from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from fpainter.callbacks.checkpoints import RunCheckpoints
+from fpainter.callbacks.fid import ended_by_sigterm
 from fpainter.callbacks.record import RunRecord
 from fpainter.callbacks.warm_start import WarmStart
 from fpainter.checkpoints.inference import exported_state, read_checkpoint
@@ -85,7 +86,11 @@ def train(cfg: DictConfig) -> float | None:
     trainer.precision_plugin.convert_module(module)
     log.info("%s; run directory %s", _describe(module), run_dir)
     resuming = [] if ckpt is None else [f"ckpt={quoted(ckpt)}"]
-    with launching(HydraConfig.get(), *resuming), stopping_between_iterations():
+    with (
+        launching(HydraConfig.get(), *resuming),
+        stopping_between_iterations(),
+        ended_by_sigterm(trainer),
+    ):
         trainer.fit(module, data, ckpt_path=ckpt, weights_only=True if ckpt else None)
     if trainer.is_global_zero:
         log.info("results in %s\n%s", run_dir, _contents(run_dir))
@@ -179,8 +184,8 @@ def stopping_between_iterations() -> Iterator[None]:
 
     def stop(number: int, frame: Any) -> None:
         signal.signal(signal.SIGINT, before)
-        if callable(signal.getsignal(signal.SIGTERM)):  # training is under way
-            log.info("stopping after this iteration; press Ctrl-C again to stop at once")
+        if callable(signal.getsignal(signal.SIGTERM)):  # somebody looks after the processes
+            log.info("stopping before the next iteration; press Ctrl-C again to stop at once")
             signal.raise_signal(signal.SIGTERM)
         else:
             raise KeyboardInterrupt

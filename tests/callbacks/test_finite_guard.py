@@ -1,5 +1,6 @@
 """Gradients that are no numbers change no weight; too many of them bring back a checkpoint."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,22 @@ def test_the_run_stops_with_the_facts(tmp_path: Path) -> None:
         fit(module, 30, tmp_path, guard, RunCheckpoints(tmp_path, every=2), log_every_n_steps=1)
     stored = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
     assert all(tensor.isfinite().all() for tensor in stored.values())
+
+
+def test_a_damaged_checkpoint_does_not_come_back(tmp_path: Path) -> None:
+    """One bit of a weight, which torch would not notice."""
+    last = tmp_path / "last.ckpt"
+    module = poisoned(3, 10_000)
+    fit(module, 2, tmp_path, RunCheckpoints(tmp_path, every=2))
+    content = bytearray(last.read_bytes())
+    with zipfile.ZipFile(last) as archive:
+        largest = max(archive.infolist(), key=lambda part: part.file_size)
+    content[largest.header_offset + largest.file_size // 2 + 200] ^= 1
+    last.write_bytes(content)
+    torch.load(last, weights_only=True)
+    guard = FiniteGuard(last, patience=2)
+    with pytest.raises(UserError, match=r"last 2 updates .*last\.ckpt: .* is damaged in it"):
+        fit(module, 9, tmp_path, guard, log_every_n_steps=1)
 
 
 def test_options_out_of_range() -> None:

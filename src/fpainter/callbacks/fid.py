@@ -41,8 +41,7 @@ class FIDCallback(Callback):
         batch_size: images per forward pass.
         cache_dir: where the statistics are kept; None for the user's cache.
         enabled: False turns scoring off, whatever `every` says.
-        metrics: further metrics of `fpainter.evaluation.scorer`, from the same images; those that
-            are single numbers are reported.
+        metrics: further metrics of `fpainter.evaluation.scorer`, all but ``fid_by_step``.
 
     Raises:
         ValueError: if an option is out of range.
@@ -73,6 +72,8 @@ class FIDCallback(Callback):
         self.cache_dir = cache_dir
         self._scorer: Scorer | None = None
         self.metrics = check_metrics(metrics)
+        if "fid_by_step" in self.metrics:
+            raise ValueError("fid_by_step is no single number; fpainter.eval computes it")
         self._scored_at = -1
         self._unrefined: float | None = None
 
@@ -86,6 +87,8 @@ class FIDCallback(Callback):
                 if trainer.is_global_zero == turn_of_first:
                     self._load(trainer, pl_module)
                 trainer.strategy.barrier()
+        if not trainer.strategy.reduce_boolean_decision(self._scorer is not None):
+            self._scorer = None  # another process, perhaps on another machine, cannot score
 
     def _load(self, trainer: Trainer, module: GANModule) -> None:
         bar = trainer.progress_bar_callback
@@ -99,7 +102,8 @@ class FIDCallback(Callback):
                 weights_path=self.weights_path,
                 seed=self.seed,
                 batch_size=self.batch_size,
-                device=module.device,
+                # The Fréchet distance needs float64, which Apple's GPUs have not.
+                device="cpu" if module.device.type == "mps" else module.device,
                 rank=trainer.global_rank,
                 world_size=trainer.world_size,
                 progress=bar.score if isinstance(bar, IterationBar) else None,
@@ -181,6 +185,9 @@ def ended_by_sigterm(trainer: Trainer) -> Iterator[None]:
 
 
 def _numbers(scores: dict[str, Any]) -> dict[str, float]:
-    """Return the scores that are single numbers, and the means of those that have one."""
-    means = {n: s["mean"] if isinstance(s, dict) and "mean" in s else s for n, s in scores.items()}
-    return {name: score for name, score in means.items() if isinstance(score, float)}
+    """Return the scores that are single numbers, and the values or means of those with an error."""
+    values = {
+        name: score.get("mean", score.get("value")) if isinstance(score, dict) else score
+        for name, score in scores.items()
+    }
+    return {name: value for name, value in values.items() if isinstance(value, float)}

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Callback
 
 from fpainter.callbacks.metrics import due_for_report
 from fpainter.errors import UserError
+from fpainter.plain_data import read_plain_data
 from fpainter.training.gan_module import GANModule
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,11 @@ class FiniteGuard(Callback):
         self._num_rollbacks = 0
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: object) -> None:
-        """Look, when losses are reported."""
+        """Look, when losses are reported.
+
+        Raises:
+            UserError: if it has gone back too often, or there is nothing whole to go back to.
+        """
         if not due_for_report(trainer, pl_module):
             return
         skipped = int(pl_module.skipped_in_a_row)
@@ -62,7 +67,10 @@ class FiniteGuard(Callback):
                 "A lower learning rate, model.clip or trainer.precision=32-true may help"
             )
         self._num_rollbacks += 1
-        stored = torch.load(self.checkpoint, map_location=module.device, weights_only=True)
+        try:
+            stored = read_plain_data(self.checkpoint, "checkpoint")
+        except UserError as error:
+            raise UserError(f"{facts}; {error}; ckpt=last goes on from the one before") from error
         module.load_state_dict(stored["state_dict"])
         for optimiser, state in zip(trainer.optimizers, stored["optimizer_states"], strict=True):
             optimiser.load_state_dict(state)

@@ -12,12 +12,12 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from fpainter.callbacks.record import FORMAT
-from fpainter.checkpoints.plain_data import read_plain_data
 from fpainter.checkpoints.pretrained import TrainedPainter, load_pretrained
 from fpainter.errors import UserError, first_line
 from fpainter.generators.pretrained import read_config
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
+from fpainter.plain_data import read_plain_data
 
 WEIGHTS = {"ema": "generator_ema.", "raw": "generator."}
 TRUSTED = ("fpainter.", "torch.nn.", "torch.optim.")

@@ -22,9 +22,9 @@ from fpainter.checkpoints.legacy_names import (
     merged_name,
     turned,
 )
-from fpainter.checkpoints.plain_data import read_plain_data
 from fpainter.data.loader import BatchStream
 from fpainter.errors import UserError
+from fpainter.plain_data import read_plain_data
 from fpainter.training.gan_module import GANModule
 
 PREFIXES = {"generator": "G.", "generator_ema": "GE.", "discriminator": "D."}
