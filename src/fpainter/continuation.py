@@ -47,7 +47,9 @@ def complete_arguments(arguments: list[str]) -> list[str]:
                 chosen += ["refiner", "freeze_painter"]
             return [*exported_overrides(path, chosen), *arguments]
         stored = _stored_overrides(path, "warm_start.ckpt", given)
-        return [o for o in stored if not o.startswith(("warm_start.", "stage="))] + arguments
+        # What that run itself went on from is not what this one does.
+        own = ("warm_start.", "stage=", "ckpt=", "auto_resume=")
+        return [o for o in stored if not o.startswith(own)] + arguments
     return arguments
 
 

@@ -72,7 +72,11 @@ class Evaluation:
             )
         data = instantiate_trusted(fill_from(cfg.data, cfg.data), "data")
         fakes = ImageDataModule.from_folder(
-            cfg.image_size, cfg.images, channels=data.channels, cache_dir=cfg.data.cache_dir
+            cfg.image_size,
+            cfg.images,
+            hint="Give images=DIR, a folder or a zip file of images",
+            channels=data.channels,
+            cache_dir=cfg.data.cache_dir,
         ).images
         num = min(cfg.num_images or len(fakes), len(fakes))
         fid = DEFAULT | {key: value for key, value in cfg.fid.items() if value is not None}
@@ -154,7 +158,7 @@ def evaluate(cfg: DictConfig) -> float:
     paths = [cfg.ckpt] if isinstance(cfg.ckpt, str) else list(cfg.ckpt or [])
     if bool(paths) == (cfg.images is not None):
         raise UserError("give what is to be scored: either ckpt=PATH, ckpt=[A,B] or images=DIR")
-    with Progress(transient=True) as progress:
+    with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
         evaluation = Evaluation(cfg, progress)
         runs = [evaluation.prepare(path) for path in paths]
         protocols = sorted({fid["protocol"] for _, _, fid in runs})

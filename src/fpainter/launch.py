@@ -21,7 +21,7 @@ from hydra.errors import HydraException, InstantiationException, MissingConfigEx
 from hydra.types import RunMode
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from fpainter.allocator import keep_freed_memory
 from fpainter.errors import UserError
@@ -58,6 +58,10 @@ def launch(config_name: str, task: Callable[[DictConfig], Any], arguments: list[
     start = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
     try:
         start(_explained(task))()
+    except SystemExit as error:
+        if error.code == 2:  # argparse's, which shows Hydra's own options
+            _fail("settings are given as key=value, without dashes, such as batch_size=8")
+        raise
     except MissingConfigException as error:
         _fail(_missing_option(error))
     except UserError as error:  # of a job of a sweep
@@ -127,6 +131,8 @@ def _explained(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]
             if message is None:
                 raise
             return _end_job(message, error)
+        except MissingMandatoryValue as error:
+            return _end_job(f"give {error.full_key}=...", error)
         except (UserError, MisconfigurationException, OmegaConfBaseException) as error:
             return _end_job(str(error), error)
         except Exception as error:

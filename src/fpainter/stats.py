@@ -42,7 +42,7 @@ def stats(cfg: DictConfig) -> None:
         moments = read_npz(Path(cfg["import"]).expanduser(), len(images))
         with blaming(f"import={cfg['import']}"):
             store_statistics(moments, images, network, protocol, cache)
-    with Progress(transient=True) as progress:
+    with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
         task = progress.add_task("statistics of the reals", total=len(images))
         statistics = real_statistics(
             images,

@@ -1,5 +1,6 @@
 """A run that begins with a painter that was exported, which has no discriminator with it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,23 @@ def test_a_folder_cannot_be_gone_on_from(finished_run: Path, tmp_path: Path) -> 
     message = refused("train", f"ckpt={finished_run}")
     assert f"give ckpt=last hydra.run.dir={finished_run}" in message
     assert "not written by fpainter.export" in refused("train", f"warm_start.ckpt={tmp_path}")
+
+
+def test_a_run_that_was_itself_gone_on_with(finished_run: Path, tmp_path: Path) -> None:
+    before = shutil.copytree(finished_run, tmp_path / "before")
+    run("train", "ckpt=last", f"hydra.run.dir={before}", "num_iterations=5", "fid=off")
+    run(
+        "train", f"warm_start.ckpt={before}/checkpoints/last.ckpt", "num_iterations=2",
+        f"hydra.run.dir={tmp_path / 'new'}",
+    )  # fmt: skip
+    last = torch.load(tmp_path / "new" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["iteration"] == 2
+    assert (tmp_path / "new" / "warm_start.yaml").is_file()
+
+
+def test_a_run_keeps_its_model(finished_run: Path) -> None:
+    message = refused(
+        "train", "ckpt=last", f"hydra.run.dir={finished_run}", "model.generator.d_hidden=24"
+    )
+    assert len(message.splitlines()) == 1
+    assert "warm_start.ckpt=PATH" in message

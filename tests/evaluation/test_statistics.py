@@ -15,6 +15,7 @@ from fpainter.evaluation.statistics import (
     real_statistics,
     store_statistics,
 )
+from fpainter.evaluation.statistics_file import cached
 from tests.evaluation.toys import TinyExtractor, ToyImages
 
 PNG = get_protocol("png")
@@ -182,3 +183,17 @@ def test_a_network_of_another_protocol_is_an_error(tmp_path: Path) -> None:
         real_statistics(ToyImages(), extractor, other, tmp_path)
     with pytest.raises(ValueError, match="otherwise than the protocol 'clean'"):
         real_sample(ToyImages(), extractor, other, tmp_path, num=3)
+
+
+def test_nobody_waits_for_the_statistics_of_other_images(tmp_path: Path) -> None:
+    shapes = {"x": (1,)}
+
+    def make() -> dict[str, torch.Tensor]:
+        return {"x": torch.ones(1)}
+
+    def make_slowly() -> dict[str, torch.Tensor]:
+        # The lock of `a` is held here; were it that of `b`, too, this would not end.
+        ThreadPoolExecutor().submit(cached, tmp_path, "b", shapes, 1, make).result(timeout=20)
+        return make()
+
+    cached(tmp_path, "a", shapes, 1, make_slowly)

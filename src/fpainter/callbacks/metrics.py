@@ -60,19 +60,25 @@ class MetricsReport(Callback):
             self._counts[name] = self._counts.get(name, 0) + 1
         due = due_for_report(trainer, pl_module)
         # Reading the sums waits for the device, so it belongs to the time they took.
-        sums: list[float] = []
-        if due:
-            own = torch.stack([value.float() for value in self._sums.values()])
-            sums = trainer.strategy.reduce(own, reduce_op="mean").tolist()
+        means = self._means(trainer) if due else {}
         self._spent += time.perf_counter() - self._started
         self._since += 1
         if due:
-            means = {
-                name: total / self._counts[name]
-                for name, total in zip(self._sums, sums, strict=True)
-            }
             report(trainer, means | {"seconds": self._spent / self._since}, pl_module.iteration)
             self._spent, self._since, self._sums, self._counts = 0.0, 0, {}, {}
+
+    def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
+        """Report a run that ends before its first report; what is added up stays."""
+        if self._sums and self._since == pl_module.iteration:
+            seconds = {"seconds": self._spent / self._since}
+            report(trainer, self._means(trainer) | seconds, pl_module.iteration)
+
+    def _means(self, trainer: Trainer) -> dict[str, float]:
+        own = torch.stack([value.float() for value in self._sums.values()])
+        sums = trainer.strategy.reduce(own, reduce_op="mean").tolist()
+        return {
+            name: total / self._counts[name] for name, total in zip(self._sums, sums, strict=True)
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Return what has been added up since the last report."""
@@ -137,8 +143,8 @@ class IterationBar(ProgressBar):
         self._progress.update(self._training, completed=iteration, note=note)
         now = time.monotonic()
         waited = now - self._last_line > self.seconds_between_lines
-        if waited and note and not self.console.is_terminal:
-            self.console.print(f"iteration {iteration}/{trainer.max_steps} {note}", highlight=False)
+        if waited and not self.console.is_terminal:
+            self.say(f"iteration {iteration}/{trainer.max_steps} {note}".rstrip())
             self._last_line = now
 
     def score(self, what: str, done: int, total: int) -> None:

@@ -102,7 +102,11 @@ class WarmStart(Callback):
         own = module.state_dict()
         shared = [name for name in own if name in stored]
         if not shared:
-            raise UserError(f"warm_start.ckpt={self.where}: has nothing for {prefix[:-1]}")
+            advice = "; warm_start.discriminator=reset begins with a new one"
+            raise UserError(
+                f"warm_start.ckpt={self.where}: has nothing for {prefix[:-1]}"
+                + (advice if prefix == "discriminator." else "")
+            )
         for name in shared:
             if own[name].shape != stored[name].shape:
                 raise UserError(

@@ -81,6 +81,7 @@ class _ProgressLine:
             TimeRemainingColumn(),
             console=console,
             transient=True,
+            disable=not self._wanted,
         )
         self._task = self._progress.add_task(title, total=total)
         self._shown_from = time.monotonic() + _PROGRESS_AFTER_SECONDS

@@ -49,7 +49,7 @@ def cached(
     found = _read(path, shapes, num)
     if found is None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path.parent):
+        with _alone(path.with_name(f".{path.stem}.lock")):
             # Another process may have done the work while this one waited for its turn.
             found = _read(path, shapes, num)
             if found is None:
@@ -107,8 +107,8 @@ def _checksum(tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Lets one process of this machine at a time into the block; the others wait.
+def _alone(lock: Path) -> Iterator[None]:
+    """Lets one process of this machine at a time into a key's block; the others wait.
 
     The lock is the system's: it is gone when its process is. Without such locks (on Windows) all
     enter, and do the same work.
@@ -116,6 +116,6 @@ def _alone(folder: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    with (folder / ".lock").open("w") as file:
+    with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -16,11 +16,15 @@ class RepeatLatent(nn.Module):
         num_steps: painting steps T.
         step_embedding: add a learned vector per step, drawn from N(0, 1).
 
+    Raises:
+        ValueError: if there is no step.
+
     Source: Irie & Schmidhuber 2023, section 3.1 (v1).
     """
 
     def __init__(self, d_latent: int, num_steps: int, step_embedding: bool = False) -> None:
         super().__init__()
+        _check_steps(num_steps)
         self.d_latent = self.d_input = d_latent
         self.num_steps = num_steps
         self.step_embedding = (
@@ -47,7 +51,7 @@ class SplitLatent(nn.Module):
         step_embedding: add a learned vector per step, drawn from N(0, 1).
 
     Raises:
-        ValueError: if T slices do not make up the latent.
+        ValueError: if there is no step, or T slices do not make up the latent.
 
     Source: ``lstm_delta_split`` of the released code, the forerunner of the paper's v2.
     """
@@ -61,6 +65,7 @@ class SplitLatent(nn.Module):
         step_embedding: bool = False,
     ) -> None:
         super().__init__()
+        _check_steps(num_steps)
         d_slice = d_latent // num_steps if d_slice is None else d_slice
         if d_slice < 1 or d_latent != num_steps * d_slice:
             raise ValueError(
@@ -96,6 +101,9 @@ class ProjectLatent(nn.Module):
         slice_activation: ``identity`` or ``tanh`` ("Input Gen. tanh" in the paper's Table 3).
         step_embedding: add a learned vector per step, drawn from N(0, 1).
 
+    Raises:
+        ValueError: if there is no step.
+
     Source: Irie & Schmidhuber 2023, section 3.1 (v2) and appendix B.2.
     """
 
@@ -109,6 +117,7 @@ class ProjectLatent(nn.Module):
         step_embedding: bool = False,
     ) -> None:
         super().__init__()
+        _check_steps(num_steps)
         self.d_latent = d_latent
         self.num_steps = num_steps
         self.d_slice = d_slice
@@ -126,3 +135,8 @@ class ProjectLatent(nn.Module):
         slices = ACTIVATIONS[self.slice_activation](self.to_slices(z))
         x = self.to_input(rearrange(slices, "b (t d) -> b t d", t=self.num_steps))
         return x if self.step_embedding is None else x + self.step_embedding
+
+
+def _check_steps(num_steps: int) -> None:
+    if num_steps < 1:
+        raise ValueError(f"num_steps must be at least 1, got {num_steps}")

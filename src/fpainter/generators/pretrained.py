@@ -69,6 +69,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG
     if not path.is_file():
+        if (folder / "checkpoints").is_dir():
+            raise UserError(f"{folder}: is a run directory; give {folder}/checkpoints/last.ckpt")
         raise UserError(f"{folder}: not written by fpainter.export: it has no {CONFIG}")
     try:
         description = json.loads(path.read_text(encoding="utf-8"))

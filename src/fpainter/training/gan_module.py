@@ -254,7 +254,18 @@ class GANModule(LightningModule):
         checkpoint["iteration"] = self.iteration
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from the stored iteration."""
+        """Go on from the stored iteration.
+
+        Raises:
+            UserError: if the weights are not those of this module.
+        """
+        plan, state = self.state_dict(), checkpoint["state_dict"]
+        for name in plan | state:
+            if name not in plan or name not in state or plan[name].shape != state[name].shape:
+                raise UserError(
+                    f"ckpt: {name} is missing or has another size there; a run goes on with the "
+                    "model it has, and warm_start.ckpt=PATH begins a new one with its weights"
+                )
         self.iteration = checkpoint["iteration"]
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from fpainter.errors import UserError
+
 
 def adam(
     named_parameters: Iterable[tuple[str, nn.Parameter]],
@@ -24,8 +26,15 @@ def adam(
 
     Raises:
         ValueError: if a part has no parameters.
+        UserError: if a learning rate is no number, or negative.
     """
     parts: dict[str, float] = dict(lr_of or {})
+    for rate in (lr, *parts.values()):
+        if not isinstance(rate, int | float) or rate < 0:
+            raise UserError(
+                f"a learning rate must be a number of at least 0, got {rate!r} (in lr or lr_of of "
+                "model.generator_optimiser or model.discriminator_optimiser)"
+            )
     groups: dict[str, list[tuple[str, nn.Parameter]]] = {"": [], **{part: [] for part in parts}}
     for name, parameter in named_parameters:
         part = next((part for part in parts if name.startswith(f"{part}.")), "")

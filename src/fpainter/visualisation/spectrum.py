@@ -158,7 +158,7 @@ def draw_spectrum(measured: Spectrum, path: Path) -> None:
     _line(peak, measured.key_peak)
     _line(columns, measured.key_columns)
     for axes in (singular, rank, peak, columns):
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])  # a flat curve is not hidden by the frame
     singular.set_ylim(top=1.25 * singular.get_ylim()[1])  # room for the legend
     of = (
         "1 image" if num_images == 1 else f"means over {num_images} images; shaded: the middle 80 %"

@@ -1,0 +1,47 @@
+"""What a newcomer mistypes or leaves out is answered with a sentence, and costs no run."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import SMALL, refused, run
+from tests.cli.test_commands import pytestmark as lightning_warnings
+from tests.cli.test_commands import rows
+
+pytestmark = lightning_warnings
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("model.generator.num_steps=0", "num_steps must be at least 1"),
+        ("model.generator_optimiser.lr=-1", "at least 0, got -1"),
+        ("model.generator_optimiser.lr=fast", "got 'fast'"),
+    ],
+)
+def test_impossible_numbers(argument: str, words: str, tmp_path: Path) -> None:
+    assert words in refused("train", *SMALL, argument, f"hydra.run.dir={tmp_path}")
+
+
+def test_options_with_dashes() -> None:
+    with pytest.raises(SystemExit, match="given as key=value, without dashes"):
+        run("train", "--batch-size", "4")
+
+
+def test_a_checkpoint_that_is_not_given(tmp_path: Path) -> None:
+    assert refused("generate", f"hydra.run.dir={tmp_path}") == "fpainter: give ckpt=...\n"
+
+
+def test_a_run_directory_is_no_checkpoint(finished_run: Path, tmp_path: Path) -> None:
+    message = refused("generate", f"ckpt={finished_run}", f"hydra.run.dir={tmp_path}")
+    assert f"give {finished_run}/checkpoints/last.ckpt" in message
+
+
+def test_a_run_shorter_than_the_first_report_has_metrics(tmp_path: Path) -> None:
+    options = [f"hydra.run.dir={tmp_path}", "trainer.log_every_n_steps=5"]
+    run("train", *SMALL, *options, "num_iterations=2")
+    (row,) = rows(tmp_path)
+    assert row["iteration"] == "2"
+    assert float(row["loss/generator"]) > 0
+    run("train", *options, "ckpt=last", "num_iterations=5")
+    assert [row["iteration"] for row in rows(tmp_path)] == ["2", "5"]
