@@ -1,5 +1,7 @@
 """What the run reports: losses to the loggers, a bar for whoever watches."""
 
+import logging
+import sys
 import time
 from typing import Any
 
@@ -128,9 +130,15 @@ class IterationBar(ProgressBar):
             disable=not self.console.is_terminal,
         )
         self._training = self._progress.add_task(
-            "training", total=trainer.max_steps, completed=pl_module.iteration, note=""
+            "training", total=trainer.max_steps, completed=pl_module.iteration, note="", start=False
         )
         self._progress.start()
+        self._redirect_logs()
+
+    def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
+        """Let the clock run: what came before, such as statistics, tells nothing of the rest."""
+        assert self._progress is not None
+        self._progress.start_task(self._training)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Move the bar; read losses only as often as they are logged, to spare the device."""
@@ -174,3 +182,10 @@ class IterationBar(ProgressBar):
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+            self._redirect_logs()
+
+    def _redirect_logs(self) -> None:
+        """Let log lines take the way of printed ones, for which a bar makes room."""
+        for handler in logging.getLogger().handlers:
+            if type(handler) is logging.StreamHandler and self.console.is_terminal:
+                handler.setStream(sys.stdout)
