@@ -91,7 +91,11 @@ def test_a_best_score_of_another_protocol_is_forgotten(
     assert not caplog.records
     other.load_state_dict(state)
     assert (same.best_score, other.best_score) == (3.0, float("inf"))
-    assert "best by the protocol png" in caplog.text
+    assert "best by the protocol png with None fakes" in caplog.text
+    fewer = RunCheckpoints(tmp_path, 1, protocol="png", num_images=100)
+    fewer.load_state_dict({**state, "num_images": 1000})
+    assert fewer.best_score == float("inf")
+    assert "png with 1000 fakes; it will be replaced" in caplog.text
 
 
 def test_a_best_score_without_its_file_is_forgotten(tmp_path: Path) -> None:

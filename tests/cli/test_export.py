@@ -72,7 +72,8 @@ def test_mistakes_give_a_sentence(finished_run: Path, tmp_path: Path) -> None:
     run("export", ckpt, output, "overwrite=true")
     (tmp_path / "file").touch()
     assert "File exists" in refused("export", ckpt, f"output={tmp_path / 'file' / 'painter'}")
-    assert "not written by fpainter.export" in refused("generate", f"ckpt={finished_run}")
+    assert "is a run directory; give " in refused("generate", f"ckpt={finished_run}")
+    assert "not written by fpainter.export" in refused("generate", f"ckpt={tmp_path}")
 
 
 def test_uploading(finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

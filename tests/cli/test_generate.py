@@ -226,7 +226,7 @@ def test_walk_through_training(ckpt: str, tmp_path: Path) -> None:
     assert (tmp_path / "two" / "walk.png").read_bytes() == (out / "walk.png").read_bytes()
 
 
-@pytest.mark.parametrize("option", ["model.generator.num_steps=3", "model/learning_rule=sum"])
+@pytest.mark.parametrize("option", ["model.generator.num_steps=3", "model/learning_rule=oja"])
 def test_a_walk_needs_one_architecture(option: str, ckpt: str, tmp_path: Path) -> None:
     other = tmp_path / "other"
     run("train", *SMALL, option, "num_iterations=1", f"hydra.run.dir={other}")

@@ -62,7 +62,8 @@ class RunCheckpoints(Checkpoint):
         directory: the run's ``checkpoints`` folder.
         every: iterations between saves of ``last.ckpt``.
         monitor: the metric whose minimum is ``best.ckpt``.
-        protocol: what the metric's values depend on besides the painter.
+        protocol: how it is measured; values of two protocols cannot be compared.
+        num_images: of how many fakes; nor can those of two numbers.
         keep_every: iterations between states that stay, as ``<iteration>.ckpt``; None for none.
 
     Raises:
@@ -75,6 +76,7 @@ class RunCheckpoints(Checkpoint):
         every: int,
         monitor: str = "fid",
         protocol: str | None = None,
+        num_images: int | None = None,
         keep_every: int | None = None,
     ) -> None:
         if every < 1:
@@ -88,6 +90,7 @@ class RunCheckpoints(Checkpoint):
         self.keep_every = keep_every
         self.monitor = monitor
         self.protocol = protocol
+        self.num_images = num_images
         self.best_score = math.inf
         self._saved_at = -1
         self._has_ended = True  # nothing has begun yet
@@ -203,22 +206,24 @@ class RunCheckpoints(Checkpoint):
         return {
             "best_score": self.best_score,
             "protocol": self.protocol,
+            "num_images": self.num_images,
             "has_ended": self._has_ended,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the best score so far.
 
-        Without its file, or when scores are of another protocol now, the next score is the best.
+        Without its file, or when scores are measured in another way now, the next is the best.
         """
         self._has_ended = state_dict.get("has_ended", True)
-        before = state_dict.get("protocol", self.protocol)
-        if before != self.protocol:
+        now = self.protocol, self.num_images
+        before = tuple(map(state_dict.get, ("protocol", "num_images"), now))
+        if before != now:
             log.warning(
-                "best.ckpt was the best by the protocol %s; it will be replaced by the first that "
-                "is scored by %s, since scores of two protocols cannot be compared",
-                before,
-                self.protocol,
+                "best.ckpt was the best by the protocol %s with %s fakes; it will be replaced by "
+                "the first that is scored by %s with %s, since the two cannot be compared",
+                *before,
+                *now,
             )
         elif self.best.is_file():
             self.best_score = state_dict["best_score"]
