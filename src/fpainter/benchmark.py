@@ -110,6 +110,8 @@ def _table(results: Results) -> Table:
 
 
 def _shown(kind: str, value: float) -> str:
+    if kind.startswith("exponent"):  # of seconds or bytes
+        return f"{value:.2f}"
     if kind.endswith("seconds"):
         return f"{value:.2f} s" if value >= 1 else f"{1e3 * value:.3g} ms"
     if kind.endswith("bytes"):

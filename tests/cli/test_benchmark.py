@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fpainter.benchmark import _shown
 from tests.callbacks.test_checkpoints import pytestmark as pytestmark
 from tests.cli.conftest import SMALL, refused, run
 
@@ -20,6 +21,22 @@ def test_figures_in_a_table_and_a_file(tmp_path: Path, capsys: pytest.CaptureFix
     assert {"painting.speedup", "iteration.speedup", "sampling.lstm_share"} <= figures.keys()
     table = capsys.readouterr().out
     assert all(name in table for name in ("painting.speedup", "loading.images_per_second"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("exponent_of_seconds", 0.877, "0.88"),
+        ("exponent_of_bytes", 1.02, "1.02"),
+        ("lstm_seconds", 0.0101, "10.1 ms"),
+        ("bytes", 4.22e9, "4.22 GB"),
+        ("memory_ratio", 0.265, "26.5 %"),
+        ("speedup", 4.09, "4.1 ×"),
+        ("images_per_second", 583_635.0, "583,635"),
+    ],
+)
+def test_units(kind: str, value: float, text: str) -> None:
+    assert _shown(kind, value) == text
 
 
 @pytest.mark.parametrize(
