@@ -20,9 +20,10 @@ from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.painting import shown_steps
 from fpainter.generators.sampler import Sampler
 from fpainter.launch import blaming, launch, pick_device
+from fpainter.nn.sizes import is_whole
 from fpainter.visualisation.film import Frames, check_film, painting_film, save_film
 from fpainter.visualisation.grids import beside, grid, to_picture
-from fpainter.visualisation.selection import Selection, edited, is_whole, whole_numbers
+from fpainter.visualisation.selection import Selection, edited, whole_numbers
 from fpainter.visualisation.spectrum import draw_spectrum, spectrum, write_spectrum
 from fpainter.visualisation.strips import check_normalisation, draw_strips
 from fpainter.visualisation.walk import check_walk, training_walk, walk_images

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from fpainter.allocator import keep_freed_memory
-from fpainter.errors import UserError
+from fpainter.errors import UserError, first_line
 
 _HERE = Path(__file__).resolve().parent
 # What constructors raise when they are given something they cannot use.
@@ -95,11 +95,13 @@ def _of_the_machine(error: BaseException | None) -> str | None:
         # A file of the package that is not there is a mistake of ours.
         if where is not None and not Path(os.fsdecode(where)).is_relative_to(_HERE):
             return f"{os.fsdecode(where)}: {error.strerror}"
-    text = (str(error).splitlines() or [""])[0]
+    if error is None:
+        return None
+    text = first_line(error)
     # On the CPU torch raises a plain RuntimeError.
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "t allocate memory" in text:
         return (
-            f"out of memory ({text or type(error).__name__}); a smaller batch_size takes less, "
+            f"out of memory ({text}); a smaller batch_size takes less, "
             "and for training a larger model.accumulate or a smaller image_size"
         )
     if "gloo/transport" in text or type(error).__module__ == "torch.distributed":
@@ -242,7 +244,7 @@ def pick_device(name: str) -> torch.device:
     try:
         return torch.device(name)
     except RuntimeError as error:
-        raise UserError(f"device={name}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"device={name}: {first_line(error)}") from error
 
 
 def processes() -> tuple[int, int]:
@@ -252,12 +254,12 @@ def processes() -> tuple[int, int]:
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     if world_size > 1 and not torch.distributed.is_initialized():
+        backend = "gloo"
         if torch.cuda.is_available():
+            backend = "cpu:gloo,cuda:nccl"
             # From here on "cuda" is this process's own device.
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        torch.distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        )
+        torch.distributed.init_process_group(backend)
     return int(os.environ.get("RANK", "0")), world_size
 
 

@@ -17,8 +17,8 @@ from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from fpainter.callbacks.checkpoints import RunCheckpoints
-from fpainter.callbacks.fid import ended_by_sigterm
 from fpainter.callbacks.record import RunRecord
+from fpainter.callbacks.termination import ended_by_sigterm
 from fpainter.callbacks.warm_start import WarmStart
 from fpainter.checkpoints.inference import exported_state, read_checkpoint
 from fpainter.continuation import complete_arguments, find_checkpoint

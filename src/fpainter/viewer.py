@@ -12,7 +12,7 @@ from fpainter.errors import UserError
 from fpainter.evaluation.latents import latents
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.launch import blaming, launch, pick_device
-from fpainter.visualisation.selection import is_whole
+from fpainter.nn.sizes import is_whole
 from fpainter.visualisation.viewer_page import Work, facts, html, work
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.sampler import Sampler
 from fpainter.generators.sequence_processors import LSTMProcessor
 from fpainter.nn.image_range import ImageRange
+from fpainter.nn.sizes import is_whole
 from fpainter.visualisation.selection import (
     EditedPainter,
     Selection,
-    is_whole,
     paint,
     whole_numbers,
     with_num_steps,

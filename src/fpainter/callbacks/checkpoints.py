@@ -182,7 +182,7 @@ class RunCheckpoints(Checkpoint):
 
     def _save(self, trainer: Trainer, path: Path, previous: Path | None = None) -> None:
         """Write beside the old file and swap, so that there is a whole one at any moment."""
-        temporary = _temporary(path)
+        temporary = path.with_suffix(".tmp")
         try:
             trainer.save_checkpoint(temporary, weights_only=False)
             if trainer.is_global_zero:
@@ -236,8 +236,3 @@ def _keep(path: Path, previous: Path) -> None:
         os.link(path, previous)
     except OSError:  # a disk that knows no second names
         os.replace(path, previous)
-
-
-def _temporary(path: Path) -> Path:
-    """Return where a checkpoint is while it is being written."""
-    return path.with_suffix(".tmp")

@@ -13,9 +13,10 @@ from PIL import Image
 
 from fpainter.evaluation.latents import latents
 from fpainter.generators.base import PaintingGenerator
+from fpainter.nn.sizes import is_whole
 from fpainter.training.gan_module import GANModule
 from fpainter.visualisation.grids import grid, sample_grid
-from fpainter.visualisation.selection import Selection, is_whole
+from fpainter.visualisation.selection import Selection
 from fpainter.visualisation.strips import painting_strips
 from fpainter.visualisation.walk import check_walk, walk_images
 

@@ -9,8 +9,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from fpainter.evaluation.latents import latents
 from fpainter.generators.painter import FastWeightPainter
+from fpainter.nn.sizes import is_whole
 from fpainter.training.gan_module import GANModule
-from fpainter.visualisation.selection import is_whole
 from fpainter.visualisation.viewer_page import facts, html, work
 
 log = logging.getLogger(__name__)

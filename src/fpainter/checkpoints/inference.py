@@ -17,6 +17,7 @@ from fpainter.errors import UserError, first_line
 from fpainter.generators.pretrained import read_config
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
+from fpainter.nn.sizes import first_misfit
 from fpainter.plain_data import read_plain_data
 
 WEIGHTS = {"ema": "generator_ema.", "raw": "generator."}
@@ -116,9 +117,9 @@ def _rebuild(
     }
     with torch.device("meta"):  # no memory, however large the numbers in the config
         plan = instantiate_trusted(config.model.generator, where).state_dict()
-    for name in plan | state:
-        if name not in plan or name not in state or plan[name].shape != state[name].shape:
-            raise UserError(f"{where}: weights do not fit its config: {name} is missing or differs")
+    name = first_misfit(plan, state)
+    if name is not None:
+        raise UserError(f"{where}: weights do not fit its config: {name} is missing or differs")
     generator = instantiate_trusted(config.model.generator, where)
     generator.load_state_dict(state)
     generator.to(device).eval().requires_grad_(False)

@@ -1,6 +1,7 @@
 """The images of a training as a LightningDataModule."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from lightning.pytorch import LightningDataModule
 
@@ -10,7 +11,7 @@ from fpainter.data.loader import BatchStream
 from fpainter.data.portraits import Portraits
 from fpainter.data.sources import ImageSource, image_source
 from fpainter.errors import UserError
-from fpainter.nn.sizes import as_size
+from fpainter.nn.sizes import as_size, is_whole
 
 
 class ImageDataModule(LightningDataModule):
@@ -41,7 +42,7 @@ class ImageDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            if not is_whole(value, least):
                 raise ValueError(f"{name} must be an int ≥ {least}, got {value!r}")
         if not isinstance(flip, bool):
             raise ValueError(f"flip must be true or false, got {flip!r}")
@@ -68,23 +69,15 @@ class ImageDataModule(LightningDataModule):
         image_size: int | Sequence[int],
         dir: str | None = None,
         hint: str | None = None,
-        channels: int = 3,
-        batch_size: int = 20,
-        seed: int = 0,
-        flip: bool = False,
-        cache_dir: str | None = None,
+        **options: Any,
     ) -> "ImageDataModule":
         """Serve the images of a folder or a zip file.
 
         Args:
-            image_size: As in the constructor, like all that is not described here.
+            image_size: As in the constructor.
             dir: The folder or zip file; None is refused with the hint.
             hint: One sentence on where to get the data, shown when there is none at `dir`.
-            channels: See the class.
-            batch_size: See the class.
-            seed: See the class.
-            flip: See the class.
-            cache_dir: See the class.
+            **options: The constructor's.
 
         Raises:
             UserError: If `dir` is None, does not exist, or holds no images.
@@ -94,7 +87,7 @@ class ImageDataModule(LightningDataModule):
         if dir is None:
             raise UserError(f"no images to train on. {advice}{f'. {hint}' if hint else ''}")
         source = image_source(dir, hint=hint or advice)
-        return cls(source, image_size, channels, batch_size, seed, flip, cache_dir)
+        return cls(source, image_size, **options)
 
     @classmethod
     def from_portraits(
@@ -102,29 +95,20 @@ class ImageDataModule(LightningDataModule):
         image_size: int | Sequence[int],
         num_images: int = 4096,
         portrait_seed: int = 0,
-        channels: int = 3,
-        batch_size: int = 20,
-        seed: int = 0,
-        flip: bool = False,
-        cache_dir: str | None = None,
+        **options: Any,
     ) -> "ImageDataModule":
         """Serve drawn portraits, which need no download.
 
         Args:
-            image_size: As in the constructor, like all that is not described here.
+            image_size: As in the constructor.
             num_images: How many different portraits, positive.
             portrait_seed: Which ones, ≥ 0.
-            channels: See the class.
-            batch_size: See the class.
-            seed: See the class.
-            flip: See the class.
-            cache_dir: See the class.
+            **options: The constructor's.
 
         Raises:
             ValueError: As in the constructor, and from `Portraits`.
         """
-        source = Portraits(num_images, portrait_seed)
-        return cls(source, image_size, channels, batch_size, seed, flip, cache_dir)
+        return cls(Portraits(num_images, portrait_seed), image_size, **options)
 
     @property
     def images(self) -> CachedImages:

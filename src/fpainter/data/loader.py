@@ -4,6 +4,7 @@ import hashlib
 import logging
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -83,11 +84,7 @@ class BatchStream:
         self._next_batch += 1
         start = number * self._global_size + self.rank * self.batch_size
         batch = self.images.batch(self._indices(start, start + self.batch_size))
-        if self.flip:
-            # In NumPy, on the same memory: torch would wake its thread pool for so few bytes,
-            # which was measured twenty times slower on a busy machine.
-            pixels, flipped = batch.numpy(), self._flipped(number).numpy()
-            pixels[flipped] = pixels[flipped][..., ::-1]
+        self._flip(batch.numpy(), number)
         return batch
 
     def state_dict(self) -> dict[str, Any]:
@@ -131,11 +128,18 @@ class BatchStream:
             self._permutation = number, torch.randperm(len(self.images), generator=generator)
         return self._permutation[1]
 
-    def _flipped(self, number: int) -> Tensor:
-        """Return which images of batch `number` this process mirrors, bool [B]."""
+    def _flip(self, pixels: np.ndarray, number: int) -> None:
+        """Mirror some images of this process's batch `number` [B C H W] in place, if any shall be.
+
+        In NumPy: torch would wake its thread pool for so few bytes, which was measured twenty times
+        slower on a busy machine.
+        """
+        if not self.flip:
+            return
         # Drawn for the batch of all processes, so that sharing it differently changes nothing.
         coins = torch.rand(self._global_size, generator=_generator("flip", self.seed, number))
-        return coins[self.rank * self.batch_size :][: self.batch_size] < 0.5
+        flipped = (coins[self.rank * self.batch_size :][: self.batch_size] < 0.5).numpy()
+        pixels[flipped] = pixels[flipped][..., ::-1]
 
 
 def _generator(*key: str | int) -> torch.Generator:

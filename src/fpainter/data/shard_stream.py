@@ -133,9 +133,7 @@ class ShardStream(BatchStream):
             batch = np.stack(self._replaced(list(decoded), waiting, samples))
             for _ in range(self.batch_size):
                 waiting.popleft()
-            if self.flip:
-                flipped = self._flipped(number).numpy()
-                batch[flipped] = batch[flipped][..., ::-1]
+            self._flip(batch, number)
             number += 1
             yield torch.from_numpy(batch)
 

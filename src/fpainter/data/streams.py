@@ -1,6 +1,7 @@
 """Training on images that are read from shards as they are needed and never stored."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from fpainter.data.cache import CachedImages
 from fpainter.data.datamodule import ImageDataModule
@@ -8,6 +9,7 @@ from fpainter.data.shard_formats import DatasetShards, TarShards
 from fpainter.data.shard_stream import ShardStream
 from fpainter.data.shards import FirstImages, Shards
 from fpainter.errors import UserError
+from fpainter.nn.sizes import is_whole
 
 
 class StreamDataModule(ImageDataModule):
@@ -21,11 +23,7 @@ class StreamDataModule(ImageDataModule):
         image_size: One positive int for square images, or [height, width].
         num_reference: How many images the reference has, if there are as many; positive.
         buffer_size: Encoded images that each process holds to shuffle them, positive.
-        channels: 1 (grey), 3 (RGB) or 4 (RGBA).
-        batch_size: Images of one iteration, all processes together; positive.
-        seed: Of the order of the images and of the flips; ≥ 0.
-        flip: Mirror each image left-right with probability ½.
-        cache_dir: Where the reference is kept; None for `default_cache_dir()`.
+        **options: Those of `ImageDataModule`; the reference is kept in its `cache_dir`.
 
     Raises:
         ValueError: If an argument is not one of the values above.
@@ -37,17 +35,13 @@ class StreamDataModule(ImageDataModule):
         image_size: int | Sequence[int],
         num_reference: int = 10_000,
         buffer_size: int = 2_000,
-        channels: int = 3,
-        batch_size: int = 20,
-        seed: int = 0,
-        flip: bool = False,
-        cache_dir: str | None = None,
+        **options: Any,
     ) -> None:
         for name, value in (("num_reference", num_reference), ("buffer_size", buffer_size)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if not is_whole(value):
                 raise ValueError(f"{name} must be an int ≥ 1, got {value!r}")
         self.reference = FirstImages(shards, num_reference)
-        super().__init__(self.reference, image_size, channels, batch_size, seed, flip, cache_dir)
+        super().__init__(self.reference, image_size, **options)
         self.shards = shards
         self.buffer_size = buffer_size
 
@@ -63,26 +57,14 @@ class StreamDataModule(ImageDataModule):
         cls,
         image_size: int | Sequence[int],
         shards: str | Iterable[str] | None = None,
-        num_reference: int = 10_000,
-        buffer_size: int = 2_000,
-        channels: int = 3,
-        batch_size: int = 20,
-        seed: int = 0,
-        flip: bool = False,
-        cache_dir: str | None = None,
+        **options: Any,
     ) -> "StreamDataModule":
         """Serve the images of tar files.
 
         Args:
-            image_size: As in the constructor, like all that is not described here.
+            image_size: As in the constructor.
             shards: As in `TarShards`; None is refused.
-            num_reference: See the class.
-            buffer_size: See the class.
-            channels: See the class.
-            batch_size: See the class.
-            seed: See the class.
-            flip: See the class.
-            cache_dir: See the class.
+            **options: The constructor's.
 
         Raises:
             UserError: As in `TarShards`.
@@ -90,10 +72,7 @@ class StreamDataModule(ImageDataModule):
         """
         if shards is None:
             raise UserError("no images to train on. Give data.shards=: tar files, a folder or URLs")
-        return cls(
-            TarShards(shards), image_size, num_reference, buffer_size,
-            channels, batch_size, seed, flip, cache_dir,
-        )  # fmt: skip
+        return cls(TarShards(shards), image_size, **options)
 
     @classmethod
     def from_dataset(
@@ -103,29 +82,17 @@ class StreamDataModule(ImageDataModule):
         name: str | None = None,
         split: str = "train",
         column: str = "image",
-        num_reference: int = 10_000,
-        buffer_size: int = 2_000,
-        channels: int = 3,
-        batch_size: int = 20,
-        seed: int = 0,
-        flip: bool = False,
-        cache_dir: str | None = None,
+        **options: Any,
     ) -> "StreamDataModule":
         """Serve the images of a Hugging Face data set.
 
         Args:
-            image_size: As in the constructor, like all that is not described here.
+            image_size: As in the constructor.
             path: As in `DatasetShards`, like the next three; None is refused.
             name: Which configuration.
             split: Which part.
             column: Which column.
-            num_reference: See the class.
-            buffer_size: See the class.
-            channels: See the class.
-            batch_size: See the class.
-            seed: See the class.
-            flip: See the class.
-            cache_dir: See the class.
+            **options: The constructor's.
 
         Raises:
             UserError: As in `DatasetShards`.
@@ -133,10 +100,7 @@ class StreamDataModule(ImageDataModule):
         """
         if path is None:
             raise UserError("no images to train on. Give data.path=OWNER/NAME or a local folder")
-        return cls(
-            DatasetShards(path, name, split, column), image_size, num_reference, buffer_size,
-            channels, batch_size, seed, flip, cache_dir,
-        )  # fmt: skip
+        return cls(DatasetShards(path, name, split, column), image_size, **options)
 
     def train_dataloader(self) -> ShardStream:
         """Return the endless stream of this process's share of every batch.

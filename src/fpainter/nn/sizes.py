@@ -1,7 +1,14 @@
-"""Image sizes as configs give them."""
+"""Sizes as configs and files give them: whole numbers, images, weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from torch import Tensor
+
+
+def is_whole(value: Any, least: int = 1) -> bool:
+    """Say whether a value, of whatever kind, is a whole number and at least `least`."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def as_size(image_size: int | Sequence[int]) -> tuple[int, int]:
@@ -22,7 +29,19 @@ def as_size(image_size: int | Sequence[int]) -> tuple[int, int]:
     if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
         raise ValueError(problem)
     height, width = pair
-    for side in (height, width):
-        if isinstance(side, bool) or not isinstance(side, int) or side <= 0:
-            raise ValueError(problem)
+    if not (is_whole(height) and is_whole(width)):
+        raise ValueError(problem)
     return height, width
+
+
+def first_misfit(plan: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:
+    """Return the first name that only one of two states has or that has two shapes; None if none.
+
+    Args:
+        plan: the state of a module, perhaps without memory.
+        state: what shall be loaded into it.
+    """
+    for name in {**plan, **state}:
+        if name not in plan or name not in state or plan[name].shape != state[name].shape:
+            return name
+    return None

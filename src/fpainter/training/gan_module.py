@@ -19,6 +19,7 @@ from fpainter.losses.adversarial import AdversarialLoss
 from fpainter.losses.regularisers import InputGradientPenalty
 from fpainter.nn.image_range import ImageRange
 from fpainter.nn.noise import own_rows
+from fpainter.nn.sizes import first_misfit
 from fpainter.training.ema import EMASchedule, move_average
 
 OptimiserFactory = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
@@ -259,13 +260,12 @@ class GANModule(LightningModule):
         Raises:
             UserError: if the weights are not those of this module.
         """
-        plan, state = self.state_dict(), checkpoint["state_dict"]
-        for name in plan | state:
-            if name not in plan or name not in state or plan[name].shape != state[name].shape:
-                raise UserError(
-                    f"ckpt: {name} is missing or has another size there; a run goes on with the "
-                    "model it has, and warm_start.ckpt=PATH begins a new one with its weights"
-                )
+        name = first_misfit(self.state_dict(), checkpoint["state_dict"])
+        if name is not None:
+            raise UserError(
+                f"ckpt: {name} is missing or has another size there; a run goes on with the "
+                "model it has, and warm_start.ckpt=PATH begins a new one with its weights"
+            )
         self.iteration = checkpoint["iteration"]
 
 

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fpainter.nn.sizes import is_whole
 from fpainter.visualisation.grids import PAPER, beside, enlarge, grid
-from fpainter.visualisation.selection import Painted, is_whole
+from fpainter.visualisation.selection import Painted
 
 FORMATS = ("gif", "webp", "apng", "mp4")
 GIF_FASTEST = 50  # frames a second; browsers slow down what is faster

@@ -14,11 +14,7 @@ from fpainter.generators.input_generators import RepeatLatent
 from fpainter.generators.painting import Painting
 from fpainter.generators.sampler import Sampler, evaluating
 from fpainter.nn.image_range import ImageRange
-
-
-def is_whole(value: Any, least: int = 1) -> bool:
-    """Say whether a value, of whatever kind, is a whole number and at least `least`."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+from fpainter.nn.sizes import is_whole
 
 
 def whole_numbers(given: Any) -> tuple[int, ...]:

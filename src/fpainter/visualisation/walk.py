@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from fpainter.generators.sampler import Sampler
+from fpainter.nn.sizes import is_whole
 from fpainter.training.ema import move_average
-from fpainter.visualisation.selection import Selection, is_whole
+from fpainter.visualisation.selection import Selection
 
 PATHS = ("spherical", "linear")
 
@@ -29,9 +30,8 @@ def walk_images(selection: Selection, frames_between: int, path: str = "spherica
         from each to the next, the last one's next being the first.
     """
     stations = selection.latents()
-    sampler, size = selection.sampler, selection.batch_size
     z = walk_latents(stations, frames_between, path)
-    return torch.cat([sampler(part).cpu() for part in z.split(size)])
+    return _drawn(selection.sampler, z, selection.batch_size)
 
 
 def training_walk(samplers: Iterable[Sampler], selection: Selection, frames_between: int) -> Tensor:
@@ -51,20 +51,20 @@ def training_walk(samplers: Iterable[Sampler], selection: Selection, frames_betw
         ValueError: if there are fewer than two painters or `frames_between` is negative.
     """
     check_walk(frames_between)
-    z = selection.latents()
-
-    def drawn(sampler: Sampler) -> Tensor:
-        return torch.cat([sampler(part).cpu() for part in z.split(selection.batch_size)])
-
+    z, size = selection.latents(), selection.batch_size
     frames = []
     for start, end in itertools.pairwise(samplers):
         for index in range(frames_between + 1):
             between = copy.deepcopy(start.generator)
             move_average(between, end.generator, 1 - index / (frames_between + 1))
-            frames.append(drawn(replace(start, generator=between)))
+            frames.append(_drawn(replace(start, generator=between), z, size))
     if not frames:
         raise ValueError("a walk through training needs at least two checkpoints")
-    return torch.stack([*frames, drawn(end)], dim=1)
+    return torch.stack([*frames, _drawn(end, z, size)], dim=1)
+
+
+def _drawn(sampler: Sampler, z: Tensor, batch_size: int) -> Tensor:
+    return torch.cat([sampler(part).cpu() for part in z.split(batch_size)])
 
 
 def walk_latents(stations: Tensor, frames_between: int, path: str = "spherical") -> Tensor:
