@@ -19,12 +19,12 @@ from PIL import Image
 from torch import Tensor
 
 from fpainter.checkpoints.inference import load_painter
-from fpainter.evaluation.latents import latents
 from fpainter.generators.base import PaintingGenerator
+from fpainter.generators.latents import latents
 from fpainter.generators.painting import shown_steps
 from fpainter.ops.naive import delta_rule, sum_rule
-from fpainter.visualisation.grids import grid
-from fpainter.visualisation.selection import paint
+from fpainter.pictures.grids import grid
+from fpainter.pictures.selection import paint
 
 PICTURES = Path(__file__).with_name("pictures")
 SIDE = 12  # rows and columns of the matrices drawn

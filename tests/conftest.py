@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fpainter.allocator import keep_freed_memory
+from fpainter.launch.allocator import keep_freed_memory
 
 keep_freed_memory()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fpainter.checkpoints.legacy_names import discriminator_name, generator_name
+from fpainter.checkpoints.legacy.names import discriminator_name, generator_name
 from fpainter.generators import learning_rules
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.losses.regularisers import UnitGradient

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from fpainter.checkpoints.legacy_names import discriminator_name, generator_name, turned
+from fpainter.checkpoints.legacy.names import discriminator_name, generator_name, turned
 from fpainter.losses.adversarial import Hinge
 from tests.callbacks.test_checkpoints import pytestmark as lightning_warnings
 from tests.conftest import golden_files

@@ -6,8 +6,8 @@ import pytest
 from lightning import Trainer
 
 from fpainter.callbacks.metrics import MetricsReport
-from fpainter.training.metrics_file import MetricsFile
-from fpainter.visualisation.curves import read_metrics
+from fpainter.loggers.metrics_file import MetricsFile
+from fpainter.pictures.curves import read_metrics
 from tests.training.test_gan_module import Watch, batches
 from tests.training.toys import gan
 

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from fpainter.callbacks.samples import PictureCallback
 from fpainter.callbacks.viewer import ViewerPage
-from fpainter.evaluation.latents import latents
 from fpainter.generators.base import Generator
+from fpainter.generators.latents import latents
+from fpainter.pictures.grids import grid
+from fpainter.pictures.walk import walk_latents
 from fpainter.training.gan_module import GANModule
-from fpainter.visualisation.grids import grid
-from fpainter.visualisation.walk import walk_latents
 from tests.callbacks.test_checkpoints import pytestmark as pytestmark
 from tests.training.test_gan_module import fit
 from tests.training.toys import D_LATENT, SIZE, gan

@@ -11,15 +11,15 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fpainter.checkpoints.inference import load_painter
-from fpainter.checkpoints.legacy import Original, load_adam
-from fpainter.checkpoints.legacy_arguments import (
+from fpainter.checkpoints.legacy.arguments import (
     DEFAULTS,
     MODEL_TYPES,
     WITHOUT_MEANING,
     translate,
 )
-from fpainter.checkpoints.legacy_names import merged, painter_name
-from fpainter.import_legacy import compose, import_legacy
+from fpainter.checkpoints.legacy.checkpoint import Original, load_adam
+from fpainter.checkpoints.legacy.names import merged, painter_name
+from fpainter.tasks.import_legacy import compose, import_legacy
 from fpainter.training.gan_module import GANModule
 from tests.conftest import SHARED_GOLDEN, golden_files
 from tests.reference.released import build, read, relative

@@ -19,7 +19,7 @@ from fpainter.errors import UserError
 from fpainter.generators.base import Generator
 from fpainter.generators.lightgan import LightGANGenerator
 from fpainter.generators.painter import FastWeightPainter
-from fpainter.import_legacy import compose
+from fpainter.tasks.import_legacy import compose
 
 TINY = ["image_size=16", "model.generator.d_latent=6"]
 PAINTER = [*TINY, "model.generator.num_steps=3", "model.generator.d_hidden=8"]
@@ -189,7 +189,7 @@ def test_bad_folders_give_a_sentence(
         "fpainter.generators.pretrained.importlib.import_module",
         "fpainter.generators.pretrained.Path",
         "fpainter.generators.pretrained.load_file",
-        "fpainter.launch.pick_device",
+        "fpainter.launch.command.pick_device",
         "torch.nn.modules.module.warnings.warn",
         "torch.nn.init.normal_",
         "fpainter.generators.nothing.Painter",

@@ -9,8 +9,10 @@ from unittest import mock
 
 import pytest
 
-from fpainter import benchmark, export, generate, import_legacy, report, stats, train, viewer
+from fpainter import benchmark, export, generate, import_legacy, stats, train
 from fpainter import eval as evaluation
+from fpainter.report import __main__ as report
+from fpainter.viewer import __main__ as viewer
 
 SMALL = [
     "debug=fast",

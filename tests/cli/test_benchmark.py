@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fpainter.benchmark import _shown
+from fpainter.tasks.benchmark import _shown
 from tests.callbacks.test_checkpoints import pytestmark as pytestmark
 from tests.cli.conftest import SMALL, refused, run
 

@@ -250,8 +250,8 @@ def test_bad_checkpoints_give_a_sentence(finished_run: Path, tmp_path: Path) -> 
     "target",
     [
         "os.system",
-        "fpainter.evaluation.inception_weights.torch.hub.load",
-        "fpainter.launch.Path.cwd",
+        "fpainter.evaluation.inception.weights.torch.hub.load",
+        "fpainter.launch.command.Path.cwd",
         "fpainter.train.main",
         "torch.nn.modules.module.warnings.warn",
         "fpainter.nothing",

@@ -8,19 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from fpainter import export
-from tests.cli import conftest
+from fpainter.tasks import export
 from tests.cli.conftest import refused, run
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
     pytest.mark.filterwarnings("ignore:Found .* in eval mode"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _export_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(conftest.MAINS, "export", export.main)
 
 
 def images(folder: Path) -> list[bytes]:

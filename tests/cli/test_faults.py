@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from fpainter import launch, train
 from fpainter.evaluation import scorer
+from fpainter.launch import command as launch
+from fpainter.tasks import train
 from fpainter.training.gan_module import GANModule
 from tests.cli.conftest import refused, run
 from tests.cli.test_commands import pytestmark as lightning_warnings

@@ -13,12 +13,12 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor
 
-from fpainter import generate
 from fpainter.checkpoints.inference import TrainedPainter, load_painter
-from fpainter.evaluation.latents import latents
 from fpainter.generators.base import Generator, PaintingGenerator
+from fpainter.generators.latents import latents
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
+from fpainter.tasks import generate
 from tests.cli.conftest import SMALL, refused, run
 
 pytestmark = [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fpainter import report
+from fpainter.report import __main__ as report
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import torch
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
-from fpainter import sweeps
 from fpainter.callbacks.curves import LearningCurves
 from fpainter.errors import UserError
-from fpainter.sweeps import EarlierStart, earlier_start
+from fpainter.launch import sweeps
+from fpainter.launch.sweeps import EarlierStart, earlier_start
 from fpainter.training.gan_module import GANModule
 from tests.cli.conftest import SMALL, refused, run
 from tests.cli.test_commands import pytestmark as lightning_warnings

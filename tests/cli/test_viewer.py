@@ -11,14 +11,15 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from fpainter import viewer
 from fpainter.checkpoints.inference import TrainedPainter
 from fpainter.generators.base import Generator
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
 from fpainter.ops import naive, rank_one
+from fpainter.tasks import viewer
+from fpainter.viewer.__main__ import main
 from tests.cli.conftest import run
-from tests.visualisation.test_viewer import unpacked
+from tests.viewer.test_viewer import unpacked
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -28,7 +29,7 @@ pytestmark = [
 
 def call(patch: pytest.MonkeyPatch, *arguments: object) -> None:
     patch.setattr(sys, "argv", ["fpainter-viewer", *map(str, arguments)])
-    viewer.main()
+    main()
 
 
 def works_of(page: Path) -> Any:

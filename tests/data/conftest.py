@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fpainter.data.cache import CachedImages, cache_images
-from fpainter.data.shard_stream import ShardStream
+from fpainter.data.streaming.stream import ShardStream
 
 
 def encoded(number: int) -> bytes:

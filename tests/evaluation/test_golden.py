@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fpainter.evaluation.frechet import frechet_distance
-from fpainter.evaluation.inception import InceptionFeatures, load_inception
-from fpainter.evaluation.inception_weights import WHEEL_PACKAGE
+from fpainter.evaluation.inception.network import InceptionFeatures, load_inception
+from fpainter.evaluation.inception.weights import WHEEL_PACKAGE
+from fpainter.evaluation.metrics.frechet import frechet_distance
 from fpainter.evaluation.protocols import get_protocol
 from tests.evaluation.toys import moments
 

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpainter.errors import UserError
-from fpainter.evaluation import inception_weights, protocols
-from fpainter.evaluation.inception import InceptionFeatures, load_inception
-from fpainter.evaluation.inception_weights import InceptionWeights, find_weights, read_weights
+from fpainter.evaluation import protocols
+from fpainter.evaluation.inception import weights as inception_weights
+from fpainter.evaluation.inception.network import InceptionFeatures, load_inception
+from fpainter.evaluation.inception.weights import InceptionWeights, find_weights, read_weights
 from tests.evaluation.toys import random_images
 
 State = dict[str, Tensor]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fpainter.evaluation import statistics
-from fpainter.evaluation.frechet import matrix_sqrt
+from fpainter.evaluation.metrics.frechet import matrix_sqrt
 from fpainter.evaluation.protocols import get_protocol
 from fpainter.evaluation.statistics import (
     RealStatistics,

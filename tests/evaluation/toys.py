@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from fpainter.evaluation.frechet import Moments, RunningMoments
+from fpainter.evaluation.metrics.frechet import Moments, RunningMoments
 
 
 class TinyExtractor(nn.Module):

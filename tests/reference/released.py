@@ -10,11 +10,11 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from fpainter.checkpoints.legacy import Original, load_weights
-from fpainter.checkpoints.legacy_arguments import DEFAULTS, translate
-from fpainter.checkpoints.legacy_names import is_dropped
+from fpainter.checkpoints.legacy.arguments import DEFAULTS, translate
+from fpainter.checkpoints.legacy.checkpoint import Original, load_weights
+from fpainter.checkpoints.legacy.names import is_dropped
 from fpainter.generators import lightgan
-from fpainter.import_legacy import compose
+from fpainter.tasks.import_legacy import compose
 from fpainter.training.gan_module import GANModule
 
 # The vectors name some options as the constructors do and not as the command line.

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from fpainter.checkpoints.inference import load_painter, read_checkpoint
-from fpainter.checkpoints.legacy import read_original
+from fpainter.checkpoints.legacy.checkpoint import read_original
 from fpainter.errors import UserError
 from fpainter.evaluation.statistics_file import cached
 from fpainter.generators.base import Generator

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from fpainter.checkpoints.inference import load_painter, read_checkpoint
-from fpainter.checkpoints.legacy import read_original
+from fpainter.checkpoints.legacy.checkpoint import read_original
 from fpainter.errors import UserError
 from tests.security.confinement import GIB, confined
 from tests.security.files import RECORD, saved, write_all
@@ -67,7 +67,7 @@ FOREIGN = [
     {"_target_": "builtins.eval", "_args_": ["open('sprung', 'w')"]},
     {"_target_": "hydra.utils.get_method", "path": "os.system"},
     {"_target_": "torch.hub.load", "repo_or_dir": "a/b", "model": "c"},
-    {"_target_": "fpainter.launch.os.system", "command": "touch sprung"},
+    {"_target_": "fpainter.launch.command.os.system", "command": "touch sprung"},
     {"_target_": "torch.nn.Module.register_module"},
     {"_target_": "${oc.env:TARGET}", "command": "touch sprung"},
 ]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fpainter.benchmarks.stopwatch import medians
 from fpainter.data.loader import BatchStream
-from fpainter.evaluation.inception import InceptionFeatures
+from fpainter.evaluation.inception.network import InceptionFeatures
 from fpainter.evaluation.protocols import Protocol
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.sampler import Sampler, evaluating

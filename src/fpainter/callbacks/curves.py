@@ -6,8 +6,8 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
+from fpainter.pictures.curves import draw_curves
 from fpainter.training.gan_module import GANModule
-from fpainter.visualisation.curves import draw_curves
 
 
 class LearningCurves(Callback):

@@ -8,8 +8,8 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 
 from fpainter.callbacks.metrics import due_for_report
+from fpainter.checkpoints.plain_data import read_plain_data
 from fpainter.errors import UserError
-from fpainter.plain_data import read_plain_data
 from fpainter.training.gan_module import GANModule
 
 log = logging.getLogger(__name__)

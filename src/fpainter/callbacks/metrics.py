@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import Callback, ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from fpainter.loggers.metrics_file import MetricsFile
 from fpainter.training.gan_module import GANModule
-from fpainter.training.metrics_file import MetricsFile
 
 SHORT = {"loss/discriminator": "D", "loss/generator": "G"}
 

@@ -1,12 +1,12 @@
 """The noise of every iteration as a function of the run's seed."""
 
-import hashlib
 from typing import Any
 
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 
+from fpainter.nn.seeds import stream_seed
 from fpainter.training.gan_module import GANModule
 
 
@@ -26,6 +26,4 @@ class Randomness(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Seed the generators."""
-        key = f"noise {self.seed} {pl_module.iteration} 0"
-        # torch's CPU generator reads 32 bits of its seed: a hash keeps neighbouring keys apart.
-        torch.manual_seed(int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big"))
+        torch.manual_seed(stream_seed(self.seed, pl_module.iteration, "noise"))

@@ -11,14 +11,14 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
-from fpainter.evaluation.latents import latents
 from fpainter.generators.base import PaintingGenerator
+from fpainter.generators.latents import latents
 from fpainter.nn.sizes import is_whole
+from fpainter.pictures.grids import grid, sample_grid
+from fpainter.pictures.selection import Selection
+from fpainter.pictures.strips import painting_strips
+from fpainter.pictures.walk import check_walk, walk_images
 from fpainter.training.gan_module import GANModule
-from fpainter.visualisation.grids import grid, sample_grid
-from fpainter.visualisation.selection import Selection
-from fpainter.visualisation.strips import painting_strips
-from fpainter.visualisation.walk import check_walk, walk_images
 
 
 def log_picture(trainer: Trainer, name: str, picture: Image.Image, iteration: int) -> None:

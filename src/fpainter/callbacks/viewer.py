@@ -7,11 +7,11 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
-from fpainter.evaluation.latents import latents
+from fpainter.generators.latents import latents
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.nn.sizes import is_whole
 from fpainter.training.gan_module import GANModule
-from fpainter.visualisation.viewer_page import facts, html, work
+from fpainter.viewer.page import facts, html, work
 
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ import hydra
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from fpainter.callbacks.record import FORMAT
+from fpainter.checkpoints.plain_data import read_plain_data
 from fpainter.checkpoints.pretrained import TrainedPainter, load_pretrained
+from fpainter.checkpoints.record import FORMAT, with_current_names
 from fpainter.errors import UserError, first_line
 from fpainter.generators.pretrained import read_config
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
 from fpainter.nn.sizes import first_misfit
-from fpainter.plain_data import read_plain_data
 
 WEIGHTS = {"ema": "generator_ema.", "raw": "generator."}
 TRUSTED = ("fpainter.", "torch.nn.", "torch.optim.")
@@ -51,6 +51,7 @@ def read_checkpoint(path: str | Path, key: str = "ckpt") -> dict[str, Any]:
             f"{key}={path}: of format {record['format']} (fpainter {record.get('version')}), newer "
             f"than the format {FORMAT} that this version reads; please update fpainter"
         )
+    record["config"] = with_current_names(record.get("config"))
     return checkpoint
 
 

@@ -1,6 +1,5 @@
 """An endless, exactly resumable stream of training batches."""
 
-import hashlib
 import logging
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fpainter.data.cache import CachedImages
+from fpainter.nn.seeds import stream_seed
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class BatchStream:
     def _pass(self, number: int) -> Tensor:
         # Only the latest is kept: the stream moves forward.
         if self._permutation is None or self._permutation[0] != number:
-            generator = _generator("pass", self.seed, number)
+            generator = _generator(self.seed, number, "pass")
             self._permutation = number, torch.randperm(len(self.images), generator=generator)
         return self._permutation[1]
 
@@ -137,12 +137,10 @@ class BatchStream:
         if not self.flip:
             return
         # Drawn for the batch of all processes, so that sharing it differently changes nothing.
-        coins = torch.rand(self._global_size, generator=_generator("flip", self.seed, number))
+        coins = torch.rand(self._global_size, generator=_generator(self.seed, number, "flip"))
         flipped = (coins[self.rank * self.batch_size :][: self.batch_size] < 0.5).numpy()
         pixels[flipped] = pixels[flipped][..., ::-1]
 
 
-def _generator(*key: str | int) -> torch.Generator:
-    # torch's CPU generator seeds itself with 32 bits: a hash keeps neighbouring keys apart.
-    digest = hashlib.sha256(repr(key).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
+def _generator(seed: int, number: int, stream: str) -> torch.Generator:
+    return torch.Generator().manual_seed(stream_seed(seed, number, stream))

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from fpainter.data.cache import default_cache_dir
-from fpainter.evaluation.fid import PaintedFID, score_fid
-from fpainter.evaluation.inception import load_inception
-from fpainter.evaluation.latents import latents
-from fpainter.evaluation.painting_measures import effective_rank, step_shares
+from fpainter.evaluation.inception.network import load_inception
+from fpainter.evaluation.metrics.fid import PaintedFID, score_fid
+from fpainter.evaluation.metrics.painting import effective_rank, step_shares
+from fpainter.evaluation.metrics.sample import NEED_REALS, SAMPLE_METRICS, Samples
 from fpainter.evaluation.protocols import get_protocol
-from fpainter.evaluation.sample_metrics import NEED_REALS, SAMPLE_METRICS, Samples
 from fpainter.evaluation.statistics import Images, real_sample, real_statistics
 from fpainter.generators.base import PaintingGenerator
+from fpainter.generators.latents import latents
 from fpainter.generators.painting import shown_steps
 from fpainter.generators.sampler import Sampler, evaluating
 

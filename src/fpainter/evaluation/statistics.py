@@ -10,7 +10,7 @@ from typing import Protocol as Interface
 import torch
 from torch import Tensor
 
-from fpainter.evaluation.frechet import Moments, RunningMoments, matrix_sqrt
+from fpainter.evaluation.metrics.frechet import Moments, RunningMoments, matrix_sqrt
 from fpainter.evaluation.protocols import Protocol
 from fpainter.evaluation.statistics_file import cache_path, cached, write
 

@@ -14,6 +14,7 @@ from fpainter.nn.excitation import FrequencyAttention, GlobalContext
 from fpainter.nn.init import kaiming_
 from fpainter.nn.noise import own_rows
 from fpainter.nn.resample import Blur
+from fpainter.nn.seeds import stream_seed
 from fpainter.nn.sizes import as_size
 
 CHANNEL_ATTENTIONS = ("frequency", "global_context")
@@ -157,7 +158,7 @@ class LightGANGenerator(Generator):
 
     def forward(self, z: Tensor) -> Tensor:
         """Paint images [B C H W] for latents z [B d_latent]."""
-        sources = None if self.training else [_source(row) for row in z]
+        sources = None if self.training else [_source(row) for row in z.detach().float().cpu()]
         x = F.normalize(self.initial(z[:, :, None, None]), dim=1)
         gates: dict[int, Tensor] = {}  # [B C 1 1], by the stage they gate
         for stage, (attention, up) in enumerate(zip(self.attentions, self.ups, strict=True)):
@@ -170,9 +171,10 @@ class LightGANGenerator(Generator):
 
 
 def _source(latent: Tensor) -> torch.Generator:
-    """Return a generator of noise that is a function of the latent [d_latent]."""
-    digest = hashlib.sha256(latent.detach().float().cpu().numpy().tobytes()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
+    """Return a generator of noise, a function of the latent [d_latent] (float32, on the CPU)."""
+    digest = hashlib.sha256(latent.numpy().tobytes()).digest()
+    seed = stream_seed(int.from_bytes(digest[:8], "big"), 0, "noise of an image")
+    return torch.Generator().manual_seed(seed)
 
 
 def _first_map(image_size: int | Sequence[int]) -> tuple[int, int, int]:

@@ -1,0 +1,71 @@
+"""What a checkpoint says of its run: config, overrides, versions and revision."""
+
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fpainter import __version__
+
+FORMAT = 1  # of what a record adds to a checkpoint
+PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "pillow", "numpy")
+
+
+# Where classes were when older checkpoints were written, and where they are.
+MOVED = {
+    "fpainter.discriminators.augment.": "fpainter.augmentation.diff.",
+    "fpainter.data.streams.": "fpainter.data.streaming.datamodule.",
+}
+
+
+def record(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """Return what lets a checkpoint be used without its run directory.
+
+    Args:
+        config: the resolved config of the run, plain data.
+        overrides: the command line's overrides, in order.
+    """
+    return {"format": FORMAT, "version": __version__, "config": config, "overrides": overrides}
+
+
+def with_current_names(node: Any) -> Any:
+    """Return plain data in which each ``_target_`` has the name its class has today."""
+    if isinstance(node, list):
+        return [with_current_names(entry) for entry in node]
+    if not isinstance(node, dict):
+        return node
+    renamed = {key: with_current_names(value) for key, value in node.items()}
+    target = renamed.get("_target_")
+    for old, new in MOVED.items():
+        if isinstance(target, str) and target.startswith(old):
+            renamed["_target_"] = new + target.removeprefix(old)
+    return renamed
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, platform and, in a checkout, the git revision of this package."""
+    return {
+        "fpainter": __version__,
+        "git": git_revision(),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+
+
+def git_revision() -> str | None:
+    """Return the revision of the checkout this package runs from, `-dirty` when changed.
+
+    None outside a checkout, also when an environment with this package lies in another project's.
+    """
+    root = Path(__file__).resolve().parents[3]
+    if not (root / "src" / "fpainter").is_dir():
+        return None
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,207 @@
+"""What shards can be: tar files, or a data set of the Hugging Face hub."""
+
+import importlib
+import os
+import re
+import tarfile
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fpainter.data.sources import MAX_BYTES, SUFFIXES, printable
+from fpainter.data.streaming.shards import Sample, sha256
+from fpainter.errors import UserError, first_line
+
+_TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+# A scheme has two letters at least, so that C:\ is none.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+# Data sets of single files can have a million of them, and each costs a moment to begin with.
+_MOST_SHARDS = 1024
+
+
+class TarShards:
+    """Tar files of images, as the webdataset library writes them.
+
+    Members that share a folder and a name up to its first dot, one after the other, are one
+    sample, and its first member with the suffix of an image is its image. Local files, compressed
+    or not, need no library; braces and URLs need webdataset.
+
+    Args:
+        shards: A folder of tar files, a tar file, a URL that webdataset opens (http, https, gs,
+            hf, …), either of the last two with braces such as `{000..099}`, or a list of these.
+
+    Raises:
+        UserError: If there is none, one is not there, or webdataset is needed and not installed.
+    """
+
+    def __init__(self, shards: str | Iterable[str]) -> None:
+        places = [shards] if isinstance(shards, str) else list(shards)
+        self.labels = [label for place in places for label in _expand(str(place))]
+        if not self.labels:
+            raise UserError("data.shards is an empty list; give tar files, a folder or URLs")
+        for label in self.labels:
+            if not is_url(label):
+                if not Path(label).is_file():
+                    raise UserError(f"data.shards: there is no folder or tar file {label}")
+            elif label.lower().startswith("pipe:") and os.environ.get("FPAINTER_PIPE") != "1":
+                # A checkpoint names its data, and to score it must not run what it names.
+                raise UserError(
+                    f"data.shards: {label} runs a command; if it is yours, set the environment "
+                    "variable FPAINTER_PIPE=1"
+                )
+            else:
+                _extra("webdataset.gopen", "webdataset", f"data.shards={label}")
+        self.name = PurePosixPath(self.labels[0]).parent.name or "shards"
+
+    def fingerprint(self) -> str:
+        """Return the sha256 over local files' names, sizes and modification times, and URLs."""
+        return sha256([label if is_url(label) else _status(label) for label in self.labels])
+
+    def read(self, shard: int) -> Iterator[Sample]:
+        """Yield the images of one tar file; see `Shards.read`."""
+        label = self.labels[shard]
+        key = None
+        with (
+            closing(_open(label)) as file,
+            tarfile.open(fileobj=file, mode="r|*") as tar,
+        ):
+            for member in tar:
+                path = PurePosixPath(member.name)
+                if not member.isfile() or path.name.startswith("."):
+                    continue
+                own = path.parent / path.name.split(".", 1)[0]
+                if own != key and path.suffix.lower() in SUFFIXES:
+                    key = own
+                    name = f"{label}:{printable(member.name)}"
+                    if member.size > MAX_BYTES:
+                        # Left out like an image that is damaged.
+                        yield Sample(f"{name} ({member.size} bytes, too large)", b"")
+                        continue
+                    content = tar.extractfile(member)
+                    assert content is not None
+                    yield Sample(name, content.read())
+            # tarfile takes any end for the end. A whole archive has two blocks of zeros there, of
+            # which it has read one.
+            assert tar.fileobj is not None
+            if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError("it has no end mark, so a part of it is missing")
+
+
+class DatasetShards:
+    """A data set of the Hugging Face hub, or a local folder that `datasets` can load, streamed.
+
+    Args:
+        path: `owner/name` on the hub, or a folder of Parquet files, of images, ….
+        name: Which configuration of it; None for its only one.
+        split: Which part.
+        column: Which column holds the images.
+
+    Raises:
+        UserError: If `datasets` is not installed, or there is no such data set, configuration,
+            part or column.
+    """
+
+    def __init__(
+        self, path: str, name: str | None = None, split: str = "train", column: str = "image"
+    ) -> None:
+        datasets = _extra("datasets", "hf", f"data.path={path}")
+        local = Path(path).expanduser()
+        try:
+            builder = datasets.load_dataset_builder(str(local) if local.is_dir() else path, name)
+            rows = builder.as_streaming_dataset(split=split)
+            columns = rows.column_names or list(next(iter(rows), {}))
+        except Exception as error:  # of several libraries
+            which = f"data.path={path}, data.name={name}, data.split={split}"
+            raise UserError(f"{which}: cannot be streamed ({first_line(error)})") from error
+        if column not in columns:
+            raise UserError(
+                f"data.column={column}: {path} has the columns {', '.join(columns) or '(none)'}"
+            )
+        stored = (rows.features or {}).get(column)
+        if isinstance(stored, datasets.Value) and not stored.dtype.endswith(("binary", "string")):
+            raise UserError(f"data.column={column}: {path} has {stored.dtype} there, not images")
+        self._rows = rows.select_columns(column).cast_column(column, datasets.Image(decode=False))
+        self._column = column
+        self._num_shards = min(rows.num_shards, _MOST_SHARDS)
+        self._fingerprint = [builder.hash, builder.config.name, split, column]
+        self.name = "-".join(filter(None, (PurePosixPath(path).name, name, split)))
+        self.labels = [
+            f"{path} {split} {number + 1}/{self._num_shards}" for number in range(self._num_shards)
+        ]
+
+    def fingerprint(self) -> str:
+        """Return the sha256 over what `datasets` knows of the files: revisions or times."""
+        return sha256(self._fingerprint)
+
+    def read(self, shard: int) -> Iterator[Sample]:
+        """Yield the images of one shard; see `Shards.read`."""
+        rows = self._rows.shard(num_shards=self._num_shards, index=shard)
+        for number, row in enumerate(rows):
+            stored = row[self._column] or {"bytes": b"", "path": None}
+            label = printable(stored["path"] or "") or f"{self.labels[shard]}, image {number + 1}"
+            data = stored["bytes"]
+            if data is None:  # a folder of images names its files only
+                with importlib.import_module("fsspec").open(stored["path"], "rb") as file:
+                    data = file.read()
+            yield Sample(label, data)
+
+
+def is_url(place: str) -> bool:
+    """Say whether a shard is to be fetched and not a path on this machine."""
+    return _URL.match(place) is not None
+
+
+def absolute(place: Any, key: str) -> Any:
+    """Return where data lie so that it holds in any directory.
+
+    Args:
+        place: A path, a URL, the name of a data set, or a list of these; none but paths change.
+        key: Of the config, as which it was given: `shards` can be URLs, and `path` is a name
+            unless there is such a folder.
+    """
+    if not isinstance(place, str):
+        return [absolute(part, key) for part in place]
+    path = os.path.abspath(os.path.expanduser(place))
+    elsewhere = (key == "shards" and is_url(place)) or (key == "path" and not os.path.isdir(path))
+    return place if elsewhere else path
+
+
+def _expand(place: str) -> list[str]:
+    """Return the tar files of a folder, or what the braces of a path or URL stand for."""
+    if is_url(place):
+        path = place
+    else:
+        folder = Path(place).expanduser()
+        path = str(folder)
+        if folder.is_dir():
+            found = sorted(
+                str(file)
+                for file in folder.iterdir()
+                if file.name.lower().endswith(_TAR) and not file.name.startswith(".")
+            )
+            if not found:
+                raise UserError(f"data.shards={place}: no tar files in this folder")
+            return found
+    if "{" not in path:
+        return [path]
+    return _extra("webdataset.shardlists", "webdataset", f"data.shards={place}").expand_urls(path)
+
+
+def _open(label: str) -> Any:
+    if not is_url(label):
+        return open(label, "rb")
+    return _extra("webdataset.gopen", "webdataset", f"data.shards={label}").gopen(label)
+
+
+def _extra(module: str, extra: str, wanted_by: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        advice = f"pip install 'fpainter[{extra}]'"
+        raise UserError(f"{wanted_by} needs {module.split('.')[0]}: {advice}") from error
+
+
+def _status(path: str) -> tuple[str, int, int]:
+    status = os.stat(path)
+    return os.path.basename(path), status.st_size, status.st_mtime_ns

@@ -1,0 +1,192 @@
+"""An endless, exactly resumable stream of training batches, read from shards."""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fpainter.data.cache import CachedImages
+from fpainter.data.decode import render
+from fpainter.data.loader import BatchStream
+from fpainter.data.sources import open_image
+from fpainter.data.streaming.shards import Sample, Shards
+from fpainter.data.streaming.shuffling import ShuffledSamples
+from fpainter.errors import UserError
+
+log = logging.getLogger(__name__)
+
+# Batches that are made while the one before is trained on.
+_AHEAD = 2
+# So many damaged images one after the other are no accident.
+_MOST_DAMAGED = 1000
+_WARNINGS = 5
+
+
+class ShardStream(BatchStream):
+    """Batches of the images of shards in random order, pass after pass, without an end.
+
+    The order is that of `ShuffledSamples`. Images are decoded in threads, ahead of training. One
+    that cannot be decoded is left out; the next good one of this process takes its place, and has
+    its own as well.
+
+    A stream that goes on from a saved position continues bit for bit. To get there it reads again,
+    without decoding, what was served of the last pass, and before that, once, those shards that
+    the first process has never read to their end.
+
+    Args:
+        shards: Where the images come from.
+        images: Any images of the size and the channels that the batches shall have.
+        batch_size: Images in a batch of one process, positive.
+        seed: Any int; another seed gives another order.
+        flip: Mirror each image left-right with probability ½.
+        buffer_size: Encoded images held to shuffle them, positive.
+        rank: This process, 0 ≤ rank < world_size.
+        world_size: How many processes share each batch.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        images: CachedImages,
+        batch_size: int,
+        seed: int,
+        flip: bool = False,
+        buffer_size: int = 2_000,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__(images, batch_size, seed, flip, rank, world_size)
+        self._samples = ShuffledSamples(shards, seed, buffer_size, rank, world_size)
+        self._num_shards = len(shards.labels)
+        self._damaged: set[str] = set()
+        self._batches: Iterator[Tensor] | None = None
+        self._ahead: deque[Future[Tensor]] = deque()
+        # One thread: batches are made one after the other. Neither executor is ever shut down,
+        # for want of a place: a finaliser that waits for threads can wait for ever. Their threads
+        # end when the stream is gone.
+        self._maker = ThreadPoolExecutor(1)
+        self._decoders = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+
+    def __next__(self) -> Tensor:
+        """Return the next batch, uint8 [B C H W].
+
+        Raises:
+            UserError: If a shard cannot be read, or there are no images or only damaged ones.
+        """
+        if self._batches is None:
+            self._batches = self._batches_from(self._next_batch)
+        while len(self._ahead) <= _AHEAD:
+            self._ahead.append(self._maker.submit(next, self._batches))
+        # As in BatchStream, counted before it is handed out.
+        self._next_batch += 1
+        return self._ahead.popleft().result()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position, the number of processes, and how many samples shards have."""
+        return super().state_dict() | {
+            "world_size": self.world_size,
+            "num_shards": self._num_shards,
+            "num_samples": dict(self._samples.num_samples),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go to a saved position, which the next batch is then read from.
+
+        With another number of images in a batch, of processes or of shards than it was saved
+        with, the stream goes on near that position, with a warning: some images come again, and
+        some not at all in this pass.
+        """
+        super().load_state_dict(state_dict)
+        same_shards = state_dict.get("num_shards") == self._num_shards
+        if not same_shards or state_dict["world_size"] != self.world_size:
+            log.warning(
+                "The checkpoint was written by another number of processes or with other shards: "
+                "the order of the images is not exactly that of an uninterrupted run."
+            )
+        if same_shards:
+            self._samples.num_samples.update(state_dict["num_samples"])
+        for future in self._ahead:
+            if not future.cancel():
+                future.exception()  # when it is done
+        self._ahead.clear()
+        self._batches = None
+
+    def _batches_from(self, number: int) -> Generator[Tensor, None, None]:
+        """Yield this process's batches from batch `number` on."""
+        if number:
+            log.info("Reading shards up to where training stopped.")
+        samples = self._samples.start(skip=number * self.batch_size)
+        waiting: deque[Sample] = deque()
+        while True:
+            waiting.extend(islice(samples, max(0, self.batch_size - len(waiting))))
+            decoded = self._decoders.map(self._decode, islice(waiting, self.batch_size))
+            batch = np.stack(self._replaced(list(decoded), waiting, samples))
+            for _ in range(self.batch_size):
+                waiting.popleft()
+            self._flip(batch, number)
+            number += 1
+            yield torch.from_numpy(batch)
+
+    def _replaced(
+        self, images: list[np.ndarray | None], waiting: deque[Sample], samples: Iterator[Sample]
+    ) -> list[np.ndarray]:
+        """Return the images of a batch, each that is None replaced by the one after it.
+
+        `waiting` begins with the batch's samples. What is looked at beyond them stays in it: were
+        damaged images to move the others up, a position would say how many were damaged before,
+        and only reading and decoding all of them would lead there.
+        """
+        replaced: list[np.ndarray] = []
+        good: np.ndarray | None = None
+        for image in reversed(images):
+            good = image if image is not None else good
+            if good is None:
+                good = self._following(waiting, samples)
+            replaced.append(good)
+        return replaced[::-1]
+
+    def _following(self, waiting: deque[Sample], samples: Iterator[Sample]) -> np.ndarray:
+        """Return the first good image after the batch."""
+        for place in range(self.batch_size, self.batch_size + _MOST_DAMAGED):
+            if place == len(waiting):
+                waiting.append(next(samples))
+            image = self._decode(waiting[place])
+            if image is not None:
+                return image
+        raise UserError(
+            f"{_MOST_DAMAGED} images one after the other cannot be read, the last of them "
+            f"{waiting[-1].label}"
+        )
+
+    def _decode(self, sample: Sample) -> np.ndarray | None:
+        """Return the pixels, uint8 [C H W]; None, and a warning why, if there are none."""
+        _, channels, height, width = self.images.shape
+        try:
+            with open_image(sample.data) as image:
+                return render(image, (height, width), channels)
+        except MemoryError:
+            raise
+        # Pillow's decoders raise nearly anything when a file is damaged.
+        except Exception as error:
+            self._warn(sample.label, str(error) or type(error).__name__)
+            return None
+
+    def _warn(self, label: str, reason: str) -> None:
+        if label in self._damaged:
+            return
+        self._damaged.add(label)
+        count = len(self._damaged)
+        if count <= _WARNINGS:
+            log.warning("%s cannot be read and is left out: %s", label, reason)
+        elif str(count).strip("0") == "1":  # 10, 100, 1000, …
+            log.warning("%d images that cannot be read have been left out so far", count)

@@ -1,0 +1,1 @@
+"""The feature network of 2015 and its published weights."""

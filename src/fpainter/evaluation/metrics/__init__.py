@@ -1,0 +1,1 @@
+"""Scores from features, and measures of paintings."""

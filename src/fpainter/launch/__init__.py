@@ -1,0 +1,1 @@
+"""What starts the commands: configs, processes, sweeps, and sentences for what goes wrong."""

@@ -1,0 +1,1 @@
+"""Where losses, scores and pictures of a run go."""

@@ -1,0 +1,1 @@
+"""Pictures of painters: grids, strips, films, walks, spectra, learning curves."""

@@ -1,0 +1,217 @@
+"""What is to be shown: which images, with how many steps, and without which of them."""
+
+import copy
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from fpainter.generators.base import PaintingGenerator
+from fpainter.generators.input_generators import RepeatLatent
+from fpainter.generators.latents import latents
+from fpainter.generators.painting import Painting
+from fpainter.generators.sampler import Sampler, evaluating
+from fpainter.nn.image_range import ImageRange
+from fpainter.nn.sizes import is_whole
+
+
+def whole_numbers(given: Any) -> tuple[int, ...]:
+    """Read numbers as people write them: ``5``, ``"0-15"`` (both ends included), or a list of such.
+
+    Raises:
+        ValueError: if a number is negative or none, a range runs backwards, or there are none.
+    """
+    if isinstance(given, list | tuple) and given:
+        return tuple(number for each in given for number in whole_numbers(each))
+    if found := re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", str(given)):
+        first, last = int(found[1]), int(found[2] or found[1])
+        if first <= last:
+            return tuple(range(first, last + 1))
+        raise ValueError(f"{given}: the range ends before it begins; did you mean {last}-{first}?")
+    raise ValueError(
+        f"{given}: must be a number from 0 to 999999999, a range like 0-15, or a list of them"
+    )
+
+
+@dataclass(frozen=True)
+class Painted:
+    """How some images came about.
+
+    Attributes:
+        painter: that painted them.
+        image_range: the range its images are in.
+        painting: all steps.
+        refined: the refined canvas [B C H W]; None where nothing is refined.
+    """
+
+    painter: PaintingGenerator
+    image_range: ImageRange
+    painting: Painting
+    refined: Tensor | None
+
+    def show(self, canvas: Tensor) -> Tensor:
+        """Return a canvas, an update or values [...] as the bytes of an image."""
+        return self.image_range.to_bytes(self.painter.activate(canvas))
+
+
+def paint(painter: PaintingGenerator, image_range: ImageRange, z: Tensor) -> Painted:
+    """Paint the images of latents z [B d_latent] and keep how it was done."""
+    with evaluating(painter):
+        z = z.to(next(painter.parameters()))
+        painting = painter.paint(z)
+        refined = painter.refine(painting.image().to(z.dtype)) if painter.refines else None
+    return Painted(painter, image_range, painting, refined)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Images chosen by their indices: image i depends on the seed and on i alone.
+
+    Attributes:
+        sampler: draws them.
+        seed: of the latents.
+        indices: numbers of the images, in the order in which they are shown.
+        batch_size: images painted at a time.
+    """
+
+    sampler: Sampler
+    seed: int
+    indices: tuple[int, ...]
+    batch_size: int = 64
+
+    def first(self, num: int) -> "Selection":
+        """Return the first `num` of the images, or all if there are not so many."""
+        return replace(self, indices=self.indices[:num])
+
+    def slices(self) -> Iterator["Selection"]:
+        """Yield the images in selections of `batch_size`."""
+        for start in range(0, len(self.indices), self.batch_size):
+            yield replace(self, indices=self.indices[start : start + self.batch_size])
+
+    def latents(self) -> Tensor:
+        """Return the latents [B d_latent]."""
+        return latents(self.seed, self.indices, self.sampler.d_latent)
+
+    def painted(self) -> Painted:
+        """Paint all the images at once; only where the generator paints in steps."""
+        generator = self.sampler.generator
+        assert isinstance(generator, PaintingGenerator)
+        return paint(generator, self.sampler.image_range, self.latents())
+
+    def images(self) -> dict[str, Tensor]:
+        """Return the images uint8 [B C H W], all at once, on the CPU.
+
+        Where they are refined, ``unrefined`` come first; the others are called ``images``.
+        """
+        if not isinstance(self.sampler.generator, PaintingGenerator):
+            return {"images": self.sampler(self.latents()).cpu()}
+        work = self.painted()
+        finished = work.show(work.painting.image()).cpu()
+        if work.refined is None:
+            return {"images": finished}
+        return {"unrefined": finished, "images": work.show(work.refined).cpu()}
+
+
+class EditedPainter(PaintingGenerator):
+    """A painter some of whose steps are left out of the sum; all factors stay as they were.
+
+    Args:
+        painter: to be edited; it stays as it is.
+        drop_steps: numbers of the steps left out, in 1..T.
+        refined: False leaves the refiner out.
+
+    Raises:
+        ValueError: if there is no such step.
+    """
+
+    def __init__(
+        self, painter: PaintingGenerator, drop_steps: Sequence[int] = (), refined: bool = True
+    ) -> None:
+        super().__init__()
+        last = painter.num_steps
+        if any(not 1 <= step <= last for step in drop_steps):
+            raise ValueError(f"drop_steps must be in 1..{last}; got {list(drop_steps)}")
+        self.painter = painter
+        self.dropped = [step - 1 for step in drop_steps]
+        self.d_latent = painter.d_latent
+        self.num_steps = painter.num_steps
+        self.refines = painter.refines and refined
+        self.frozen = painter.frozen
+
+    def paint(self, z: Tensor) -> Painting:
+        """Return the steps for z [B d_latent], zeros for the rows of those left out."""
+        painting = self.painter.paint(z)
+        rows = painting.rows.clone()
+        rows[:, :, self.dropped] = 0
+        return replace(painting, rows=rows)
+
+    def activate(self, canvas: Tensor) -> Tensor:
+        """Show a canvas or an update [...] in the image range."""
+        return self.painter.activate(canvas)
+
+    def refine(self, canvas: Tensor) -> Tensor:
+        """Return the refined canvas [B C H W]."""
+        return self.painter.refine(canvas) if self.refines else canvas
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map latents z [B d_latent] to images [B C H W]."""
+        return self.activate(self.refine(self.paint(z).image().to(z.dtype)))
+
+
+def with_num_steps(painter: PaintingGenerator, num_steps: int) -> PaintingGenerator:
+    """Return a copy of a painter that paints with another number of steps than it was trained with.
+
+    Raises:
+        ValueError: if the steps of this painter cannot be more or fewer.
+    """
+    trained = painter.num_steps
+    if not is_whole(num_steps):
+        raise ValueError(f"num_steps must be at least 1; got {num_steps}")
+    if num_steps == trained:
+        return painter
+    inputs = getattr(painter, "input_generator", None)
+    if not isinstance(inputs, RepeatLatent):
+        raise ValueError(
+            f"num_steps={num_steps}: this painter's {type(inputs).__name__} gives each of its "
+            f"{trained} steps a part of the latent; only where all steps read the whole latent "
+            "can there be more or fewer"
+        )
+    if inputs.step_embedding is not None:
+        raise ValueError(
+            f"num_steps={num_steps}: this painter has learned a vector for each of its {trained} "
+            "steps, so there cannot be more or fewer"
+        )
+    painter = copy.deepcopy(painter)
+    assert isinstance(painter.input_generator, RepeatLatent)
+    painter.num_steps = painter.input_generator.num_steps = num_steps
+    return painter
+
+
+def edited(
+    sampler: Sampler,
+    num_steps: int | None = None,
+    drop_steps: Sequence[int] = (),
+    refined: bool = True,
+) -> Sampler:
+    """Return a sampler that paints with other steps.
+
+    Args:
+        sampler: to be edited; it stays as it is.
+        num_steps: as for `with_num_steps`; None means as many as trained.
+        drop_steps: as for `EditedPainter`.
+        refined: as for `EditedPainter`; where nothing is refined it does not matter.
+
+    Raises:
+        ValueError: if that cannot be.
+    """
+    painter = sampler.generator
+    if not isinstance(painter, PaintingGenerator):
+        if num_steps is not None or drop_steps:
+            kind = type(painter).__name__
+            raise ValueError(f"{kind} does not paint in steps: leave out num_steps and drop_steps")
+        return sampler
+    if num_steps is not None:
+        painter = with_num_steps(painter, num_steps)
+    return replace(sampler, generator=EditedPainter(painter, drop_steps, refined))

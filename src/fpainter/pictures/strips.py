@@ -1,0 +1,130 @@
+"""Painting strips: what each step adds, above the canvas as it stands after the step."""
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from fpainter.generators.base import PaintingGenerator
+from fpainter.generators.painting import shown_steps
+from fpainter.nn.image_range import ImageRange
+from fpainter.pictures.grids import PAPER, grid, stack
+from fpainter.pictures.selection import Painted, paint
+
+NORMALISATIONS = ("final", "frame", "signed")
+LABEL_HEIGHT = 14  # pixels below each strip
+WARM, COLD = (178, 24, 43), (33, 102, 172)  # what adds and what takes away
+STRONG = 0.99  # quantile of an image's changes that is shown in full colour
+
+
+def painting_strips(
+    painter: PaintingGenerator,
+    image_range: ImageRange,
+    z: Tensor,
+    num_columns: int = 16,
+    normalisation: str = "final",
+    scale: int = 1,
+) -> Image.Image:
+    """Draw the strips of latents z [B d_latent]; see `draw_strips`."""
+    check_normalisation(normalisation)
+    work = paint(painter, image_range, z)
+    steps = shown_steps(work.painting.num_steps, num_columns)
+    return draw_strips(work, steps, normalisation, scale)
+
+
+def draw_strips(
+    work: Painted, steps: Sequence[int], normalisation: str = "final", scale: int = 1
+) -> Image.Image:
+    """Draw one strip per image: updates above canvases, step numbers below.
+
+    Where steps are left out, an update is the sum of all updates since the column before. A
+    refined image stands in a column of its own at the end, what the refiner changed above it.
+
+    Args:
+        work: the paintings.
+        steps: numbers of the steps shown, increasing, in 1..T.
+        normalisation: ``final``: all frames on the scale of the finished image, as in the paper's
+            Figure 5; ``frame``: each frame scaled to the finished image's norm, as the released
+            code draws them, so that faint updates show; ``signed``: canvases as in ``final``,
+            updates averaged over colours, warm where they add and cold where they take away.
+        scale: enlargement by whole pixels.
+
+    Returns:
+        A picture, one strip below the other.
+
+    Raises:
+        ValueError: if `normalisation` is unknown or there are no such steps.
+    """
+    check_normalisation(normalisation)
+    num_steps = work.painting.num_steps
+    if not steps or list(steps) != sorted({*steps} & {*range(1, num_steps + 1)}):
+        raise ValueError(f"steps must increase within 1..{num_steps}; got {list(steps)}")
+    canvases = work.painting.canvases([0, *steps])  # [B 1+S C H W]
+    updates, canvases = canvases.diff(dim=1), canvases[:, 1:]
+    if normalisation == "frame":
+        norm = canvases[:, -1:].flatten(2).norm(dim=2)
+        updates, canvases = (_to_norm(frames, norm) for frames in (updates, canvases))
+    labels = [str(step) for step in steps]
+    if work.refined is not None:
+        change = work.refined - work.painting.image().to(work.refined.dtype)
+        updates = torch.cat([updates, change[:, None]], dim=1)
+        canvases = torch.cat([canvases, work.refined[:, None]], dim=1)
+        labels.append("refined")
+    if normalisation == "signed":
+        frames = torch.cat([_signed(updates), _as_rgb(work.show(canvases))], dim=1)
+    else:
+        frames = work.show(torch.cat([updates, canvases], dim=1))
+    return stack(
+        [_labelled(grid(f, columns=len(labels), gap=1, scale=scale), labels) for f in frames]
+    )
+
+
+def check_normalisation(name: str) -> None:
+    """Raise ValueError unless `name` is a normalisation of strips."""
+    if name not in NORMALISATIONS:
+        raise ValueError(f"normalisation must be one of {NORMALISATIONS}; got {name!r}")
+
+
+def _signed(updates: Tensor) -> Tensor:
+    """Colour updates [B S C H W] as bytes [B S 3 H W]: white, warm above zero, cold below."""
+    change = updates[:, :, :3].mean(dim=2, keepdim=True)  # alpha is no light
+    strong = change.abs().flatten(1).quantile(STRONG, dim=1).clamp_min(1e-12)
+    share = (change / strong[:, None, None, None, None]).clamp(-1, 1)
+    warm, cold = (change.new_tensor(colour)[:, None, None] for colour in (WARM, COLD))
+    colours = PAPER + share.abs() * (torch.where(share > 0, warm, cold) - PAPER)
+    return colours.round().to(torch.uint8)
+
+
+def _as_rgb(images: Tensor) -> Tensor:
+    """Turn bytes [B S C H W] in grey, RGB or RGBA into RGB, transparent ones on paper."""
+    if images.shape[2] == 1:
+        return images.expand(-1, -1, 3, -1, -1)
+    if images.shape[2] == 3:
+        return images
+    colours, alpha = images.float().split([3, 1], dim=2)
+    return (PAPER + (colours - PAPER) * alpha / 255).round().to(torch.uint8)
+
+
+def _to_norm(frames: Tensor, norm: Tensor) -> Tensor:
+    """Scale each of the frames [B S C H W] to the norm given for its image [B 1]."""
+    own = frames.flatten(2).norm(dim=2).clamp_min(torch.finfo(frames.dtype).tiny)
+    return frames * (norm / own)[..., None, None, None]
+
+
+def _labelled(strip: Image.Image, labels: Sequence[str]) -> Image.Image:
+    """Write the labels below a strip's columns, leaving out those that would touch."""
+    bands = len(strip.getbands())
+    paper, ink = ((255,) * bands, (*(90,) * min(bands, 3), *(255,) * (bands - 3)))
+    sheet = Image.new(strip.mode, (strip.width, strip.height + LABEL_HEIGHT), paper)
+    sheet.paste(strip)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=10)
+    column, free_from = strip.width / len(labels), 0.0
+    for index, label in enumerate(labels):
+        width = draw.textlength(label, font=font)
+        # A long label of the last column may reach to the left, not out of the picture.
+        left = min((index + 0.5) * column - width / 2, strip.width - width)
+        if left >= free_from:
+            draw.text((left, strip.height), label, fill=ink, font=font)
+            free_from = left + draw.textlength(label + " ", font=font)
+    return sheet

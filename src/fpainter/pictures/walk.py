@@ -1,0 +1,114 @@
+"""Walks: from latent to latent and back to the first, or from one state of training to the next."""
+
+import copy
+import itertools
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fpainter.generators.sampler import Sampler
+from fpainter.nn.sizes import is_whole
+from fpainter.pictures.selection import Selection
+from fpainter.training.ema import move_average
+
+PATHS = ("spherical", "linear")
+
+
+def walk_images(selection: Selection, frames_between: int, path: str = "spherical") -> Tensor:
+    """Draw the images along a closed walk through the latents of chosen images.
+
+    Args:
+        selection: the images passed, at least two.
+        frames_between: images between two of them.
+        path: as for `interpolate`.
+
+    Returns:
+        uint8 [N (frames_between + 1) C H W] on the CPU, the chosen images and those on the way
+        from each to the next, the last one's next being the first.
+    """
+    stations = selection.latents()
+    z = walk_latents(stations, frames_between, path)
+    return _drawn(selection.sampler, z, selection.batch_size)
+
+
+def training_walk(samplers: Iterable[Sampler], selection: Selection, frames_between: int) -> Tensor:
+    """Draw chosen images while the weights go straight from each painter's to the next one's.
+
+    Args:
+        samplers: at least two painters of one architecture, such as a run's checkpoints in order;
+            only two neighbours are held at a time.
+        selection: the images; its own painter is not asked.
+        frames_between: states of the weights between those of two painters.
+
+    Returns:
+        uint8 [N F C H W] on the CPU: N images, each in F = (painters - 1) (frames_between + 1) + 1
+        states, the first and the last of which are those of the first and the last painter.
+
+    Raises:
+        ValueError: if there are fewer than two painters or `frames_between` is negative.
+    """
+    check_walk(frames_between)
+    z, size = selection.latents(), selection.batch_size
+    frames = []
+    for start, end in itertools.pairwise(samplers):
+        for index in range(frames_between + 1):
+            between = copy.deepcopy(start.generator)
+            move_average(between, end.generator, 1 - index / (frames_between + 1))
+            frames.append(_drawn(replace(start, generator=between), z, size))
+    if not frames:
+        raise ValueError("a walk through training needs at least two checkpoints")
+    return torch.stack([*frames, _drawn(end, z, size)], dim=1)
+
+
+def _drawn(sampler: Sampler, z: Tensor, batch_size: int) -> Tensor:
+    return torch.cat([sampler(part).cpu() for part in z.split(batch_size)])
+
+
+def walk_latents(stations: Tensor, frames_between: int, path: str = "spherical") -> Tensor:
+    """Return the latents of a closed walk [N (frames_between + 1) d] through `stations` [N d].
+
+    Raises:
+        ValueError: if there are fewer than two stations or the path is unknown.
+    """
+    if len(stations) < 2:
+        raise ValueError("a walk needs at least two images")
+    check_walk(frames_between, path)
+    shares = torch.arange(frames_between + 1) / (frames_between + 1)
+    ways = zip(stations, stations.roll(-1, dims=0), strict=True)
+    return torch.cat([interpolate(start, end, shares, path) for start, end in ways])
+
+
+def check_walk(frames_between: Any, path: Any = "spherical") -> None:
+    """Raise ValueError unless there is such a walk; the values may be of whatever kind."""
+    if not is_whole(frames_between, least=0):
+        raise ValueError(f"frames_between must be a whole number, at least 0; got {frames_between}")
+    if path not in PATHS:
+        raise ValueError(f"path must be one of {', '.join(PATHS)}; got {path}")
+
+
+def interpolate(start: Tensor, end: Tensor, shares: Tensor, path: str = "spherical") -> Tensor:
+    """Return latents [S d] between two [d].
+
+    Args:
+        start: latent at share 0.
+        end: latent at share 1.
+        shares: of the way gone, [S] in [0, 1].
+        path: ``spherical`` turns the direction at an even pace and changes the length evenly, so
+            that it stays as likely as that of drawn latents; ``linear`` goes straight.
+    """
+    shares = shares[:, None]
+    if path == "linear":
+        return (1 - shares) * start + shares * end
+    lengths = start.norm(), end.norm()
+    directions = start / lengths[0], end / lengths[1]
+    # The angle between unit vectors, without arccos' loss of digits near 0 and pi.
+    angle = 2 * torch.atan2(
+        (directions[0] - directions[1]).norm(), (directions[0] + directions[1]).norm()
+    )
+    if angle.sin() < 1e-6:  # the same direction, or none that lies between
+        return (1 - shares) * start + shares * end
+    turned = ((1 - shares) * angle).sin() * directions[0] + (shares * angle).sin() * directions[1]
+    return turned / angle.sin() * ((1 - shares) * lengths[0] + shares * lengths[1])

@@ -1,0 +1,273 @@
+"""What a report shows: the runs below a folder and their scores, read with patience.
+
+Runs may be going on, broken off or copied in part; whatever is missing is left out.
+"""
+
+import json
+import re
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from PIL import Image
+
+from fpainter.pictures.curves import Series, read_metrics
+
+MEASURES = (
+    "fid", "fid_unrefined", "fid_infinity", "kid", "precision", "recall", "density", "coverage",
+    "inception_score", "effective_rank",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG that can be read."""
+
+    path: Path
+    iteration: int
+    size: tuple[int, int]  # width, height
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory.
+
+    Args:
+        name: its path below the report's folder.
+        directory: where it is.
+        config: config.yaml flattened to dotted keys; lists are values.
+        metrics: metrics.csv as one (iteration, value) series per column.
+    """
+
+    name: str
+    directory: Path
+    config: dict[str, Any]
+    metrics: dict[str, Series]
+
+    @property
+    def iteration(self) -> int | None:
+        """Return the last iteration that was logged."""
+        return max((points[-1][0] for points in self.metrics.values()), default=None)
+
+    @property
+    def seconds(self) -> float | None:
+        """Return the median of the seconds per iteration."""
+        values = [value for _, value in self.metrics.get("seconds", [])]
+        return statistics.median(values) if values else None
+
+    @property
+    def setting(self) -> str:
+        """Return how training scored: protocol and number of fakes."""
+        return setting(self.config.get("fid.protocol"), self.config.get("fid.num_images"))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Return millions of parameters of generator and discriminator, as the log says."""
+        try:
+            text = (self.directory / "train.log").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ()
+        found = re.search(r"parameters: generator ([\d.]+) M, discriminator ([\d.]+) M", text)
+        return found.groups() if found else ()
+
+    def newest_picture(self, folder: str) -> Picture | None:
+        """Return the newest picture of ``samples`` or ``strips`` that can be read."""
+        numbered = [p for p in (self.directory / folder).glob("*.png") if p.stem.isdecimal()]
+        for path in sorted(numbered, key=lambda path: int(path.stem), reverse=True):
+            try:
+                with Image.open(path) as picture:
+                    picture.load()
+                    return Picture(path, int(path.stem), picture.size)
+            except (OSError, SyntaxError, ValueError):  # what Pillow raises for torn files
+                continue
+        return None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score and, where it is known, its standard deviation or error."""
+
+    value: float
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """The scores of one checkpoint, as ``fpainter.eval`` wrote them."""
+
+    source: Path
+    checkpoint: str
+    iteration: int | None
+    weights: str
+    origin: str  # seed and real images
+    setting: str
+    scores: dict[str, Estimate]
+    by_step: Series
+    step_shares: Series
+
+    @property
+    def state(self) -> str:
+        """Say which of a run's painters was scored."""
+        at = "" if self.iteration is None else f"iteration {self.iteration:,}"
+        return " ".join(filter(None, [at, self.weights]))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the score table: a run, a scored checkpoint, or a run with its newest scores.
+
+    The results differ in nothing but measures and setting.
+    """
+
+    name: str
+    run: Run | None
+    results: tuple[Result, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything below a folder; `unread` are the files that could not be read."""
+
+    folder: Path
+    entries: list[Entry]
+    unread: list[str]
+
+    @property
+    def runs(self) -> list[Run]:
+        """Return the runs, in the order of their rows."""
+        return [entry.run for entry in self.entries if entry.run]
+
+
+def setting(protocol: Any, num_fake: Any) -> str:
+    """Name what makes two scores comparable."""
+    fakes = f"{num_fake:,} fakes" if isinstance(num_fake, int) else "unknown number of fakes"
+    return f"{protocol or 'unknown protocol'}, {fakes}"
+
+
+def collect(folder: Path) -> Report:
+    """Read all runs and scores below a folder.
+
+    Args:
+        folder: searched recursively; a run is a directory with config.yaml and metrics.csv.
+    """
+    unread: list[str] = []
+    runs = []
+    for path in sorted(folder.rglob("config.yaml"), key=natural):
+        directory = path.parent
+        if (directory / "metrics.csv").is_file():
+            config = _read(read_config, path, folder, unread, {})
+            metrics = _read(read_metrics, directory / "metrics.csv", folder, unread, {})
+            runs.append(Run(_name(directory, folder), directory, config, metrics))
+    results = []
+    for path in sorted(folder.rglob("scores.json"), key=natural):
+        results += _read(read_results, path, folder, unread, [])
+    return Report(folder, _entries(runs, results, folder), unread)
+
+
+def _read(reader: Any, path: Path, folder: Path, unread: list[str], nothing: Any) -> Any:
+    try:
+        return reader(path)
+    except Exception as error:  # torn, foreign or forbidden: there is no end to what they raise
+        unread.append(f"{path.relative_to(folder).as_posix()} ({type(error).__name__})")
+        return nothing
+
+
+def natural(path: Path) -> list[Any]:
+    """Sort job 10 of a sweep behind job 9."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
+
+
+def _name(path: Path, folder: Path) -> str:
+    name = path.relative_to(folder).as_posix()
+    return folder.resolve().name if name == "." else name
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a config into dotted keys."""
+    return _flat(OmegaConf.to_container(OmegaConf.load(path), resolve=False))
+
+
+def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in node.items() if isinstance(node, dict) else ():
+        inner = _flat(value, f"{prefix}{key}.")
+        flat.update(inner or {f"{prefix}{key}": value})
+    return flat
+
+
+def read_results(path: Path) -> list[Result]:
+    """Read what ``fpainter.eval`` wrote.
+
+    Raises:
+        ValueError: if it is no JSON, or has no list of results.
+    """
+    content = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+    if not isinstance(content, dict) or not isinstance(content.get("results"), list):
+        raise ValueError(f"{path}: no list of results")
+    found = [_result(item, path) for item in content["results"] if isinstance(item, dict)]
+    return [each for each in found if each.scores or each.by_step or each.step_shares]
+
+
+def _result(item: dict[str, Any], source: Path) -> Result:
+    scores = item.get("scores", {})
+    estimates = {name: _estimate(value) for name, value in scores.items()}
+    by_step = scores.get("fid_by_step") or {}
+    origin = {"seed {}": item.get("seed"), "{} reals": item.get("num_real"), "{}": item.get("data")}
+    iteration = item.get("iteration")
+    return Result(
+        source=source,
+        checkpoint=str(item.get("checkpoint") or item.get("images") or ""),
+        iteration=iteration if isinstance(iteration, int) else None,
+        weights=str(item.get("weights", "")),
+        origin=", ".join(form.format(value) for form, value in origin.items() if value is not None),
+        setting=setting(item.get("protocol"), item.get("num_fake")),
+        scores={name: each for name, each in estimates.items() if each},
+        by_step=_points(zip(by_step.get("steps", []), by_step.get("fid", []), strict=False)),
+        step_shares=_points(enumerate(scores.get("step_shares") or [], 1)),
+    )
+
+
+def _points(pairs: Any) -> Series:
+    return [(int(step), float(value)) for step, value in pairs if value is not None]
+
+
+def _estimate(value: Any) -> Estimate | None:
+    if isinstance(value, dict):
+        middle = _estimate(value.get("mean", value.get("value")))
+        error = _estimate(value.get("std", value.get("standard_error")))
+        return middle and Estimate(middle.value, error.value if error else None)
+    return Estimate(float(value)) if isinstance(value, int | float) else None
+
+
+def _entries(runs: list[Run], results: list[Result], folder: Path) -> list[Entry]:
+    """Give each run its newest scores; other checkpoints follow in rows of their own."""
+    owners = [_owner(result, runs) for result in results]
+    entries = []
+    for run in runs:
+        own = [result for result, owner in zip(results, owners, strict=True) if owner is run]
+        newest, *others = _by_checkpoint(own) or [()]
+        entries.append(Entry(run.name, run, newest))
+        entries += [Entry(f"{run.name}, {each[0].state}", None, each) for each in others]
+    foreign = [result for result, owner in zip(results, owners, strict=True) if owner is None]
+    for each in _by_checkpoint(foreign):
+        name = _name(each[0].source.parent, folder)
+        entries.append(Entry(", ".join(filter(None, [name, each[0].state])), None, each))
+    return entries
+
+
+def _by_checkpoint(results: list[Result]) -> list[tuple[Result, ...]]:
+    """Put results together that differ only in measures and setting, the newest first."""
+    groups: dict[tuple[Any, ...], list[Result]] = {}
+    for each in results:
+        age = (each.iteration or 0, each.weights == "ema")
+        groups.setdefault((age, each.checkpoint, each.weights, each.origin), []).append(each)
+    return [tuple(groups[key]) for key in sorted(groups, reverse=True)]
+
+
+def _owner(result: Result, runs: list[Run]) -> Run | None:
+    """Return the innermost run that the checkpoint lies in."""
+    path = Path(result.checkpoint).resolve()
+    holding = [run for run in runs if path.is_relative_to(run.directory.resolve())]
+    return max(holding, key=lambda run: len(run.directory.parts), default=None)

@@ -1,0 +1,291 @@
+"""A report as one HTML page without references to anything outside it, and as Markdown."""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from fpainter.report.data import MEASURES, Entry, Estimate, Report, Run
+from fpainter.report.figures import curves, pictures, step_plots
+
+SYMBOLS = {"fid": "FID ↓", "fid_unrefined": "FID before the refiner ↓", "fid_infinity": "FID∞ ↓",
+           "kid": "KID ↓", "precision": "precision ↑", "recall": "recall ↑", "density": "density ↑",
+           "coverage": "coverage ↑", "inception_score": "Inception score ↑"}  # fmt: skip
+ABSENT = object()  # the value of a key that a run's config has not
+# Where a run writes and what it reads from elsewhere on this machine. `data.dir` and
+# `warm_start.ckpt` are not among them: they say what was trained.
+PATH_LEAVES = {"directory", "default_root_dir", "cache_dir", "weights_path"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a table shows; `value` is the number in full where the text is one."""
+
+    text: str = ""
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headers, whose later lines are small print, and rows whose first cell names them."""
+
+    headers: list[str]
+    rows: list[list[Cell]]
+
+
+def number(value: float | None, error: float | None = None) -> Cell:
+    """Round a number to what is worth reading."""
+    if value is None:
+        return Cell()
+    spread = "" if error is None else f" ± {error:.2g}"
+    text = f"{value:.2f}" if abs(value) >= 10 else f"{value:.3g}"
+    return Cell(text + spread, value)
+
+
+def score_table(report: Report) -> Table:
+    """Make the table of runs and scored checkpoints, a column per measure and protocol."""
+    settings = sorted({run.setting for run in report.runs if "fid" in run.metrics})
+    trained = [
+        (f"{which} {SYMBOLS[metric]}\nwhile training\n{setting}", metric, which, setting)
+        for setting in settings
+        for metric, which in (("fid", "best"), ("fid", "last"), ("fid_unrefined", "last"))
+        if any(run.setting == setting and metric in run.metrics for run in report.runs)
+    ]
+    found = {(n, r.setting) for e in report.entries for r in e.results for n in r.scores}
+    rank = {name: index for index, name in enumerate(MEASURES)}
+    evaluated = sorted(found, key=lambda each: (each[1], rank.get(each[0], len(rank)), each))
+    headers = ["run", "model", "data", "iterations", *(header for header, *_ in trained)]
+    headers += ["s per iteration", "parameters\nG, D in millions"]
+    if evaluated:
+        headers.append("evaluated")
+    headers += [f"{SYMBOLS.get(n, n.replace('_', ' '))}\nevaluated\n{s}" for n, s in evaluated]
+    rows = []
+    for entry in report.entries:
+        row = [Cell(entry.name), *_about(entry.run)]
+        row += [_while_training(entry.run, *column) for _, *column in trained]
+        row += _cost(entry.run)
+        if evaluated:
+            row.append(Cell(_evaluated(entry)))
+        scores = {(n, r.setting): s for r in entry.results for n, s in r.scores.items()}
+        row += [_score(scores.get(column)) for column in evaluated]
+        rows.append(row)
+    return Table(headers, rows)
+
+
+def _about(run: Run | None) -> list[Cell]:
+    """Describe a run: model, data, iterations."""
+    if run is None:
+        return [Cell()] * 3
+    get = run.config.get
+    parts = ("sequence_processor", "input_generator", "learning_rule", "refiner")
+    targets = [get(f"model.generator.{part}._target_") for part in parts]
+    if not any(targets):
+        targets = [get("model.generator._target_")]
+    model = [_last_name(target) for target in targets if target and target != "torch.nn.Identity"]
+    steps, size, planned = map(get, ("model.generator.num_steps", "image_size", "num_iterations"))
+    places = (get(f"data.{key}") for key in ("dir", "shards", "path"))
+    source = Path(str(next(filter(None, places), _last_name(get("data._target_", ""))))).name
+    done = run.iteration or 0
+    return [
+        Cell(", ".join([*model, f"T = {steps}"] if steps else model)),
+        Cell(f"{source}, {size} px" if size else source),
+        Cell(f"{done:,} of {planned:,}" if isinstance(planned, int) else f"{done:,}", done),
+    ]
+
+
+def _cost(run: Run | None) -> list[Cell]:
+    """Return seconds per iteration and parameters."""
+    if run is None:
+        return [Cell()] * 2
+    sizes = run.parameters
+    return [number(run.seconds), Cell(", ".join(sizes), float(sizes[0])) if sizes else Cell()]
+
+
+def _last_name(target: Any) -> str:
+    return str(target).rpartition(".")[2].removesuffix("Processor").removeprefix("from_")
+
+
+def _while_training(run: Run | None, metric: str, which: str, setting: str) -> Cell:
+    values = [value for _, value in run.metrics.get(metric, [])] if run else []
+    if run is None or run.setting != setting or not values:
+        return Cell()
+    if which == "last":
+        return number(values[-1])
+    return number(min((value for value in values if math.isfinite(value)), default=None))
+
+
+def _evaluated(entry: Entry) -> str:
+    if not entry.results:
+        return ""
+    result = entry.results[0]
+    unowned = "" if entry.run else Path(result.checkpoint).name
+    return ", ".join(filter(None, [unowned, result.state, result.origin]))
+
+
+def _score(score: Estimate | None) -> Cell:
+    return number(score.value, score.error) if score else Cell()
+
+
+def compare(runs: list[Run]) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    """Split the keys of the runs' configs.
+
+    Returns:
+        Values per run of the keys that differ, ABSENT where a run has none, keys of the same last
+        name and values joined by a newline; and the values of the keys that all share.
+    """
+    keys = sorted(filter(_telling, {key for run in runs for key in run.config}))
+    same: dict[str, Any] = {}
+    differing: dict[tuple[str, str], list[str]] = {}
+    values = {key: [run.config.get(key, ABSENT) for run in runs] for key in keys}
+    for key, each in values.items():
+        if all(value == each[0] for value in each):
+            same[key] = each[0]
+        else:
+            differing.setdefault((key.rpartition(".")[2], repr(each)), []).append(key)
+    return {"\n".join(names): values[names[0]] for names in differing.values()}, same
+
+
+def _telling(key: str) -> bool:
+    copies = key.startswith(("callbacks.fid.", "hydra."))  # `fid` has them, too
+    return not copies and key != "ckpt" and key.rpartition(".")[2] not in PATH_LEAVES
+
+
+def difference_table(runs: list[Run], differing: dict[str, list[Any]]) -> Table:
+    """Make the table of what differs between the runs' configs."""
+    rows = [[Cell(keys), *(Cell(_shown(v)) for v in each)] for keys, each in differing.items()]
+    return Table(["key", *(run.name for run in runs)], rows)
+
+
+def _shown(value: Any) -> str:
+    if value is ABSENT:
+        return "–"
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def shared_table(same: dict[str, Any]) -> Table:
+    """Make the table of what all configs share."""
+    return Table(["key", "value"], [[Cell(key), Cell(_shown(v))] for key, v in same.items()])
+
+
+def step_table(report: Report) -> Table | None:
+    """Make the table of scores by painting step, a column per checkpoint and protocol."""
+    columns = [(e.name, r) for e in report.entries for r in e.results if r.by_step]
+    if not columns:
+        return None
+    by_step = [dict(result.by_step) for _, result in columns]
+    steps = sorted({step for each in by_step for step in each})
+    headers = ["step", *(f"{name}\nFID\n{result.setting}" for name, result in columns)]
+    rows = [[Cell(str(s), s), *(number(each.get(s)) for each in by_step)] for s in steps]
+    return Table(headers, rows)
+
+
+def html(report: Report, now: datetime) -> str:
+    """Fill the template ``report.html``.
+
+    Args:
+        report: what was found.
+        now: the date to print.
+    """
+    steps = step_table(report)
+    sections = {
+        "Scores": _html_table(score_table(report), "scores"),
+        "Learning curves": _wrapped("plots", curves(report)),
+        "Scores by painting step": _wrapped("plots", step_plots(report))
+        + (_folded("FID by painting step as a table", _html_table(steps)) if steps else ""),
+        "Pictures": _wrapped("pictures", pictures(report)),
+        "Configuration": _configuration(report.runs) if report.runs else "",
+    }
+    body = "".join(
+        f"<section><h2>{title}</h2>\n{content}</section>\n"
+        for title, content in sections.items()
+        if content
+    )
+    template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+    return Template(template).substitute(
+        title=escape(_title(report)), summary=escape(_summary(report, now)), body=body
+    )
+
+
+def _configuration(runs: list[Run]) -> str:
+    differing, same = compare(runs)
+    table = _html_table(difference_table(runs, differing), "keys")
+    shared = _html_table(shared_table(same), "keys")
+    return (table if differing else "<p>Nothing differs.</p>") + _folded(
+        f"The {len(same)} keys that all share", shared
+    )
+
+
+def _title(report: Report) -> str:
+    return f"Runs in {report.folder.resolve().name}"
+
+
+def _summary(report: Report, now: datetime) -> str:
+    runs = len(report.runs)
+    unread = f" Could not be read: {', '.join(report.unread)}." if report.unread else ""
+    counted = f"{runs} run{'' if runs == 1 else 's'} in {report.folder.resolve()}"
+    return f"{counted}, {now:%Y-%m-%d %H:%M}.{unread}"
+
+
+def _wrapped(kind: str, content: str) -> str:
+    return f'<div class="{kind}">\n{content}</div>\n' if content else ""
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details><summary>{escape(title)}</summary>\n{content}</details>\n"
+
+
+def _html_table(table: Table, kind: str = "") -> str:
+    heads = "".join(f'<th scope="col">{_small_print(each)}</th>' for each in table.headers)
+    rows = "".join(f"<tr>{_html_row(row)}</tr>\n" for row in table.rows)
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="table">'
+        f'<table class="{kind}"><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table>'
+        "</div>\n"
+    )
+
+
+def _html_row(row: list[Cell]) -> str:
+    cells = []
+    for index, cell in enumerate(row):
+        tag, scope = ("th", ' scope="row"') if index == 0 else ("td", "")
+        text = escape(cell.text)
+        if cell.value is None:  # long names may break behind their dots
+            key, kind, text = cell.text, "", text.replace("\n", "<br>").replace(".", ".<wbr>")
+        else:
+            key, kind = str(cell.value), ' class="number"'
+        cells.append(f'<{tag}{scope}{kind} data-value="{escape(key)}">{text}</{tag}>')
+    return "".join(cells)
+
+
+def _small_print(text: str) -> str:
+    first, *rest = escape(text).split("\n")
+    return first + "".join(f"<small>{line}</small>" for line in rest)
+
+
+def markdown(report: Report, now: datetime) -> str:
+    """Write the tables as Markdown."""
+    differing, _ = compare(report.runs)
+    tables = {
+        "Scores": score_table(report),
+        "FID by painting step": step_table(report),
+        "Configuration: what differs": difference_table(report.runs, differing),
+    }
+    parts = [f"# {_plain(_title(report))}", _plain(_summary(report, now))]
+    for title, table in tables.items():
+        if table and table.rows:
+            rows = [table.headers, ["---"] * len(table.headers)]
+            rows += [[cell.text for cell in row] for row in table.rows]
+            lines = [f"| {' | '.join(map(_plain, row))} |" for row in rows]
+            parts += [f"## {title}", "\n".join(lines)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Keep Markdown from reading anything into a text."""
+    marked = re.sub(r"([\\`*_\[\]|~#])", r"\\\1", escape(text, quote=False))
+    return marked.replace("\n", "<br>")

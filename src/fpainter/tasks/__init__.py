@@ -1,0 +1,1 @@
+"""What the commands do, one file each; they are imported when the command line is understood."""

@@ -1,0 +1,122 @@
+"""Painting, training, sampling and loading, timed.
+
+Ratios are against the plainest form of the same mathematics, run in turn with ours.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from hydra.utils import instantiate
+from lightning import seed_everything
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from fpainter.benchmarks.iteration import iteration
+from fpainter.benchmarks.painting import growth, painting
+from fpainter.benchmarks.throughput import inception, loading, sampling
+from fpainter.data.datamodule import ImageDataModule
+from fpainter.data.loader import BatchStream
+from fpainter.errors import UserError
+from fpainter.evaluation.inception.network import load_inception
+from fpainter.evaluation.protocols import get_protocol
+from fpainter.generators.painter import FastWeightPainter
+from fpainter.launch.command import blaming, pick_device
+from fpainter.training.gan_module import GANModule
+
+log = logging.getLogger(__name__)
+
+Results = dict[str, float]
+
+
+def benchmark(cfg: DictConfig) -> Results:
+    """Measure what is asked for, print a table and write a JSON file if one is named.
+
+    Args:
+        cfg: composed from ``configs/benchmark.yaml``.
+
+    Returns:
+        every figure by its name, such as ``painting.speedup``; seconds, bytes, images per second
+        or ratios.
+
+    Raises:
+        UserError: if something is asked for that there is not.
+    """
+    parts: dict[str, Callable[[], Results]] = {
+        "painting": lambda: painting(painter(), cfg.batch_size, cfg.repeats, device),
+        "growth": lambda: growth(cfg.data.channels, cfg.repeats, device),
+        "iteration": lambda: iteration(
+            module, next(stream()), cfg.repeats, device, cfg.trainer.precision
+        ),
+        "sampling": lambda: sampling(module.sampler(), cfg.repeats, device),
+        "loading": lambda: loading(stream(), cfg.repeats, results.get("iteration.seconds")),
+        "inception": lambda: inception(
+            load_inception(cfg.fid.weights_path, protocol).to(device),
+            protocol,
+            data.images.batch(range(min(64, len(data.images)))).to(device),
+            cfg.repeats,
+        ),
+    }
+    wanted = [cfg.what] if isinstance(cfg.what, str) else list(cfg.what)
+    unknown = [name for name in wanted if name not in parts]
+    if unknown or not wanted:
+        raise UserError(f"what={cfg.what}: name one or more of {', '.join(parts)}")
+    if cfg.repeats < 1:
+        raise UserError(f"repeats={cfg.repeats}: must be at least 1")
+    device = pick_device(cfg.device)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    with blaming("fid"):
+        protocol = get_protocol(cfg.fid.protocol)
+    seed_everything(cfg.seed, verbose=False)
+    data: ImageDataModule = instantiate(cfg.data)
+    module: GANModule = instantiate(cfg.model).to(device)
+    results: Results = {}
+
+    def painter() -> FastWeightPainter:
+        if not isinstance(module.generator, FastWeightPainter):
+            raise UserError("what=painting needs a painter; this model is none")
+        return module.generator
+
+    def stream() -> BatchStream:
+        data.prepare_data()
+        data.setup()
+        return data.train_dataloader()
+
+    for name in [name for name in parts if name in wanted]:  # loading after iteration
+        log.info("measuring %s", name)
+        with blaming(f"what={name}"):
+            found = parts[name]()
+        results |= {f"{name}.{key}": value for key, value in found.items()}
+    Console(width=100).print(_table(results))
+    if cfg.output is not None:
+        path = Path(cfg.output).expanduser()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(results, indent=2) + "\n")
+        log.info("written to %s", path)
+    return results
+
+
+def _table(results: Results) -> Table:
+    table = Table(title=f"{torch.get_num_threads()} threads, torch {torch.__version__}")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, value in results.items():
+        table.add_row(name, _shown(name.rpartition(".")[2], value))
+    return table
+
+
+def _shown(kind: str, value: float) -> str:
+    if kind.startswith("exponent"):  # of seconds or bytes
+        return f"{value:.2f}"
+    if kind.endswith("seconds"):
+        return f"{value:.2f} s" if value >= 1 else f"{1e3 * value:.3g} ms"
+    if kind.endswith("bytes"):
+        return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.1f} MB"
+    if kind.endswith("share") or kind == "memory_ratio":
+        return f"{100 * value:.3g} %"
+    if kind == "speedup":
+        return f"{value:.1f} ×"
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"

@@ -1,0 +1,177 @@
+"""Scores of checkpoints or of a folder of images."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from rich.progress import Progress
+
+from fpainter.checkpoints.inference import TrainedPainter, instantiate_trusted, load_painter
+from fpainter.data.datamodule import ImageDataModule
+from fpainter.errors import UserError
+from fpainter.evaluation.scorer import Scorer
+from fpainter.launch.command import blaming, fill_from, pick_device, processes
+from fpainter.report.score_table import score_table
+
+log = logging.getLogger(__name__)
+
+DEFAULT = {"protocol": "png", "num_images": 10_000, "weights_path": None, "cache_dir": None}
+
+
+class Evaluation:
+    """What several scores of one command share: its options, and scorers that can be used again.
+
+    Args:
+        cfg: composed from ``configs/eval.yaml``.
+        progress: shows how far things are.
+    """
+
+    def __init__(self, cfg: DictConfig, progress: Progress) -> None:
+        self.cfg = cfg
+        self.device = pick_device(cfg.device)
+        self.rank, self.world_size = processes()
+        self.progress = progress
+        self._scorers: dict[tuple, Scorer] = {}
+        self._tasks: dict[str, Any] = {}
+
+    def prepare(self, path: str) -> tuple[TrainedPainter, ImageDataModule, dict[str, Any]]:
+        """Load a checkpoint's painter; what is not given of data and ``fid`` is as in its run."""
+        painter = load_painter(path, self.cfg.weights, self.device)
+        return painter, *self._settings(painter)
+
+    def of_checkpoint(
+        self, painter: TrainedPainter, data: ImageDataModule, fid: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Score what `prepare` returned."""
+        scorer = self._scorer(data, fid)
+        scores = scorer(painter.sampler)
+        before = painter.sampler.before_refiner()
+        if before is not None:
+            scores["fid_unrefined"] = scorer.fid(before)
+        return {
+            "checkpoint": str(painter.path.resolve()),
+            "iteration": painter.iteration,
+            "weights": painter.weights,
+            "seed": self.cfg.seed,
+            "num_fake": fid["num_images"],
+            **self._facts(scorer, data),
+            "scores": scores,
+        }
+
+    def of_images(self) -> dict[str, Any]:
+        """Score a folder of images."""
+        cfg = self.cfg
+        if cfg.image_size is None or "_target_" not in cfg.data:
+            raise UserError(
+                "images= also needs the real images and a size: "
+                "images=DIR data=folder data.dir=REALS image_size=64"
+            )
+        data = instantiate_trusted(fill_from(cfg.data, cfg.data), "data")
+        fakes = ImageDataModule.from_folder(
+            cfg.image_size,
+            cfg.images,
+            hint="Give images=DIR, a folder or a zip file of images",
+            channels=data.channels,
+            cache_dir=cfg.data.cache_dir,
+        ).images
+        num = min(cfg.num_images or len(fakes), len(fakes))
+        fid = DEFAULT | {key: value for key, value in cfg.fid.items() if value is not None}
+        scorer = self._scorer(data, fid | {"num_images": num})
+        return {
+            "images": str(Path(cfg.images).expanduser().resolve()),
+            "num_fake": num,
+            **self._facts(scorer, data),
+            "scores": scorer.of_images(fakes.batch, num),
+        }
+
+    def _settings(self, painter: TrainedPainter) -> tuple[ImageDataModule, dict[str, Any]]:
+        cfg, stored = self.cfg, painter.config
+        # Reals and fakes can only be compared at the size and with the channels that are painted.
+        if cfg.image_size not in (None, stored.image_size):
+            raise UserError(
+                f"image_size={cfg.image_size}: {painter.path} paints {stored.image_size}"
+            )
+        given = cfg.copy()
+        given.image_size = stored.image_size
+        data_config = fill_from(given.data, stored.data)
+        data_config.channels = stored.data.channels
+        data = instantiate_trusted(data_config, f"ckpt={painter.path}")
+        fid = OmegaConf.to_container(fill_from(cfg.fid, stored.fid))
+        assert isinstance(fid, dict)
+        return data, {str(k): v for k, v in fid.items()} | (
+            {} if cfg.num_images is None else {"num_images": cfg.num_images}
+        )
+
+    def _scorer(self, data: ImageDataModule, fid: dict[str, Any]) -> Scorer:
+        images = data.images
+        key = (images.fingerprint, fid["protocol"], fid["num_images"], fid["weights_path"])
+        if key not in self._scorers:
+            with blaming("metrics or fid"):
+                self._scorers[key] = Scorer(
+                    images=images,
+                    metrics=self.cfg.metrics,
+                    cache_dir=fid["cache_dir"],
+                    protocol=fid["protocol"],
+                    num_images=fid["num_images"],
+                    num_kept=self.cfg.num_kept,
+                    weights_path=fid["weights_path"],
+                    seed=self.cfg.seed,
+                    batch_size=self.cfg.batch_size,
+                    device=self.device,
+                    rank=self.rank,
+                    world_size=self.world_size,
+                    progress=self._show,
+                )
+        return self._scorers[key]
+
+    def _facts(self, scorer: Scorer, data: ImageDataModule) -> dict[str, Any]:
+        return {
+            "protocol": scorer.protocol.name,
+            "num_real": scorer.statistics.num_images,
+            "num_kept": self.cfg.num_kept,
+            "data": data.source.name,
+            "inception_sha256": scorer.statistics.weights_sha256,
+        }
+
+    def _show(self, what: str, done: int, total: int) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self.progress.add_task(what, total=total)
+        self.progress.update(self._tasks[what], completed=done, total=total)
+
+
+def evaluate(cfg: DictConfig) -> float:
+    """Score checkpoints or a folder of images; write ``scores.json`` and ``scores.md``.
+
+    Args:
+        cfg: composed from ``configs/eval.yaml``.
+
+    Returns:
+        The FID; of several checkpoints, the lowest.
+
+    Raises:
+        UserError: if there is nothing to score, or scores could not be compared.
+    """
+    paths = [cfg.ckpt] if isinstance(cfg.ckpt, str) else list(cfg.ckpt or [])
+    if bool(paths) == (cfg.images is not None):
+        raise UserError("give what is to be scored: either ckpt=PATH, ckpt=[A,B] or images=DIR")
+    with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
+        evaluation = Evaluation(cfg, progress)
+        runs = [evaluation.prepare(path) for path in paths]
+        protocols = sorted({fid["protocol"] for _, _, fid in runs})
+        if len(protocols) > 1:  # said before hours are spent on scores
+            raise UserError(
+                f"the checkpoints' runs used the protocols {' and '.join(protocols)}, whose scores "
+                "cannot be compared; choose one with fid.protocol="
+            )
+        results = [evaluation.of_checkpoint(*run) for run in runs] or [evaluation.of_images()]
+    table = score_table(results)
+    if evaluation.rank == 0:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        (folder / "scores.json").write_text(json.dumps({"results": results}, indent=2) + "\n")
+        (folder / "scores.md").write_text(table)
+        log.info("%s\nwritten to %s", table, folder / "scores.json")
+    return min(result["scores"]["fid"] for result in results)

@@ -1,0 +1,248 @@
+"""Images of a checkpoint, and pictures of how they come about."""
+
+import glob
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from fpainter.checkpoints.inference import TrainedPainter, load_painter
+from fpainter.errors import UserError
+from fpainter.generators.base import PaintingGenerator
+from fpainter.generators.painting import shown_steps
+from fpainter.generators.sampler import Sampler
+from fpainter.launch.command import blaming, pick_device
+from fpainter.nn.sizes import is_whole
+from fpainter.pictures.film import Frames, check_film, painting_film, save_film
+from fpainter.pictures.grids import beside, grid, to_picture
+from fpainter.pictures.selection import Selection, edited, whole_numbers
+from fpainter.pictures.spectrum import draw_spectrum, spectrum, write_spectrum
+from fpainter.pictures.strips import check_normalisation, draw_strips
+from fpainter.pictures.walk import check_walk, training_walk, walk_images
+
+log = logging.getLogger(__name__)
+
+KINDS = ("images", "grid", "strips", "film", "walk", "spectrum")
+BY_DEFAULT = ("images", "grid", "strips")
+OF_PAINTERS = ("strips", "film", "spectrum")  # what shows painting steps
+GRID_AT_MOST = 1024  # images; a larger grid would be no picture any more
+NUMBERS = ("seeds", "drop_steps", "strips.steps", "walk.indices")
+AT_LEAST_ONE = (
+    "num_images", "batch_size", "grid.scale", "strips.num_columns", "strips.scale",
+    "film.num_images", "walk.num_images", "spectrum.num_images",
+)  # fmt: skip
+OR_NULL = ("grid.columns", "film.columns")
+YES_OR_NO = ("refined", "film.margin")
+TRAINING_ONLY = ("supervision", "freeze_painter")  # settings that change no image
+
+
+def generate(cfg: DictConfig) -> None:
+    """Write what is asked for into the run directory: images, and pictures of how they come about.
+
+    Where images are refined, those before the refiner are written, too, and shown at the left.
+
+    Image i depends on the seed and on i alone, so asking for more images gives the same first ones.
+
+    Args:
+        cfg: composed from ``configs/generate.yaml``.
+
+    Raises:
+        UserError: if something asked for cannot be made.
+    """
+    _check(cfg)
+    trained = load_painter(str(cfg.ckpt), cfg.weights, pick_device(cfg.device))
+    sampler = _edited(trained, f"ckpt={cfg.ckpt}", cfg)
+    kinds = _kinds(cfg.what, sampler)
+    others = _others(trained, cfg) if "walk" in kinds else None
+    indices = _numbers(cfg, "seeds") or tuple(range(cfg.num_images))
+    selection = Selection(sampler, cfg.seed, indices, cfg.batch_size)
+    output = Path(HydraConfig.get().runtime.output_dir)
+    written = []
+    if "images" in kinds or "grid" in kinds:
+        written += _write_images(selection, kinds, cfg, output)
+    if "strips" in kinds and cfg.strips.num_images:
+        written.append(_write_strips(selection, cfg, output))
+    if "film" in kinds:
+        works = [part.painted() for part in selection.first(cfg.film.num_images).slices()]
+        frames = painting_film(works, cfg.film.columns, cfg.film.margin)
+        written.append(_write_film(frames, "film", cfg.film, output, cfg.film.hold))
+    if "walk" in kinds:
+        written += _write_walk(selection, others, cfg, output)
+    if "spectrum" in kinds:
+        written += _write_spectrum(selection, cfg, output)
+    log.info("%s written to %s", ", ".join(written), output)
+
+
+def _kinds(what: Any, sampler: Sampler) -> tuple[str, ...]:
+    """Return the kinds of pictures to make, those of the default without what cannot be."""
+    kinds = BY_DEFAULT if what is None else (what,) if isinstance(what, str) else tuple(what)
+    if not kinds or not {*kinds} <= {*KINDS}:
+        raise UserError(f"what={what}: must be among {', '.join(KINDS)}")
+    if isinstance(sampler.generator, PaintingGenerator):
+        return kinds
+    lost = [kind for kind in kinds if kind in OF_PAINTERS]
+    reason = f"{', '.join(lost)}: {type(sampler.generator).__name__} does not paint in steps"
+    if lost and what is not None:
+        raise UserError(f"what={reason}")
+    if lost:
+        log.info("no %s", reason)
+    return tuple(kind for kind in kinds if kind not in lost)
+
+
+def _check(cfg: DictConfig) -> None:
+    """Find mistakes before anything is painted."""
+    for key in AT_LEAST_ONE + OR_NULL:
+        value = OmegaConf.select(cfg, key)
+        if not is_whole(value) and not (value is None and key in OR_NULL):
+            raise UserError(f"{key}={value}: must be at least 1, a whole number")
+    for key in YES_OR_NO:
+        value = OmegaConf.select(cfg, key)
+        if not isinstance(value, bool):
+            raise UserError(f"{key}={value}: must be true or false")
+    if not isinstance(cfg.seed, int):
+        raise UserError(f"seed={cfg.seed}: must be a whole number")
+    with blaming("strips"):
+        check_normalisation(cfg.strips.normalisation)
+    with blaming("film"):
+        check_film(cfg.film.format, cfg.film.fps, cfg.film.hold, cfg.film.scale)
+    with blaming("walk"):
+        check_walk(cfg.walk.frames_between, cfg.walk.path)
+    for key in NUMBERS:
+        _numbers(cfg, key)
+
+
+def _numbers(cfg: DictConfig, key: str) -> tuple[int, ...]:
+    """Read numbers from the config; none for null."""
+    given = OmegaConf.select(cfg, key)
+    if given is None:
+        return ()
+    with blaming(key):
+        return whole_numbers(OmegaConf.to_object(given) if OmegaConf.is_list(given) else given)
+
+
+def _edited(trained: TrainedPainter, where: str, cfg: DictConfig) -> Sampler:
+    """Return a checkpoint's sampler with the steps asked for; `where` stands in messages."""
+    with blaming(where):
+        return edited(trained.sampler, cfg.num_steps, _numbers(cfg, "drop_steps"), cfg.refined)
+
+
+def _others(first: TrainedPainter, cfg: DictConfig) -> Iterator[Sampler] | None:
+    """Return the painters that a walk through training passes after the first, if it is one.
+
+    Each is loaded when it is needed; their paths are looked at now.
+    """
+    given = cfg.walk.ckpts
+    if given is None:
+        return None
+    paths: list[Path] = []
+    for each in given if OmegaConf.is_list(given) else [given]:
+        path = Path(str(each)).expanduser()
+        found = [path] if path.exists() else [Path(name) for name in sorted(glob.glob(f"{path}"))]
+        if not found:
+            raise UserError(f"walk.ckpts={each}: there is no such file")
+        paths += found
+    # A pattern for all of a run's checkpoints finds the first one, too.
+    paths = [path for path in paths if path.resolve() != first.path.expanduser().resolve()]
+
+    def load(path: Path) -> Sampler:
+        where = f"walk.ckpts={path}"
+        other = load_painter(path, cfg.weights, pick_device(cfg.device), key="walk.ckpts")
+        here, there = _settings(first), _settings(other)
+        for name in here | there:
+            if here.get(name) != there.get(name):
+                raise UserError(
+                    f"{where}: has another {name} than ckpt={cfg.ckpt}; a walk passes "
+                    "checkpoints of one architecture, such as those of one run"
+                )
+        return _edited(other, where, cfg)
+
+    return map(load, paths)
+
+
+def _settings(trained: TrainedPainter) -> dict[str, Any]:
+    """Return what decides how a painter's weights become images."""
+    model = OmegaConf.to_container(trained.config.model, resolve=True)
+    assert isinstance(model, dict)
+    generator = {
+        f"model.generator.{key}": value
+        for key, value in model["generator"].items()
+        if key not in TRAINING_ONLY
+    }
+    return {**generator, "model.image_range": model["image_range"]}
+
+
+def _write_images(
+    selection: Selection, kinds: tuple[str, ...], cfg: DictConfig, output: Path
+) -> list[str]:
+    """Write each image into a folder, and those that fit into one grid."""
+    if "images" not in kinds:
+        selection = selection.first(GRID_AT_MOST)
+    shown: dict[str, list[Tensor]] = {}
+    room = GRID_AT_MOST
+    for part in selection.slices():
+        for name, images in part.images().items():
+            if "images" in kinds:
+                (output / name).mkdir(exist_ok=True)
+                for index, image in zip(part.indices, images, strict=True):
+                    to_picture(image).save(output / name / f"{index:06d}.png")
+            shown.setdefault(name, []).append(images[:room])
+        room = max(0, room - len(part.indices))
+    written = [f"{len(selection.indices)} {name}" for name in shown] if "images" in kinds else []
+    if "grid" in kinds:
+        columns, scale = cfg.grid.columns, cfg.grid.scale
+        sheets = [grid(torch.cat(images), columns, scale=scale) for images in shown.values()]
+        beside(sheets).save(output / "grid.png")
+        written.append("grid.png")
+    return written
+
+
+def _write_strips(selection: Selection, cfg: DictConfig, output: Path) -> str:
+    work = selection.first(cfg.strips.num_images).painted()
+    given = _numbers(cfg, "strips.steps")
+    steps = given or shown_steps(work.painting.num_steps, cfg.strips.num_columns)
+    with blaming("strips"):
+        strips = draw_strips(work, steps, cfg.strips.normalisation, cfg.strips.scale)
+    strips.save(output / "strips.png")
+    return "strips.png"
+
+
+def _write_film(frames: Frames, name: str, film: DictConfig, output: Path, hold: float) -> str:
+    with blaming("film"):
+        save_film(frames, output / f"{name}.{film.format}", film.fps, hold, film.scale)
+    return f"{name}.{film.format}"
+
+
+def _write_walk(
+    selection: Selection, others: Iterator[Sampler] | None, cfg: DictConfig, output: Path
+) -> list[str]:
+    """Write the sheet and the film of a walk through latents or, with others, through training."""
+    indices = _numbers(cfg, "walk.indices") or selection.first(cfg.walk.num_images).indices
+    selection = replace(selection, indices=indices)
+    between = cfg.walk.frames_between
+    with blaming("walk"):
+        if others is None:
+            images = walk_images(selection, between, cfg.walk.path)
+            cells, columns, hold = images[:, None], between + 1, 0
+        else:
+            states = training_walk(chain([selection.sampler], others), selection, between)
+            images, columns, hold = states.flatten(0, 1), states.shape[1], cfg.film.hold
+            cells = states.movedim(1, 0)
+    grid(images, columns, scale=cfg.grid.scale).save(output / "walk.png")
+    gap = 2 if cells.shape[1] > 1 else 0
+    frames = Frames(len(cells), lambda index: grid(cells[index], cfg.film.columns, gap))
+    return ["walk.png", _write_film(frames, "walk", cfg.film, output, hold)]
+
+
+def _write_spectrum(selection: Selection, cfg: DictConfig, output: Path) -> list[str]:
+    parts = selection.first(cfg.spectrum.num_images).slices()
+    measured = spectrum(part.painted().painting for part in parts)
+    write_spectrum(measured, output / "spectrum.csv")
+    draw_spectrum(measured, output / "spectrum.png")
+    return ["spectrum.csv", "spectrum.png"]

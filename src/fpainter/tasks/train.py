@@ -1,0 +1,199 @@
+"""Training: modules, data, callbacks and trainer put together from the config."""
+
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from lightning import Trainer, seed_everything
+from lightning.pytorch.loggers.logger import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from fpainter.callbacks.checkpoints import RunCheckpoints
+from fpainter.callbacks.record import RunRecord
+from fpainter.callbacks.termination import ended_by_sigterm
+from fpainter.callbacks.warm_start import WarmStart
+from fpainter.checkpoints.inference import exported_state, read_checkpoint
+from fpainter.data.streaming.formats import absolute
+from fpainter.errors import UserError
+from fpainter.launch.command import blaming, in_sweep, quoted
+from fpainter.launch.continuation import find_checkpoint
+from fpainter.launch.processes import launching
+from fpainter.launch.sweeps import same_run
+from fpainter.loggers.metrics_file import MetricsFile
+from fpainter.training.gan_module import GANModule
+
+log = logging.getLogger(__name__)
+
+PATHS = (
+    ("warm_start", "ckpt"),
+    ("data", "dir"),
+    ("data", "shards"),
+    ("data", "path"),
+    ("data", "cache_dir"),
+    ("fid", "weights_path"),
+    ("fid", "cache_dir"),
+)  # what a run records as absolute
+
+# What a warm start can keep of another run's checkpoint, but not of an exported painter.
+OPTIONS_OF_FILES = ("discriminator", "generator_optimiser", "discriminator_optimiser")
+
+
+def train(cfg: DictConfig) -> float | None:
+    """Assemble module, data, callbacks and trainer from the config, and train.
+
+    Args:
+        cfg: composed from ``configs/train.yaml``.
+
+    Returns:
+        The best FID, for sweepers; None without scores.
+    """
+    run_dir = Path(HydraConfig.get().runtime.output_dir)
+    config, overrides = _recorded(cfg)
+    ckpt = cfg.ckpt
+    if in_sweep() or (cfg.auto_resume and ckpt is None):
+        before = same_run(run_dir, config)
+        if before is not None and before.has_ended and before.iteration >= cfg.num_iterations:
+            log.info("%s is finished", run_dir)
+            return before.best_fid
+        ckpt = ckpt if before is None else before.checkpoint
+    with blaming("seed"):
+        seed_everything(cfg.seed, verbose=False)
+    data = instantiate(cfg.data)
+    module: GANModule = instantiate(cfg.model)
+    checkpoints: RunCheckpoints = instantiate(cfg.checkpoints)
+    callbacks = [
+        *(instantiate(callback) for callback in cfg.callbacks.values() if callback),
+        RunRecord(run_dir, config, overrides),
+        checkpoints,
+    ]
+    if ckpt is None:  # a run that goes on has its own weights
+        callbacks += _warm_start(module, run_dir, **cfg.warm_start)
+    loggers: list[Logger] = [
+        MetricsFile(run_dir),
+        *(instantiate(logger) for logger in (cfg.logger or {}).values() if logger),
+    ]
+    _silence_known_messages()
+    trainer: Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers)
+    # Lightning would load a checkpoint before it does this, and round float64 weights.
+    trainer.precision_plugin.convert_module(module)
+    log.info("%s; run directory %s", _describe(module), run_dir)
+    resuming = [] if ckpt is None else [f"ckpt={quoted(ckpt)}"]
+    with (
+        launching(HydraConfig.get(), *resuming),
+        stopping_between_iterations(),
+        ended_by_sigterm(trainer),
+    ):
+        trainer.fit(module, data, ckpt_path=ckpt, weights_only=True if ckpt else None)
+    if trainer.is_global_zero:
+        log.info("results in %s\n%s", run_dir, _contents(run_dir))
+    best = checkpoints.best_score
+    if best < float("inf"):
+        return best
+    if in_sweep() and "direction" in HydraConfig.get().sweeper:
+        raise UserError("the sweeper looks for the best FID, and this run has no FID")
+    return None
+
+
+def _warm_start(
+    module: GANModule, run_dir: Path, ckpt: str | None, **options: str
+) -> list[WarmStart]:
+    """Return the callback that loads another run's weights, if they are asked for."""
+    if ckpt is None:
+        if not all(p.requires_grad for p in module.generator.parameters()):
+            raise UserError(
+                "a part of the generator is frozen and has not learnt anything yet; "
+                "give the checkpoint of a trained painter with warm_start.ckpt=PATH"
+            )
+        return []
+    path = find_checkpoint(ckpt)
+    if path.is_dir():
+        checkpoint = exported_state(path, options["weights"])
+        log.info("%s holds a generator alone: discriminator and optimisers start anew", path)
+        options |= dict.fromkeys(OPTIONS_OF_FILES, "reset")
+    else:
+        checkpoint = read_checkpoint(path, key="warm_start.ckpt")
+    with blaming("warm_start"):
+        return [WarmStart(run_dir, checkpoint, ckpt, **options)]
+
+
+def _recorded(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
+    """Return the resolved config and the overrides, with paths that hold in any directory."""
+    config = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(config, dict)
+    # A job of a sweep is no sweep itself.
+    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith("+sweep=")]
+    for section, key in PATHS:
+        path = config[section].get(key)
+        if path is not None:
+            config[section][key] = absolute(path, key)
+            overrides = [
+                f"{section}.{key}={quoted(config[section][key])}"
+                if override.split("=", 1)[0] == f"{section}.{key}"
+                else override
+                for override in overrides
+            ]
+    return {str(key): value for key, value in config.items()}, overrides
+
+
+def _describe(module: GANModule) -> str:
+    sizes = [
+        f"{name} {sum(p.numel() for p in part.parameters()) / 1e6:.2f} M"
+        for name, part in [("generator", module.generator), ("discriminator", module.discriminator)]
+    ]
+    return f"parameters: {', '.join(sizes)}"
+
+
+def _contents(run_dir: Path) -> str:
+    """List what a run leaves, newest pictures only."""
+    folders = ("samples", "strips", "walks")
+    newest = [max(found) for sub in folders if (found := [*run_dir.glob(f"{sub}/*")])]
+    names = ("viewer.html", "metrics.csv", "curves.png", "config.yaml")
+    named = [run_dir / name for name in names]
+    saved = sorted(run_dir.glob("checkpoints/*.ckpt"))
+    return "\n".join(f"  {path}" for path in [*newest, *named, *saved] if path.exists())
+
+
+def _silence_known_messages() -> None:
+    """Hide what Lightning says that does not apply here."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",  # batches come from memory
+        ".*LeafSpec.*",  # between Lightning and torch
+        ".*in eval mode at the start of training.*",  # the average of the generator, on purpose
+        ".*Checkpoint directory .* exists and is not empty.*",  # it does when a run goes on
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
+@contextmanager
+def stopping_between_iterations() -> Iterator[None]:
+    """Let the first Ctrl-C take effect like a SIGTERM, when the iteration is done.
+
+    Lightning then saves a last checkpoint that is as good as any other. A second Ctrl-C stops at
+    once, and what was done since the checkpoint before is lost.
+    """
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        if callable(signal.getsignal(signal.SIGTERM)):  # somebody looks after the processes
+            log.info("stopping before the next iteration; press Ctrl-C again to stop at once")
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            raise KeyboardInterrupt
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread:
+        signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, before)

@@ -1,0 +1,1 @@
+"""A page that paints in the browser: ``python -m fpainter.viewer ckpt=PATH``."""

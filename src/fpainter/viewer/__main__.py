@@ -1,0 +1,14 @@
+"""Watch a painter at work in the browser: ``python -m fpainter.viewer ckpt=PATH``."""
+
+import sys
+
+from fpainter.launch.command import launch
+
+
+def main() -> None:
+    """Run ``fpainter-viewer``."""
+    launch("viewer", "fpainter.tasks.viewer.viewer", sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Pictures of images, painting steps and learning curves."""

@@ -1,0 +1,92 @@
+"""What was written before classes got their present places is read, painted and gone on with.
+
+``before_move/`` holds a checkpoint of four iterations, the painter exported from it, and the
+images that its code painted for latents 0 to 2 of seed 0.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from safetensors.torch import load_file
+
+from fpainter.checkpoints.inference import load_painter, read_checkpoint
+from fpainter.checkpoints.record import MOVED, with_current_names
+from fpainter.generators.latents import latents
+from tests.cli.conftest import run
+from tests.cli.test_commands import pytestmark as lightning_warnings
+from tests.cli.test_commands import rows
+
+pytestmark = lightning_warnings
+
+OLD = Path(__file__).parent / "before_move"
+
+
+@pytest.fixture
+def old_run(tmp_path: Path) -> Path:
+    """A run directory with the old checkpoint as its last."""
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    shutil.copy(OLD / "last.ckpt", checkpoint)
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("path", "weights"),
+    [(OLD / "last.ckpt", "ema"), (OLD / "last.ckpt", "raw"), (OLD / "painter", "ema")],
+    ids=["ema", "raw", "exported"],
+)
+def test_it_paints_what_it_painted(path: Path, weights: str) -> None:
+    generator = load_painter(path, weights).sampler.generator
+    expected = load_file(OLD / "images.safetensors")[weights]
+    torch.testing.assert_close(generator(latents(0, range(3), 4)), expected, atol=1e-6, rtol=0)
+
+
+def test_a_run_goes_on(old_run: Path) -> None:
+    run("train", f"ckpt={old_run / 'checkpoints' / 'last.ckpt'}", "num_iterations=6")
+    assert [row["iteration"] for row in rows(old_run)] == ["5", "6"]
+
+
+def test_a_run_is_known_again(old_run: Path) -> None:
+    """A job of a sweep, or one that is queued again, compares its settings with the old ones."""
+    overrides = read_checkpoint(OLD / "last.ckpt")["fpainter"]["overrides"]
+    run(
+        "train", *overrides, "num_iterations=5", "auto_resume=true", f"hydra.run.dir={old_run}"
+    )  # fmt: skip
+    assert [row["iteration"] for row in rows(old_run)] == ["5"]
+
+
+def test_a_warm_start(tmp_path: Path) -> None:
+    for path in (OLD / "last.ckpt", OLD / "painter"):
+        directory = tmp_path / path.name
+        run(
+            "train", f"warm_start.ckpt={path}", "debug=fast", "data.num_images=12",
+            "model/discriminator=convolutional", "model.discriminator.widths=[3,4]",
+            "num_iterations=1", f"hydra.run.dir={directory}",
+        )  # fmt: skip
+        taken = OmegaConf.load(directory / "warm_start.yaml").taken
+        assert "generator.head.to_instructions.weight" in taken
+
+
+def test_images_and_pictures(tmp_path: Path) -> None:
+    run("generate", f"ckpt={OLD / 'last.ckpt'}", "num_images=2", f"hydra.run.dir={tmp_path}")
+    assert (tmp_path / "images" / "000001.png").is_file()
+
+
+def test_every_class_that_moved_is_found() -> None:
+    config = {
+        "augment": {"_target_": "fpainter.discriminators.augment.DiffAugment"},
+        "several": [{"_target_": "fpainter.data.streams.StreamDataModule.from_shards"}, 3],
+        "rest": {"_target_": "torch.nn.Identity"},
+    }
+    assert with_current_names(config) == {
+        "augment": {"_target_": "fpainter.augmentation.diff.DiffAugment"},
+        "several": [
+            {"_target_": "fpainter.data.streaming.datamodule.StreamDataModule.from_shards"}, 3
+        ],
+        "rest": {"_target_": "torch.nn.Identity"},
+    }  # fmt: skip
+    for new in MOVED.values():
+        __import__(new.rstrip("."))

@@ -1,0 +1,129 @@
+"""Grids, strips and curves: the right pixels in the right places."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fpainter.generators.painter import FastWeightPainter
+from fpainter.generators.painting import shown_steps
+from fpainter.generators.refiners import UNetRefiner
+from fpainter.generators.sampler import Sampler
+from fpainter.nn.image_range import ImageRange
+from fpainter.pictures.curves import draw_curves, read_metrics
+from fpainter.pictures.grids import grid, sample_grid, to_picture
+from fpainter.pictures.strips import LABEL_HEIGHT, painting_strips
+from tests.training.toys import D_LATENT, SIZE, STEPS, painter
+
+SIGNED = ImageRange("signed")
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
+def test_grid_places_images_row_by_row(channels: int, mode: str) -> None:
+    images = torch.randint(256, (5, channels, 4, 6), dtype=torch.uint8)
+    sheet = grid(images, columns=3, gap=1)
+    assert (sheet.mode, sheet.size) == (mode, (3 * 7 + 1, 2 * 5 + 1))
+    fifth = sheet.crop((1 + 7, 1 + 5, 1 + 7 + 6, 1 + 5 + 4))
+    assert fifth.tobytes() == to_picture(images[4]).tobytes()
+    assert grid(images, columns=3, gap=1, scale=2).size == (2 * 22, 2 * 11)
+
+
+def test_grid_of_fewer_images_than_columns() -> None:
+    assert grid(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), columns=8, gap=0).size == (8, 4)
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "columns", "expected"),
+    [(4, 16, [1, 2, 3, 4]), (64, 4, [16, 32, 48, 64]), (7, 3, [2, 5, 7]), (1, 1, [1])],
+)
+def test_shown_steps(num_steps: int, columns: int, expected: list[int]) -> None:
+    assert shown_steps(num_steps, columns) == expected
+
+
+def frame(strip: Image.Image, row: int, column: int) -> np.ndarray:
+    left, top = 1 + column * (SIZE + 1), 1 + row * (SIZE + 1)
+    return np.moveaxis(np.asarray(strip.crop((left, top, left + SIZE, top + SIZE))), -1, 0)
+
+
+def test_strip_shows_updates_above_canvases() -> None:
+    artist, z = painter(), torch.randn(2, D_LATENT)
+    strip = painting_strips(artist, SIGNED, z)
+    assert strip.size == (STEPS * (SIZE + 1) + 1, 2 * (2 * (SIZE + 1) + 1 + LABEL_HEIGHT))
+    with torch.no_grad():
+        painting, image = artist.paint(z), SIGNED.to_bytes(artist(z))
+        updates = SIGNED.to_bytes(painting.updates().tanh())
+    np.testing.assert_array_equal(frame(strip, 1, STEPS - 1), image[0])
+    for step in range(STEPS):
+        difference = frame(strip, 0, step).astype(int) - updates[0, step].numpy()
+        assert np.abs(difference).max() <= 1  # sums of the same numbers in another order
+
+
+class Faded(UNetRefiner):
+    """Halves the canvas."""
+
+    def forward(self, canvas: Tensor) -> Tensor:
+        return 0.5 * canvas
+
+
+def refining() -> FastWeightPainter:
+    artist = painter()
+    artist.refiner, artist.refines = Faded(SIZE, width=8), True
+    return artist
+
+
+def test_strip_ends_with_the_refined_image() -> None:
+    artist, z = refining(), torch.randn(1, D_LATENT)
+    for normalisation in ("final", "frame"):
+        strip = painting_strips(artist, SIGNED, z, normalisation=normalisation)
+        assert strip.width == (STEPS + 1) * (SIZE + 1) + 1
+        with torch.no_grad():
+            finished = artist.paint(z).image()
+            change, refined = SIGNED.to_bytes(artist.activate(-finished / 2)), artist(z)
+        np.testing.assert_array_equal(frame(strip, 0, STEPS), change[0])
+        np.testing.assert_array_equal(frame(strip, 1, STEPS), SIGNED.to_bytes(refined)[0])
+
+
+def test_grid_shows_unrefined_images_at_the_left() -> None:
+    sampler, z = Sampler(refining(), SIGNED), torch.randn(4, D_LATENT)
+    before = sampler.before_refiner()
+    assert before is not None
+    sheet, half = sample_grid(sampler, z), 2 * (SIZE + 2) + 2
+    assert sheet.size == (2 * half, half)
+    for left, each in [(0, before), (half, sampler)]:
+        assert sheet.crop((left, 0, left + half, half)).tobytes() == grid(each(z)).tobytes()
+    plain = Sampler(painter(), SIGNED)
+    assert sample_grid(plain, z).tobytes() == grid(plain(z)).tobytes()
+
+
+def test_frames_of_equal_norm() -> None:
+    """The released code's normalisation shows every frame as strongly as the finished image."""
+    artist, z = painter(), torch.randn(1, D_LATENT)
+    artist.output_activation = "identity"
+    strip = painting_strips(artist, SIGNED, z, normalisation="frame")
+    norms = [
+        np.linalg.norm(frame(strip, row, column) / 127.5 - 1)
+        for row in (0, 1)
+        for column in range(STEPS)
+    ]
+    with torch.no_grad():
+        np.testing.assert_allclose(norms, float(artist(z).norm()), rtol=0.1)
+    with pytest.raises(ValueError, match="normalisation must be one of"):
+        painting_strips(artist, SIGNED, z, normalisation="none")
+
+
+def test_curves(tmp_path: Path) -> None:
+    metrics = tmp_path / "metrics.csv"
+    metrics.write_text(
+        "iteration,loss/discriminator,loss/generator,fid\n1,2.0,1.0,\n2,1.5,1.2,90.5\n"
+    )
+    assert read_metrics(metrics)["fid"] == [(2, 90.5)]
+    assert read_metrics(metrics)["loss/generator"] == [(1, 1.0), (2, 1.2)]
+    draw_curves(metrics, tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.width > picture.height > 100
+    metrics.write_text("iteration\n")
+    draw_curves(metrics, tmp_path / "nothing.png")
+    assert not (tmp_path / "nothing.png").exists()

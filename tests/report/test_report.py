@@ -1,0 +1,300 @@
+"""The report of a folder of runs: right numbers, well-formed, nothing from outside."""
+
+import csv
+import json
+import re
+from datetime import datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+
+from fpainter.report.data import collect
+from fpainter.report.figures import Axis, Line, plot
+from fpainter.report.page import ABSENT, Table, compare, html, markdown, score_table
+
+NOW = datetime(2026, 1, 2, 3, 4)
+VOID = {"meta", "br", "img", "wbr"}
+CONFIG = {
+    "image_size": 32,
+    "num_iterations": 200,
+    "model": {"generator": {"num_steps": 8, "learning_rule": {"_target_": "rules.DeltaRule"}}},
+    "data": {"_target_": "data.from_folder", "dir": "/images/cats.zip"},
+    "fid": {"protocol": "png", "num_images": 1000},
+    "checkpoints": {"directory": "/anywhere"},
+}
+METRICS = "iteration,loss/generator,seconds,fid\n100,0.5,0.25,80.5532\n200,0.4,0.75,91.25\n"
+
+
+class Page(HTMLParser):
+    """Checks nesting while it reads; keeps references, tables, text and pictures' alternatives."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.references: list[str] = []
+        self.alts: list[str | None] = []
+        self.tables: list[list[list[str]]] = []
+        self.tags: set[str] = set()
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        given = dict(attrs)
+        self.references += [given[k] or "" for k in ("src", "href", "srcset", "data") if k in given]
+        if tag == "img":
+            self.alts.append(given["alt"])
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self.tables[-1].append([])
+        if tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+        if tag == "br":
+            self.handle_data("\n")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if {"td", "th"} & set(self.open):
+            self.tables[-1][-1][-1] += data
+
+
+def make_run(folder: Path, changes: dict[str, Any] | None = None, metrics: str = METRICS) -> Path:
+    folder.mkdir(parents=True)
+    config = OmegaConf.create(CONFIG)
+    for key, value in (changes or {}).items():
+        OmegaConf.update(config, key, value)
+    OmegaConf.save(config, folder / "config.yaml")
+    (folder / "metrics.csv").write_text(metrics)
+    return folder
+
+
+def add_pictures(run: Path, *iterations: int) -> None:
+    for name in ("samples", "strips"):
+        (run / name).mkdir()
+        for iteration in iterations:
+            Image.new("RGB", (12, 8)).save(run / name / f"{iteration:07d}.png")
+
+
+def add_scores(folder: Path, content: Any) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "scores.json").write_text(json.dumps(content))
+
+
+def page_of(folder: Path) -> Page:
+    return Page(html(collect(folder), NOW))
+
+
+def cells(table: Table, row: int) -> dict[str, str]:
+    """Cells of a row that are not empty, by the lines of their header."""
+    named = zip(table.headers, table.rows[row], strict=True)
+    return {header.replace("\n", ", "): cell.text for header, cell in named if cell.text}
+
+
+def test_page_stands_alone_and_is_well_formed(tmp_path: Path) -> None:
+    add_pictures(make_run(tmp_path / "a"), 100, 200)
+    add_pictures(make_run(tmp_path / "late"), 150)
+    make_run(tmp_path / "b", {"seed": 3, "data.dir": "https://example.org/x"})
+    text = html(collect(tmp_path), NOW)
+    page = Page(text)
+    assert all(reference.startswith(("#", "data:image/png;")) for reference in page.references)
+    assert not re.search(r"url\(|@import|<link", text)
+    assert page.alts == [
+        "Samples of a at iteration 200", "Painting strips of a at iteration 200",
+        "Samples of late at iteration 150", "Painting strips of late at iteration 150",
+    ]  # fmt: skip
+    assert text.count('width="12" height="8"') == 4
+    assert "Samples at iteration 150; FID 80.55 at iteration 100 (png" in page.text
+    anchors = set(re.findall(r'id="([^"]+)"', text))
+    assert {r[1:] for r in page.references if r.startswith("#")} <= anchors
+    assert {"svg", "details", "figcaption"} <= page.tags
+
+
+def test_numbers_are_those_of_the_csv(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    log = "[x][INFO] - parameters: generator 5.78 M, discriminator 12.33 M; run directory /x\n"
+    (run / "train.log").write_text(log)
+    row = cells(score_table(collect(tmp_path)), 0)
+    with (run / "metrics.csv").open() as file:
+        scores = [float(row["fid"]) for row in csv.DictReader(file)]
+    assert row == {
+        "run": "run", "model": "DeltaRule, T = 8", "data": "cats.zip, 32 px",
+        "iterations": "200 of 200", "s per iteration": "0.5",
+        "parameters, G, D in millions": "5.78, 12.33",
+        "best FID ↓, while training, png, 1,000 fakes": f"{min(scores):.2f}",
+        "last FID ↓, while training, png, 1,000 fakes": f"{scores[-1]:.2f}",
+    }  # fmt: skip
+    text = html(collect(tmp_path), NOW)
+    assert 'data-value="80.5532">80.55</td>' in text
+    assert "run, iteration 100: 80.55" in text
+
+
+def test_names_are_escaped(tmp_path: Path) -> None:
+    make_run(tmp_path / "<b>&|*x*", {"model.x": "<script>alert(1)</script>"})
+    add_pictures(make_run(tmp_path / '"><img src=x>'), 100)
+    text = html(collect(tmp_path), NOW)
+    page = Page(text)
+    assert "b" not in page.tags
+    assert page.tables[0][2][0] == "<b>&|*x*"
+    assert len(page.alts) == 2
+    assert text.count("<script>") == 1
+    assert r"| &lt;b&gt;&amp;\|\*x\* |" in markdown(collect(tmp_path), NOW)
+
+
+def test_configurations_are_compared(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", {"data.image_size": 32})
+    sizes = {"image_size": 64, "data.image_size": 64}
+    make_run(tmp_path / "b", sizes | {"seed": None, "checkpoints.directory": "/b"})
+    differing, same = compare(collect(tmp_path).runs)
+    assert differing == {"data.image_size\nimage_size": [32, 64], "seed": [ABSENT, None]}
+    assert same["fid.protocol"] == "png"
+    assert not {"checkpoints.directory", "image_size", "seed"} & same.keys()
+    rows = page_of(tmp_path).tables[1][1:]
+    assert rows == [["data.image_size\nimage_size", "32", "64"], ["seed", "–", "null"]]
+    assert "| seed | – | null |" in markdown(collect(tmp_path), NOW)
+
+
+def test_protocols_and_counts_are_kept_apart(tmp_path: Path) -> None:
+    make_run(tmp_path / "a")
+    make_run(tmp_path / "b", {"fid.protocol": "paper"})
+    make_run(tmp_path / "c", {"fid.num_images": 50})
+    report = collect(tmp_path)
+    for row, setting in enumerate(("png, 1,000", "paper, 1,000", "png, 50")):
+        columns = [header for header in cells(score_table(report), row) if "FID" in header]
+        assert len(columns) == 2
+        assert all(setting in header for header in columns)
+    captions = re.findall(r"FID while training, ([^<]*)</figcaption>", html(report, NOW))
+    assert captions == ["paper, 1,000 fakes", "png, 1,000 fakes", "png, 50 fakes"]
+
+
+def result(checkpoint: Path, **changes: Any) -> dict[str, Any]:
+    return {
+        "checkpoint": str(checkpoint), "iteration": 200, "weights": "ema", "protocol": "png",
+        "num_fake": 1000, "num_real": 12, "seed": 0, "scores": {"fid": 70.125},
+    } | changes  # fmt: skip
+
+
+def test_scores_go_to_the_run_of_their_checkpoint(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "runs" / "a")
+    last = run / "checkpoints" / "last.ckpt"
+    scores = {
+        "fid": 60, "kid": {"mean": 0.0123, "std": 0.002}, "new_measure": 3, "recall": None,
+        "fid_infinity": {"value": 59.5, "standard_error": 0.25},
+    }  # fmt: skip
+    listed = [
+        result(last),
+        result(last, protocol="paper", num_fake=50_000, scores=scores),
+        result(last, iteration=100, scores={"fid": 99.0}),
+    ]
+    add_scores(tmp_path / "evals" / "new", {"results": listed})
+    elsewhere = {
+        "checkpoint": "/x/other.ckpt", "protocol": "png",
+        "scores": {"fid": 50.5, "fid_unrefined": 52.5},
+    }  # fmt: skip
+    add_scores(tmp_path / "evals" / "flat", {"results": [elsewhere]})
+    table = score_table(collect(tmp_path))
+    names = [row[0].text for row in table.rows]
+    assert names == ["runs/a", "runs/a, iteration 100 ema", "evals/flat"]
+    newest = cells(table, 0)
+    paper = "evaluated, paper, 50,000 fakes"
+    assert newest["FID ↓, evaluated, png, 1,000 fakes"] == "70.12"
+    assert newest[f"FID ↓, {paper}"] == "60.00"
+    assert newest[f"KID ↓, {paper}"] == "0.0123 ± 0.002"
+    assert newest[f"FID∞ ↓, {paper}"] == "59.50 ± 0.25"
+    assert newest[f"new measure, {paper}"] == "3"
+    assert newest["evaluated"] == "iteration 200 ema, seed 0, 12 reals"
+    assert cells(table, 1)["FID ↓, evaluated, png, 1,000 fakes"] == "99.00"
+    other = cells(table, 2)
+    assert other["FID before the refiner ↓, evaluated, png, unknown number of fakes"] == "52.50"
+    assert other["evaluated"] == "other.ckpt"
+    assert "Configuration" not in page_of(tmp_path / "evals").text
+
+
+def test_scores_by_step_are_drawn(tmp_path: Path) -> None:
+    last = make_run(tmp_path / "a") / "last.ckpt"
+    by_step = {"steps": [1, 4, 8], "fid": [300.0, 120.0, 40.0]}
+    scored = result(last, scores={"fid_by_step": by_step, "step_shares": [0.75, 0.25]})
+    add_scores(tmp_path / "eval", {"results": [scored]})
+    page = page_of(tmp_path)
+    assert "FID by painting step, png, 1,000 fakes (logarithmic)" in page.text
+    assert "a, step 4: 120" in page.text
+    assert "a, step 2: 0.25" in page.text
+    assert page.tables[1][1:] == [["1", "300.00"], ["4", "120.00"], ["8", "40.00"]]
+    assert "by painting step" not in page_of(make_run(tmp_path / "alone" / "b").parent).text
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    ["iteration,fid\n100,80.5\n200,70.25\n300,7", "iteration,fid\n100,80.5\n200,70.25\n30",
+     "iteration,fid\n100,80.5\n200,70.25\nx,1\n,\n300,\n", "iteration,fid,loss\n200,nan,inf\n",
+     "iteration,fid\n", "iter", ""],
+)  # fmt: skip
+def test_torn_metrics(tmp_path: Path, metrics: str) -> None:
+    make_run(tmp_path / "run", metrics=metrics)
+    row = page_of(tmp_path).tables[0][1]
+    assert row[3] == ("200 of 200" if "200," in metrics else "0 of 200")
+    if "70.25" in metrics:
+        assert row[4:6] == ["70.25", "70.25"]
+
+
+def test_broken_files_are_named_or_passed_over(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    add_pictures(run, 100, 200)
+    torn = run / "samples" / "0000200.png"
+    torn.write_bytes(torn.read_bytes()[:40])
+    (run / "strips" / "0000200.png").write_text("no picture")
+    (run / "strips" / "0000100.png").unlink()
+    (make_run(tmp_path / "odd") / "config.yaml").write_text("a: [1")
+    (make_run(tmp_path / "void") / "config.yaml").write_text("")
+    (tmp_path / "scores.json").write_text('{"fid": ')
+    add_scores(tmp_path / "list", [1])
+    add_scores(tmp_path / "typed", {"results": [{"scores": {"fid": "good", "fid_by_step": [3]}}]})
+    add_scores(tmp_path / "foreign", {"goals": 3})
+    page = page_of(tmp_path)
+    assert len(page.tables[0]) == 4
+    assert page.alts == ["Samples of run at iteration 100"]
+    assert "No picture yet." in page.text
+    for name in ("odd/config.yaml", "scores.json", "list/scores.json", "typed/scores.json"):
+        assert f"{name} (" in page.text
+    assert "foreign/scores.json (" in page.text
+    assert "Samples at iteration 100; FID 80.55 (png, 1,000 fakes)" in page.text
+
+
+def test_sweeps_are_found_in_the_order_of_their_jobs(tmp_path: Path) -> None:
+    for job in (10, 9, 0):
+        make_run(tmp_path / "sweep" / str(job))
+    assert [run.name for run in collect(tmp_path).runs] == ["sweep/0", "sweep/9", "sweep/10"]
+    assert collect(tmp_path / "sweep" / "9").runs[0].name == "9"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "logarithmic"),
+    [(0, 1, False), (0, 150_000, False), (-3.7, 12.1, False), (1e-9, 2e-9, False),
+     (37, 310, True), (50, 260, True), (1e-3, 1e5, True)],
+)  # fmt: skip
+def test_ticks_are_few_and_within(low: float, high: float, logarithmic: bool) -> None:
+    ticks = Axis(low, high, 0, 1, logarithmic).ticks
+    assert 2 <= len(ticks) <= 9
+    assert all(low <= tick <= high for tick in ticks)
+
+
+def test_plot_of_nothing_of_one_point_and_of_many() -> None:
+    assert plot("x", "step", [Line("a", 0, []), Line("b", 1, [(1, float("nan"))])]) == ""
+    assert "a, step 0: 0" in plot("x", "step", [Line("a", 0, [(0, 0.0)])], True)
+    series = [(i, float(i)) for i in range(1000)]
+    many = plot("x", "step", [Line("a", 7, series), Line("b", 0, series[:200])])
+    assert many.count("<circle") == 120
+    assert "x (means of 10 rows)" in many
+    assert "a, step 9: 4.5" in many
+    assert "stroke-dasharray" in many
