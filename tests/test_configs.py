@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from PIL import Image
 
-from fpainter.launch.command import CONFIG_DIR
+from fpainter.launch.configs import CONFIG_DIR
 
 Compose = Callable[..., DictConfig]
 TINY = ["image_size=16", "batch_size=4", "trainer=cpu", "model.generator.d_latent=6"]

@@ -1,13 +1,11 @@
 """Score checkpoints or images: ``python -m fpainter.eval ckpt=PATH metrics=[fid,kid]``."""
 
-import sys
-
 from fpainter.launch.command import launch
 
 
 def main() -> None:
     """Run ``fpainter-eval``."""
-    launch("eval", "fpainter.tasks.eval.evaluate", sys.argv[1:])
+    launch("eval", "fpainter.tasks.eval.evaluate")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 import sys
 
-from fpainter.launch.command import sentences
+from fpainter.errors import existing
+from fpainter.launch.messages import sentences
 from fpainter.launch.options import read_options
 
 KEYS = {
@@ -21,7 +22,10 @@ def main() -> None:
     """Run ``fpainter-import-legacy``."""
     with sentences():
         options = read_options(sys.argv[1:], KEYS, REQUIRED, about=__doc__)
-        # Light until here, so that mistakes are answered at once.
+        for key in ("checkpoint", "args", "config"):
+            if key in options:
+                existing(options[key], key)
+        # Brings torch; until here mistakes are answered at once.
         from fpainter.tasks.import_legacy import import_legacy
 
         print("\n".join(import_legacy(options)))

@@ -1,13 +1,11 @@
 """Compute the statistics of real images: ``python -m fpainter.stats data=celeba fid=paper``."""
 
-import sys
-
 from fpainter.launch.command import launch
 
 
 def main() -> None:
     """Run ``fpainter-stats``."""
-    launch("stats", "fpainter.tasks.stats.stats", sys.argv[1:])
+    launch("stats", "fpainter.tasks.stats.stats")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 import sys
 
-from fpainter.launch.command import launch, sentences
+from fpainter.launch.command import launch
 from fpainter.launch.continuation import complete_arguments
+from fpainter.launch.messages import sentences
 from fpainter.launch.processes import arguments_of_process
 
 

@@ -189,7 +189,7 @@ def test_bad_folders_give_a_sentence(
         "fpainter.generators.pretrained.importlib.import_module",
         "fpainter.generators.pretrained.Path",
         "fpainter.generators.pretrained.load_file",
-        "fpainter.launch.command.pick_device",
+        "fpainter.launch.devices.pick_device",
         "torch.nn.modules.module.warnings.warn",
         "torch.nn.init.normal_",
         "fpainter.generators.nothing.Painter",

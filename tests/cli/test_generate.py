@@ -118,7 +118,9 @@ class Photographer(Generator):
 
 
 @pytest.fixture
-def photographer(monkeypatch: pytest.MonkeyPatch) -> None:
+def photographer(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("photographer"))
+    Path("a.ckpt").touch()
     sampler = Sampler(Photographer(), ImageRange("signed"))
     trained = TrainedPainter(sampler, OmegaConf.create(), 1, "ema", Path("a.ckpt"))
     monkeypatch.setattr(generate, "load_painter", lambda *_: trained)

@@ -32,8 +32,8 @@ def test_wheel(tmp_path: Path) -> None:
     assert (unpacked / "fpainter" / "py.typed").is_file()
     # From a directory with no configs of its own, and with this checkout out of sight.
     code = (
-        "import sys, fpainter.train, fpainter.launch.command as launch; "
-        f"assert str(launch.CONFIG_DIR).startswith({str(unpacked)!r}), launch.CONFIG_DIR; "
+        "import sys, fpainter.train, fpainter.launch.configs as configs; "
+        f"assert str(configs.CONFIG_DIR).startswith({str(unpacked)!r}), configs.CONFIG_DIR; "
         "sys.argv = ['train', 'experiment=demo', '--cfg', 'job']; fpainter.train.main()"
     )
     shown = command("-c", code, cwd=tmp_path, PYTHONPATH=str(unpacked))

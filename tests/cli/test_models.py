@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fpainter.launch.command import CONFIG_DIR
+from fpainter.launch.configs import CONFIG_DIR
 from tests.cli.conftest import run
 
 pytestmark = [

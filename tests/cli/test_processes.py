@@ -12,8 +12,8 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
+from fpainter.launch.earlier import earlier_start
 from fpainter.launch.processes import arguments_of_process
-from fpainter.launch.sweeps import earlier_start
 from fpainter.training.gan_module import GANModule
 from tests.cli.conftest import SMALL, refused
 

@@ -144,6 +144,8 @@ def test_a_generator_that_does_not_paint(
         return trained if path == "a.ckpt" else real(path, *rest, **named)
 
     monkeypatch.setattr(viewer, "load_painter", load)
+    monkeypatch.chdir(tmp_path)
+    Path("a.ckpt").touch()
     with pytest.raises(SystemExit):
         call(monkeypatch, "ckpt=a.ckpt", f"hydra.run.dir={tmp_path}")
     assert "ckpt=a.ckpt: Photographer does not paint in steps" in capsys.readouterr().err

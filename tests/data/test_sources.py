@@ -122,7 +122,7 @@ def test_image_source_picks_by_what_the_path_is(tmp_path: Path) -> None:
 def test_missing_path_gives_the_hint(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no folder or zip file .*nowhere\. Get it there$"):
         image_source(tmp_path / "nowhere", hint="Get it there")
-    with pytest.raises(UserError, match=r"nowhere$"):
+    with pytest.raises(UserError, match=r"nowhere\. Give data\.dir=PATH"):
         image_source(tmp_path / "nowhere")
 
 

@@ -8,7 +8,7 @@ import hydra
 import pytest
 from PIL import Image
 
-from fpainter.launch.command import CONFIG_DIR
+from fpainter.launch.configs import CONFIG_DIR
 from fpainter.tasks import generate
 
 ROOT = CONFIG_DIR.parent

@@ -7,11 +7,9 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
-from fpainter.generators.latents import latents
-from fpainter.generators.painter import FastWeightPainter
 from fpainter.nn.sizes import is_whole
 from fpainter.training.gan_module import GANModule
-from fpainter.viewer.page import facts, html, work
+from fpainter.viewer.write import trained_work, write_page
 
 log = logging.getLogger(__name__)
 
@@ -44,18 +42,13 @@ class ViewerPage(Callback):
         """Write the page, or say why there is none; what was trained is not lost for it."""
         if not self.enabled:
             return
-        sampler = pl_module.sampler()
-        painter = sampler.generator
-        if not isinstance(painter, FastWeightPainter):
-            log.warning("no viewer.html: %s does not paint in steps", type(painter).__name__)
-            return
-        z = latents(self.seed, range(self.num_images), painter.d_latent)
         page = self.directory / "viewer.html"
         try:
-            shown = work(
-                sampler, z, self.directory.name, facts(painter, pl_module.iteration, "ema")
-            )
-            page.write_text(html([shown]), encoding="utf-8")
+            shown = trained_work(
+                pl_module.sampler(), self.directory.name, pl_module.iteration, "ema",
+                self.seed, self.num_images,
+            )  # fmt: skip
+            write_page([shown], page)
         except (ValueError, OSError) as error:
             log.warning("no viewer.html: %s", error)
             return

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from fpainter.checkpoints.plain_data import read_plain_data
 from fpainter.checkpoints.pretrained import TrainedPainter, load_pretrained
 from fpainter.checkpoints.record import FORMAT, with_current_names
-from fpainter.errors import UserError, first_line
+from fpainter.errors import UserError, existing, first_line
 from fpainter.generators.pretrained import read_config
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
@@ -37,9 +37,7 @@ def read_checkpoint(path: str | Path, key: str = "ckpt") -> dict[str, Any]:
     Raises:
         UserError: if there is no such file, or it is not one of our checkpoints.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise UserError(f"{key}={path}: there is no such file")
+    path = existing(path, key)
     checkpoint = read_plain_data(path, key)
     record = checkpoint.get("fpainter") if isinstance(checkpoint, dict) else None
     if record is None:

@@ -83,11 +83,7 @@ class ImageDataModule(LightningDataModule):
             UserError: If `dir` is None, does not exist, or holds no images.
             ValueError: As in the constructor.
         """
-        advice = "Give data.dir=PATH, a folder or a zip file of images"
-        if dir is None:
-            raise UserError(f"no images to train on. {advice}{f'. {hint}' if hint else ''}")
-        source = image_source(dir, hint=hint or advice)
-        return cls(source, image_size, **options)
+        return cls(image_source(dir, hint), image_size, **options)
 
     @classmethod
     def from_portraits(

@@ -17,6 +17,7 @@ from fpainter.errors import UserError
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """File names that count as images, in any letter case."""
 
+_ADVICE = "Give data.dir=PATH, a folder or a zip file of images"
 # What Pillow's largest picture takes as RGB. A larger file is no photograph but an accident or an
 # attack, and several threads would read such files at once.
 MAX_BYTES = 256 << 20
@@ -171,37 +172,55 @@ class ImageZip:
         return open_image(data)
 
 
-def image_source(path: str | os.PathLike[str], hint: str | None = None) -> ImageSource:
-    """Open a folder or a zip file of images, whichever `path` is.
+def find_images(
+    dir: str | os.PathLike[str] | None, hint: str | None = None
+) -> tuple[type[ImageFolder] | type[ImageZip], Path]:
+    """Find what ``data.dir`` names, without reading it.
 
     Args:
-        path: Folder or zip file; `~` is the home folder.
+        dir: Folder or zip file; `~` is the home folder; None is refused with the hint.
         hint: One sentence on where to get the data, added to the message when there is none.
+
+    Returns:
+        `ImageFolder` or `ImageZip`, and the path to construct it with.
+
+    Raises:
+        UserError: If there is none, or something else.
+    """
+    if dir is None:
+        raise UserError(f"no images to train on. {_ADVICE}{f'. {hint}' if hint else ''}")
+    path = Path(dir).expanduser()
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"there is no folder or zip file {path}. {hint or _ADVICE}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    if stat.S_ISDIR(mode):
+        return ImageFolder, path
+    if stat.S_ISREG(mode) and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)):
+        return ImageZip, path
+    raise UserError(f"{path} is neither a folder nor a zip file of images")
+
+
+def image_source(dir: str | os.PathLike[str] | None, hint: str | None = None) -> ImageSource:
+    """Open a folder or a zip file of images.
+
+    Args:
+        dir: As for `find_images`.
+        hint: As for `find_images`.
 
     Returns:
         An `ImageFolder` or `ImageZip` with at least one image.
 
     Raises:
-        UserError: If the path does not exist, is neither, is a broken zip, or has no images.
+        UserError: If there is none, or something else, a broken zip, or one without images.
     """
-    path = Path(path).expanduser()
-    advice = f". {hint}" if hint else ""
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"there is no folder or zip file {path}{advice}") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    if stat.S_ISDIR(mode):
-        kind: type[ImageFolder] | type[ImageZip] = ImageFolder
-    elif stat.S_ISREG(mode) and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)):
-        kind = ImageZip
-    else:
-        raise UserError(f"{path} is neither a folder nor a zip file of images")
+    kind, path = find_images(dir, hint)
     try:
         return kind(path)
     except _NoImagesError as error:
-        raise UserError(f"{error}{advice}") from None
+        raise UserError(f"{error}. {hint or _ADVICE}") from None
 
 
 def _walk(root: Path) -> Iterable[tuple[str, int, int]]:

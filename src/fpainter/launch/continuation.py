@@ -3,9 +3,8 @@
 import os
 from pathlib import Path
 
-from fpainter.checkpoints.inference import exported_overrides, read_checkpoint, whole_checkpoint
-from fpainter.errors import UserError
-from fpainter.launch.command import quoted
+from fpainter.errors import UserError, existing
+from fpainter.launch.settings import quoted
 
 
 def complete_arguments(arguments: list[str]) -> list[str]:
@@ -39,12 +38,14 @@ def complete_arguments(arguments: list[str]) -> list[str]:
             rest.append(f"hydra.run.dir={quoted(path.parent.parent)}")
         return [*_stored_overrides(path, "ckpt", given), *rest, f"ckpt={quoted(path)}"]
     if _is_given(given, "warm_start.ckpt") and not given.keys() & {"model", "experiment"}:
-        path = find_checkpoint(given["warm_start.ckpt"])
+        path = find_checkpoint(given["warm_start.ckpt"], key="warm_start.ckpt")
         if path.is_dir():
             # Parts of the generator that the command line names are those to take.
             chosen = [key.removeprefix("model/") for key in given if key.startswith("model/")]
             if _is_given(given, "stage"):
                 chosen += ["refiner", "freeze_painter"]
+            from fpainter.checkpoints.inference import exported_overrides  # brings torch
+
             return [*exported_overrides(path, chosen), *arguments]
         stored = _stored_overrides(path, "warm_start.ckpt", given)
         # What that run itself went on from is not what this one does.
@@ -59,6 +60,8 @@ def _is_given(overrides: dict[str, str], key: str) -> bool:
 
 def _stored_overrides(path: Path, key: str, given: dict[str, str]) -> list[str]:
     """Return the overrides of a checkpoint's run that are not given anew."""
+    from fpainter.checkpoints.inference import read_checkpoint  # brings torch
+
     stored = read_checkpoint(path, key)["fpainter"]["overrides"]
     # Another data set, say, does not have the settings of the one before.
     groups = tuple(f"{name}." for name in given)
@@ -69,21 +72,39 @@ def _stored_overrides(path: Path, key: str, given: dict[str, str]) -> list[str]:
     ]
 
 
-def find_checkpoint(wanted: str, run_dir: str | None = None) -> Path:
-    """Find the checkpoint a user means.
+def find_checkpoint(wanted: str, run_dir: str | None = None, key: str = "ckpt") -> Path:
+    """Find the checkpoint a user means, or the one saved before it if it is damaged.
+
+    Args:
+        wanted: as for `locate_checkpoint`.
+        run_dir: as for `locate_checkpoint`.
+        key: as for `locate_checkpoint`.
+
+    Raises:
+        UserError: if there is none.
+    """
+    path = locate_checkpoint(wanted, run_dir, key)
+    from fpainter.checkpoints.inference import whole_checkpoint  # brings torch
+
+    return whole_checkpoint(path)
+
+
+def locate_checkpoint(wanted: str, run_dir: str | None = None, key: str = "ckpt") -> Path:
+    """Return where the checkpoint a user means must be, without reading it.
 
     Args:
         wanted: ``last`` or ``best`` (of the run directory given, else of the newest run that has
             one), or a path.
         run_dir: the run directory given on the command line, if any.
+        key: what asked for it, for messages.
 
     Raises:
-        UserError: if there is none.
+        UserError: if neither it nor one saved before it is there.
     """
     wanted = wanted.strip("'\"")
     if wanted not in ("last", "best"):
-        return whole_checkpoint(Path(wanted).expanduser().resolve())
-    if run_dir is not None:
+        checkpoint = Path(wanted).expanduser()
+    elif run_dir is not None:
         checkpoint = Path(run_dir.strip("'\"")) / "checkpoints" / f"{wanted}.ckpt"
     else:
         runs = Path(os.environ.get("FPAINTER_LOGS", "logs")) / "train"
@@ -91,7 +112,10 @@ def find_checkpoint(wanted: str, run_dir: str | None = None) -> Path:
         names = ("last", "previous") if wanted == "last" else (wanted,)
         found = [path for name in names for path in runs.glob(f"*/checkpoints/{name}.ckpt")]
         if not found:
-            raise UserError(f"ckpt={wanted}: no run below {runs.resolve()} has one; give its path")
+            raise UserError(f"{key}={wanted}: no run below {runs.resolve()} has one; give its path")
         newest = max(found, key=lambda path: path.stat().st_mtime)
         checkpoint = newest.with_name(f"{wanted}.ckpt")
-    return whole_checkpoint(checkpoint.resolve())
+    checkpoint = checkpoint.resolve()
+    if not checkpoint.with_name("previous.ckpt").is_file():
+        existing(checkpoint, key)
+    return checkpoint

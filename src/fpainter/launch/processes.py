@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from omegaconf import read_write
-from torch import distributed
 
 from fpainter.errors import UserError
 
@@ -64,6 +63,8 @@ def launching(hydra: Any, *overrides: str) -> Iterator[None]:
     finally:
         sys.argv, main.__spec__ = before
         if os.environ.pop("LOCAL_RANK", None) is not None:
+            from torch import distributed  # not at the top: this file is needed before torch is
+
             if distributed.is_initialized():
                 distributed.destroy_process_group()
             for name in LEFT:

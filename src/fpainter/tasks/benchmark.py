@@ -24,7 +24,9 @@ from fpainter.errors import UserError
 from fpainter.evaluation.inception.network import load_inception
 from fpainter.evaluation.protocols import get_protocol
 from fpainter.generators.painter import FastWeightPainter
-from fpainter.launch.command import blaming, pick_device
+from fpainter.launch.checks import check_numbers
+from fpainter.launch.devices import pick_device
+from fpainter.launch.settings import blaming
 from fpainter.training.gan_module import GANModule
 
 log = logging.getLogger(__name__)
@@ -64,8 +66,7 @@ def benchmark(cfg: DictConfig) -> Results:
     unknown = [name for name in wanted if name not in parts]
     if unknown or not wanted:
         raise UserError(f"what={cfg.what}: name one or more of {', '.join(parts)}")
-    if cfg.repeats < 1:
-        raise UserError(f"repeats={cfg.repeats}: must be at least 1")
+    check_numbers(cfg, "repeats")
     device = pick_device(cfg.device)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     with blaming("fid"):

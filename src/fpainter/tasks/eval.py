@@ -14,7 +14,8 @@ from fpainter.checkpoints.inference import TrainedPainter, instantiate_trusted, 
 from fpainter.data.datamodule import ImageDataModule
 from fpainter.errors import UserError
 from fpainter.evaluation.scorer import Scorer
-from fpainter.launch.command import blaming, fill_from, pick_device, processes
+from fpainter.launch.devices import pick_device, processes
+from fpainter.launch.settings import blaming, fill_from
 from fpainter.report.score_table import score_table
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 import glob
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -14,12 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from fpainter.checkpoints.inference import TrainedPainter, load_painter
-from fpainter.errors import UserError
+from fpainter.errors import UserError, existing
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.painting import shown_steps
 from fpainter.generators.sampler import Sampler
-from fpainter.launch.command import blaming, pick_device
-from fpainter.nn.sizes import is_whole
+from fpainter.launch.checks import check_numbers
+from fpainter.launch.devices import pick_device
+from fpainter.launch.settings import blaming
 from fpainter.pictures.film import Frames, check_film, painting_film, save_film
 from fpainter.pictures.grids import beside, grid, to_picture
 from fpainter.pictures.selection import Selection, edited, whole_numbers
@@ -66,15 +67,13 @@ def generate(cfg: DictConfig) -> None:
     output = Path(HydraConfig.get().runtime.output_dir)
     written = []
     if "images" in kinds or "grid" in kinds:
-        written += _write_images(selection, kinds, cfg, output)
-    if "strips" in kinds and cfg.strips.num_images:
-        written.append(_write_strips(selection, cfg, output))
+        written += _write_images(selection, cfg, output, kinds)
+    if "strips" in kinds:
+        written += _write_strips(selection, cfg, output)
     if "film" in kinds:
-        works = [part.painted() for part in selection.first(cfg.film.num_images).slices()]
-        frames = painting_film(works, cfg.film.columns, cfg.film.margin)
-        written.append(_write_film(frames, "film", cfg.film, output, cfg.film.hold))
+        written += _write_film(selection, cfg, output)
     if "walk" in kinds:
-        written += _write_walk(selection, others, cfg, output)
+        written += _write_walk(selection, cfg, output, others)
     if "spectrum" in kinds:
         written += _write_spectrum(selection, cfg, output)
     log.info("%s written to %s", ", ".join(written), output)
@@ -98,16 +97,12 @@ def _kinds(what: Any, sampler: Sampler) -> tuple[str, ...]:
 
 def _check(cfg: DictConfig) -> None:
     """Find mistakes before anything is painted."""
-    for key in AT_LEAST_ONE + OR_NULL:
-        value = OmegaConf.select(cfg, key)
-        if not is_whole(value) and not (value is None and key in OR_NULL):
-            raise UserError(f"{key}={value}: must be at least 1, a whole number")
+    columns = [key for key in OR_NULL if OmegaConf.select(cfg, key) is not None]
+    check_numbers(cfg, *AT_LEAST_ONE, *columns)
     for key in YES_OR_NO:
         value = OmegaConf.select(cfg, key)
         if not isinstance(value, bool):
             raise UserError(f"{key}={value}: must be true or false")
-    if not isinstance(cfg.seed, int):
-        raise UserError(f"seed={cfg.seed}: must be a whole number")
     with blaming("strips"):
         check_normalisation(cfg.strips.normalisation)
     with blaming("film"):
@@ -143,11 +138,9 @@ def _others(first: TrainedPainter, cfg: DictConfig) -> Iterator[Sampler] | None:
         return None
     paths: list[Path] = []
     for each in given if OmegaConf.is_list(given) else [given]:
-        path = Path(str(each)).expanduser()
-        found = [path] if path.exists() else [Path(name) for name in sorted(glob.glob(f"{path}"))]
-        if not found:
-            raise UserError(f"walk.ckpts={each}: there is no such file")
-        paths += found
+        pattern = Path(str(each)).expanduser()
+        found = [] if pattern.exists() else sorted(map(Path, glob.glob(str(pattern))))
+        paths += found or [existing(each, "walk.ckpts")]
     # A pattern for all of a run's checkpoints finds the first one, too.
     paths = [path for path in paths if path.resolve() != first.path.expanduser().resolve()]
 
@@ -168,18 +161,17 @@ def _others(first: TrainedPainter, cfg: DictConfig) -> Iterator[Sampler] | None:
 
 def _settings(trained: TrainedPainter) -> dict[str, Any]:
     """Return what decides how a painter's weights become images."""
-    model = OmegaConf.to_container(trained.config.model, resolve=True)
-    assert isinstance(model, dict)
+    model = trained.config.model
     generator = {
         f"model.generator.{key}": value
-        for key, value in model["generator"].items()
+        for key, value in model.generator.items()
         if key not in TRAINING_ONLY
     }
-    return {**generator, "model.image_range": model["image_range"]}
+    return {**generator, "model.image_range": model.image_range}
 
 
 def _write_images(
-    selection: Selection, kinds: tuple[str, ...], cfg: DictConfig, output: Path
+    selection: Selection, cfg: DictConfig, output: Path, kinds: Sequence[str]
 ) -> list[str]:
     """Write each image into a folder, and those that fit into one grid."""
     if "images" not in kinds:
@@ -203,24 +195,33 @@ def _write_images(
     return written
 
 
-def _write_strips(selection: Selection, cfg: DictConfig, output: Path) -> str:
+def _write_strips(selection: Selection, cfg: DictConfig, output: Path) -> list[str]:
+    if not cfg.strips.num_images:
+        return []
     work = selection.first(cfg.strips.num_images).painted()
     given = _numbers(cfg, "strips.steps")
     steps = given or shown_steps(work.painting.num_steps, cfg.strips.num_columns)
     with blaming("strips"):
         strips = draw_strips(work, steps, cfg.strips.normalisation, cfg.strips.scale)
     strips.save(output / "strips.png")
-    return "strips.png"
+    return ["strips.png"]
 
 
-def _write_film(frames: Frames, name: str, film: DictConfig, output: Path, hold: float) -> str:
+def _write_film(selection: Selection, cfg: DictConfig, output: Path) -> list[str]:
+    works = [part.painted() for part in selection.first(cfg.film.num_images).slices()]
+    frames = painting_film(works, cfg.film.columns, cfg.film.margin)
+    return _save_film(frames, cfg.film, output / "film", cfg.film.hold)
+
+
+def _save_film(frames: Frames, film: DictConfig, path: Path, hold: float) -> list[str]:
+    path = path.with_suffix(f".{film.format}")
     with blaming("film"):
-        save_film(frames, output / f"{name}.{film.format}", film.fps, hold, film.scale)
-    return f"{name}.{film.format}"
+        save_film(frames, path, film.fps, hold, film.scale)
+    return [path.name]
 
 
 def _write_walk(
-    selection: Selection, others: Iterator[Sampler] | None, cfg: DictConfig, output: Path
+    selection: Selection, cfg: DictConfig, output: Path, others: Iterator[Sampler] | None
 ) -> list[str]:
     """Write the sheet and the film of a walk through latents or, with others, through training."""
     indices = _numbers(cfg, "walk.indices") or selection.first(cfg.walk.num_images).indices
@@ -237,7 +238,7 @@ def _write_walk(
     grid(images, columns, scale=cfg.grid.scale).save(output / "walk.png")
     gap = 2 if cells.shape[1] > 1 else 0
     frames = Frames(len(cells), lambda index: grid(cells[index], cfg.film.columns, gap))
-    return ["walk.png", _write_film(frames, "walk", cfg.film, output, hold)]
+    return ["walk.png", *_save_film(frames, cfg.film, output / "walk", hold)]
 
 
 def _write_spectrum(selection: Selection, cfg: DictConfig, output: Path) -> list[str]:

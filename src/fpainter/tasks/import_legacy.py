@@ -27,7 +27,8 @@ from fpainter.checkpoints.legacy.checkpoint import (
     write_checkpoint,
 )
 from fpainter.errors import UserError
-from fpainter.launch.command import CONFIG_DIR, quoted
+from fpainter.launch.configs import CONFIG_DIR
+from fpainter.launch.settings import quoted
 from fpainter.training.gan_module import PLAYERS, GANModule
 
 

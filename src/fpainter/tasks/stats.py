@@ -18,7 +18,8 @@ from fpainter.evaluation.metrics.frechet import Moments
 from fpainter.evaluation.protocols import get_protocol
 from fpainter.evaluation.statistics import real_statistics, store_statistics
 from fpainter.evaluation.statistics_file import cache_path
-from fpainter.launch.command import blaming, pick_device
+from fpainter.launch.devices import pick_device
+from fpainter.launch.settings import blaming
 
 log = logging.getLogger(__name__)
 

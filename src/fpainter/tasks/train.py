@@ -22,10 +22,10 @@ from fpainter.callbacks.warm_start import WarmStart
 from fpainter.checkpoints.inference import exported_state, read_checkpoint
 from fpainter.data.streaming.formats import absolute
 from fpainter.errors import UserError
-from fpainter.launch.command import blaming, in_sweep, quoted
 from fpainter.launch.continuation import find_checkpoint
+from fpainter.launch.earlier import same_run
 from fpainter.launch.processes import launching
-from fpainter.launch.sweeps import same_run
+from fpainter.launch.settings import blaming, in_sweep, quoted
 from fpainter.loggers.metrics_file import MetricsFile
 from fpainter.training.gan_module import GANModule
 

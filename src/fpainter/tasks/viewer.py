@@ -8,11 +8,10 @@ from omegaconf import DictConfig
 
 from fpainter.checkpoints.inference import load_painter
 from fpainter.errors import UserError
-from fpainter.generators.latents import latents
-from fpainter.generators.painter import FastWeightPainter
-from fpainter.launch.command import blaming, pick_device
-from fpainter.nn.sizes import is_whole
-from fpainter.viewer.page import Work, facts, html, work
+from fpainter.launch.checks import check_numbers
+from fpainter.launch.devices import pick_device
+from fpainter.viewer.page import Work
+from fpainter.viewer.write import trained_work, write_page
 
 log = logging.getLogger(__name__)
 
@@ -28,21 +27,16 @@ def viewer(cfg: DictConfig) -> None:
     Raises:
         UserError: if a checkpoint does not paint in steps, or the page cannot be written.
     """
-    if not is_whole(cfg.num_images):
-        raise UserError(f"num_images={cfg.num_images}: must be at least 1")
-    if not isinstance(cfg.seed, int):
-        raise UserError(f"seed={cfg.seed}: must be a whole number")
+    check_numbers(cfg, "num_images")
     output = Path(HydraConfig.get().runtime.output_dir) / "viewer.html"
     if cfg.output is not None:
         output = Path(str(cfg.output)).expanduser()
     if output.suffix != ".html":
         raise UserError(f"output={output}: must end in .html")
-    works = [_work("ckpt", cfg)]
-    if cfg.compare is not None:
-        works.append(_work("compare", cfg))
+    works = [_work(key, cfg) for key in ("ckpt", "compare") if cfg[key] is not None]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(html(works), encoding="utf-8")
+        write_page(works, output)
     except OSError as error:
         raise UserError(f"output={output}: {error.strerror}") from error
     size = output.stat().st_size / 1e6
@@ -52,19 +46,13 @@ def viewer(cfg: DictConfig) -> None:
 def _work(key: str, cfg: DictConfig) -> Work:
     """Paint the images of the checkpoint that a key of the config names."""
     given = str(cfg[key])
-    device = pick_device(cfg.device)
-    trained = load_painter(given, cfg.weights, device, key=key)
-    painter = trained.sampler.generator
-    if not isinstance(painter, FastWeightPainter):
-        kind = type(painter).__name__
-        raise UserError(
-            f"{key}={given}: {kind} does not paint in steps, so there is nothing to see"
-        )
-    z = latents(cfg.seed, range(cfg.num_images), painter.d_latent)
+    trained = load_painter(given, cfg.weights, pick_device(cfg.device), key=key)
     path = trained.path.expanduser().resolve()
-    name = path.name
-    if path.parent.name == "checkpoints":
-        name = f"{path.parents[1].name}/{name}"
-    with blaming(f"{key}={given}"):
-        said = facts(painter, trained.iteration, trained.weights)
-        return work(trained.sampler, z, name, said)
+    in_run = path.parent.name == "checkpoints"
+    name = f"{path.parents[1].name}/{path.name}" if in_run else path.name
+    try:
+        return trained_work(
+            trained.sampler, name, trained.iteration, trained.weights, cfg.seed, cfg.num_images
+        )
+    except ValueError as error:
+        raise UserError(f"{key}={given}: {error}") from error

@@ -1,13 +1,11 @@
 """Watch a painter at work in the browser: ``python -m fpainter.viewer ckpt=PATH``."""
 
-import sys
-
 from fpainter.launch.command import launch
 
 
 def main() -> None:
     """Run ``fpainter-viewer``."""
-    launch("viewer", "fpainter.tasks.viewer.viewer", sys.argv[1:])
+    launch("viewer", "fpainter.tasks.viewer.viewer")
 
 
 if __name__ == "__main__":

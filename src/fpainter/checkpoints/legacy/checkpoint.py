@@ -23,7 +23,7 @@ from fpainter.checkpoints.legacy.names import (
 )
 from fpainter.checkpoints.plain_data import read_plain_data
 from fpainter.data.loader import BatchStream
-from fpainter.errors import UserError
+from fpainter.errors import UserError, existing
 from fpainter.training.gan_module import GANModule
 
 PREFIXES = {"generator": "G.", "generator_ema": "GE.", "discriminator": "D."}
@@ -72,9 +72,7 @@ def read_original(path: str | Path) -> Original:
     Raises:
         UserError: if there is no such file, or it is something else.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise UserError(f"checkpoint={path}: there is no such file")
+    path = existing(path, "checkpoint")
     stored = read_plain_data(path, "checkpoint", legacy=True)
     gan = stored.get("GAN") if isinstance(stored, dict) else None
     if not isinstance(gan, dict) or not all(isinstance(t, Tensor) for t in gan.values()):

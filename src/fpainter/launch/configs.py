@@ -1,0 +1,94 @@
+"""The configs, and what in them is nearest to what was mistyped."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from heapq import nlargest
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+# Inside a wheel the configs lie in the package; in a checkout they lie at its top.
+CONFIG_DIR = next(
+    (path for path in (_PACKAGE / "configs", _PACKAGE.parents[1] / "configs") if path.is_dir()),
+    _PACKAGE / "configs",
+)
+# The extras that hold Hydra's launchers and sweepers, by how their options begin.
+PLUGINS = {"joblib": "sweep", "optuna": "sweep", "tpe": "sweep", "submitit": "slurm"}
+
+
+def missing_option(
+    config_name: str, arguments: Sequence[str], error: MissingConfigException
+) -> str:
+    """Name the options of the group in which one was not found, the nearest first."""
+    missing = str(error.missing_cfg_file).removesuffix(".yaml")
+    groups = {argument.lstrip("+").partition("=")[0] for argument in arguments}
+    groups |= set(_composed(config_name, []).hydra.runtime.choices)
+    # An option can lie in a folder of its group, as experiment=paper/celeba does.
+    around = [group for group in groups if missing.startswith(f"{group}/")]
+    group = max(around, key=len, default=missing.rpartition("/")[0])
+    wanted = missing.removeprefix(f"{group}/")
+    for plugin, extra in PLUGINS.items():
+        if group.startswith("hydra/") and wanted.startswith(plugin):
+            return f"{group}={wanted} needs a plugin: pip install 'fpainter[{extra}]'"
+    inner = tuple(f"{each}/" for each in groups if each.startswith(f"{group}/"))
+    found = [path.relative_to(CONFIG_DIR) for path in (CONFIG_DIR / group).rglob("[!_]*.yaml")]
+    names = [path.with_suffix("").as_posix() for path in found]
+    options = sorted(n.removeprefix(f"{group}/") for n in names if not n.startswith(inner))
+    options = options or [name for name in error.options or [] if not name.startswith("_")]
+    if not options:
+        return str(error).split("Config search path", 1)[0].strip()
+    nearest = difflib.get_close_matches(wanted, options, n=3, cutoff=0.5)
+    hint = f" Nearest: {', '.join(nearest)}." if nearest else ""
+    return f"{group}={wanted}: there is no such option.{hint}\nOptions: {', '.join(options)}"
+
+
+def with_nearest_keys(config_name: str, arguments: Sequence[str], error: Exception) -> str:
+    """Return Hydra's message, with the nearest keys if it is about one that does not exist."""
+    message = str(error)
+    mistyped = re.search(r"Could not (?:override|append to config.*) '([^'@=]+)", message)
+    if not mistyped:
+        return message
+    key = mistyped[1]
+    # The choices of groups decide which keys there are, so keep as many as still compose.
+    kept = [a for a in arguments if not a.lstrip("+~").startswith(key) and not a.startswith("-")]
+    try:
+        keys = _keys(config_name, kept)
+    except (HydraException, OmegaConfBaseException):
+        keys = _keys(config_name, [])
+    likeness = {each: _likeness(key, each) for each in keys}
+    nearest = [each for each in nlargest(4, keys, likeness.__getitem__) if likeness[each] > 1.1]
+    hint = f"\nNearest keys: {', '.join(nearest)}" if nearest else ""
+    return f"{message.splitlines()[0]} There is no such key.{hint}"
+
+
+def _likeness(key: str, other: str) -> float:
+    """Return from 0 to 2 how alike two keys are: as a whole, and in their last parts."""
+    pairs = [(key, other), (key.rpartition(".")[2], other.rpartition(".")[2])]
+    return sum(difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
+
+
+def _keys(config_name: str, overrides: list[str]) -> list[str]:
+    config = _composed(config_name, overrides)
+    with open_dict(config):
+        del config["hydra"]
+    groups = [f"{p.relative_to(CONFIG_DIR)}" for p in CONFIG_DIR.rglob("*") if p.is_dir()]
+    return sorted({*_flat(OmegaConf.to_container(config, resolve=False)), *groups})
+
+
+def _composed(config_name: str, overrides: list[str]) -> DictConfig:
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        return hydra.compose(config_name, overrides, return_hydra_config=True)
+
+
+def _flat(node: Any, prefix: str = "") -> Iterable[str]:
+    for key, value in node.items() if isinstance(node, dict) else ():
+        yield prefix + str(key)
+        yield from _flat(value, f"{prefix}{key}.")

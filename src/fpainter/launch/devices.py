@@ -1,0 +1,37 @@
+"""The device and the processes that a command uses."""
+
+import os
+
+import torch
+
+from fpainter.errors import UserError, first_line
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device called `name`; ``auto`` is a GPU when there is one.
+
+    Raises:
+        UserError: if torch knows no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"device={name}: {first_line(error)}") from error
+
+
+def processes() -> tuple[int, int]:
+    """Return this process's rank and the number of processes that torchrun started together.
+
+    Joins them into a group, over which metrics sum what each has seen.
+    """
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size > 1 and not torch.distributed.is_initialized():
+        backend = "gloo"
+        if torch.cuda.is_available():
+            backend = "cpu:gloo,cuda:nccl"
+            # From here on "cuda" is this process's own device.
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        torch.distributed.init_process_group(backend)
+    return int(os.environ.get("RANK", "0")), world_size
