@@ -50,16 +50,18 @@ def test_real_run(finished_run: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    call(monkeypatch, "--help")
-    assert "fpainter-report runs=DIR" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        call(monkeypatch, "--help")
+    assert ended.value.code == 0
+    assert "fpainter.report runs=DIR" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "runs=DIR"),
-        (["runs="], "runs=: not understood"),
-        (["run=x"], "run=x: not understood"),
+        ([], "runs= is missing"),
+        (["runs="], "runs=: must be one of these keys"),
+        (["run=x"], "run=x: must be one of these keys"),
         (["runs={tmp}/nowhere"], "there is no such folder"),
         (["runs={tmp}"], "no run"),
         (["runs={tmp}/logs", "output={tmp}/page.md"], "must end in .html"),
