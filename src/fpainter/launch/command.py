@@ -52,9 +52,9 @@ def launch(config_name: str, task: str, arguments: Sequence[str] | None = None) 
 
 
 def _explained(task: str) -> Callable[[DictConfig], Any]:
-    """Return what Hydra runs: the task, whose errors become sentences where the user can help.
+    """Return what Hydra runs: the task, its errors turned into `UserError` where the user can help.
 
-    Here already, because Hydra adds lines of its own to errors that it does not know.
+    Only a `UserError` lets `RefusedRun` end the program before Hydra adds lines of its own.
     """
 
     def explained(cfg: DictConfig) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -29,7 +29,7 @@ def missing_option(
     """Name the options of the group in which one was not found, the nearest first."""
     missing = str(error.missing_cfg_file).removesuffix(".yaml")
     groups = {argument.lstrip("+").partition("=")[0] for argument in arguments}
-    groups |= set(_composed(config_name, []).hydra.runtime.choices)
+    groups |= _composed(config_name, []).hydra.runtime.choices.keys()
     # An option can lie in a folder of its group, as experiment=paper/celeba does.
     around = [group for group in groups if missing.startswith(f"{group}/")]
     group = max(around, key=len, default=missing.rpartition("/")[0])
@@ -57,13 +57,14 @@ def with_nearest_keys(config_name: str, arguments: Sequence[str], error: Excepti
         return message
     key = mistyped[1]
     # The choices of groups decide which keys there are, so keep as many as still compose.
-    kept = [a for a in arguments if not a.lstrip("+~").startswith(key) and not a.startswith("-")]
+    kept = [a for a in arguments if not a.lstrip("+~").startswith((key, "-"))]
     try:
         keys = _keys(config_name, kept)
     except (HydraException, OmegaConfBaseException):
         keys = _keys(config_name, [])
-    likeness = {each: _likeness(key, each) for each in keys}
-    nearest = [each for each in nlargest(4, keys, likeness.__getitem__) if likeness[each] > 1.1]
+    of_hydra = key.startswith("hydra")
+    likeness = {k: _likeness(key, k) for k in keys if k.startswith("hydra") == of_hydra}
+    nearest = [k for k in nlargest(4, likeness, likeness.__getitem__) if likeness[k] > 1.1]
     hint = f"\nNearest keys: {', '.join(nearest)}" if nearest else ""
     return f"{message.splitlines()[0]} There is no such key.{hint}"
 
@@ -75,11 +76,9 @@ def _likeness(key: str, other: str) -> float:
 
 
 def _keys(config_name: str, overrides: list[str]) -> list[str]:
-    config = _composed(config_name, overrides)
-    with open_dict(config):
-        del config["hydra"]
     groups = [f"{p.relative_to(CONFIG_DIR)}" for p in CONFIG_DIR.rglob("*") if p.is_dir()]
-    return sorted({*_flat(OmegaConf.to_container(config, resolve=False)), *groups})
+    composed = OmegaConf.to_container(_composed(config_name, overrides), resolve=False)
+    return sorted({*_flat(composed), *groups})
 
 
 def _composed(config_name: str, overrides: list[str]) -> DictConfig:
