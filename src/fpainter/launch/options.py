@@ -19,17 +19,17 @@ def read_options(
     Raises:
         UserError: if a key is unknown, has no value, or is missing.
     """
-    usage = "\n".join(f"  {key:<11} {meaning}" for key, meaning in keys.items())
     if {"-h", "--help"} & set(arguments):
-        print(f"{about}\n\nKeys, given as key=value:\n{usage}")
+        meanings = "\n".join(f"  {key:<11} {meaning}" for key, meaning in keys.items())
+        print(f"{about}\n\nKeys, given as key=value:\n{meanings}")
         raise SystemExit(0)
-    options = {}
+    options, known = {}, ", ".join(f"{key}=" for key in keys)
     for argument in arguments:
         key, _, value = argument.partition("=")
         if key not in keys or not value:
-            raise UserError(f"{argument}: must be one of these keys, with a value\n{usage}")
+            raise UserError(f"{argument}: must be one of these keys, with a value: {known}")
         options[key] = value
     missing = [key for key in required if key not in options]
     if missing:
-        raise UserError(f"{missing[0]}= is missing. Keys, given as key=value:\n{usage}")
+        raise UserError(f"{missing[0]}= is missing; the keys are {known}")
     return options
