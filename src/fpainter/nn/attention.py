@@ -135,7 +135,7 @@ def gather_context(k: Tensor, v: Tensor) -> Tensor:
     # whole maps, in each derivative.
     weight = (k - k.detach().amax(dim=1, keepdim=True)).exp_()
     # Values that all heads share are gathered at once, as if for a single wide head.
-    sums = heads.gather(weight.reshape(*v.shape[:3], -1), v).reshape(len(k), *k.shape[2:], -1)
+    sums = heads.context(weight.reshape(*v.shape[:3], -1), v).reshape(len(k), *k.shape[2:], -1)
     return sums / weight.sum(dim=1).unsqueeze(-1)
 
 
@@ -154,7 +154,7 @@ def linear_attention(q: Tensor, context: Tensor) -> Tensor:
     places, d_head = q.shape[1:3], q.shape[-1]
     # Autocast computes the softmax in float32.
     query = q.flatten(1, 2).softmax(dim=-1).to(q.dtype)
-    return heads.look_up(query, (d_head**-0.5 * context).to(q.dtype)).unflatten(1, places)
+    return heads.read_out(query, (d_head**-0.5 * context).to(q.dtype)).unflatten(1, places)
 
 
 def local_attention(
@@ -175,5 +175,5 @@ def local_attention(
         [B H W N D].
     """
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    scores = neighbourhood.dot(q, k, radius) * scale  # [S B H W N]
-    return neighbourhood.weigh(scores.softmax(dim=0).to(v.dtype), v, radius)
+    scores = neighbourhood.scores(q, k, radius) * scale  # [S B H W N]
+    return neighbourhood.gather_values(scores.softmax(dim=0).to(v.dtype), v, radius)
