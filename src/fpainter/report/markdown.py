@@ -1,7 +1,14 @@
-"""Scores as a table that people can read, in Markdown."""
+"""Tables in Markdown."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+
+def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of cells that hold no ``|`` but with a backslash before it, and no newline."""
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def score_table(results: list[dict[str, Any]]) -> str:
@@ -12,10 +19,10 @@ def score_table(results: list[dict[str, Any]]) -> str:
     """
     rows = [_row(result) for result in results]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [columns, ["---"] * len(columns), *([row.get(c, "") for c in columns] for row in rows)]
+    table = markdown_table(columns, [[row.get(c, "") for c in columns] for row in rows])
     first = results[0]
     about = f"{first['protocol']}, {first['num_real']} reals of {first['data']}"
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{about}\n"
+    return f"{table}\n\n{about}\n"
 
 
 def _row(result: dict[str, Any]) -> dict[str, str]:
@@ -25,10 +32,11 @@ def _row(result: dict[str, Any]) -> dict[str, str]:
         if key in result:
             row[key] = str(result[key])
     for name, score in result["scores"].items():
-        if isinstance(score, float):
-            row[name] = f"{score:.4g}" if abs(score) < 1 else f"{score:.3f}"
-        elif isinstance(score, dict) and {"mean", "std"} <= score.keys():
-            row[name] = f"{score['mean']:.4g} ± {score['std']:.2g}"
-        elif isinstance(score, dict) and {"value", "standard_error"} <= score.keys():
-            row[name] = f"{score['value']:.3f} ± {score['standard_error']:.2g}"
+        match score:
+            case float():
+                row[name] = f"{score:.4g}" if abs(score) < 1 else f"{score:.3f}"
+            case {"mean": mean, "std": deviation}:
+                row[name] = f"{mean:.4g} ± {deviation:.2g}"
+            case {"value": value, "standard_error": error}:
+                row[name] = f"{value:.3f} ± {error:.2g}"
     return row
