@@ -139,11 +139,6 @@ class FastWeightPainter(PaintingGenerator):
         """Map a canvas [B C H W] to the refined canvas of the same shape."""
         return self.refiner(canvas)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map latents z [B d_latent] to images [B C H W]."""
-        # Painting is done in float32; pure half-precision networks want their own type back.
-        return self.activate(self.refine(self.paint(z).image().to(z.dtype)))
-
     def fakes(self, z: Tensor) -> Fakes:
         """Return the images to judge: unfinished and unrefined ones, if any, then G(z)."""
         painting = self.paint(z)

@@ -9,6 +9,7 @@ from torch import Tensor
 from fpainter.generators.sampler import Sampler
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+CHANNELS = {1: ("grey",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
 PAPER = 255  # grey level between images
 
 

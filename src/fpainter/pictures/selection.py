@@ -155,10 +155,6 @@ class EditedPainter(PaintingGenerator):
         """Return the refined canvas [B C H W]."""
         return self.painter.refine(canvas) if self.refines else canvas
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map latents z [B d_latent] to images [B C H W]."""
-        return self.activate(self.refine(self.paint(z).image().to(z.dtype)))
-
 
 def with_num_steps(painter: PaintingGenerator, num_steps: int) -> PaintingGenerator:
     """Return a copy of a painter that paints with another number of steps than it was trained with.

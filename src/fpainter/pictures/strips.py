@@ -27,7 +27,6 @@ def painting_strips(
     scale: int = 1,
 ) -> Image.Image:
     """Draw the strips of latents z [B d_latent]; see `draw_strips`."""
-    check_normalisation(normalisation)
     work = paint(painter, image_range, z)
     steps = shown_steps(work.painting.num_steps, num_columns)
     return draw_strips(work, steps, normalisation, scale)
