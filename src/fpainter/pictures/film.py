@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -75,11 +76,9 @@ def _cells(work: Painted, index: int, margin: bool) -> Tensor:
 
 def _with_margin(images: Tensor, work: Painted, index: int) -> Tensor:
     """Widen images [B C H W] at the top and the left by the key and value of a step, if any."""
-    batch, channels, height, width = images.shape
-    bar = max(2, min(height, width) // 12)
+    bar = max(2, min(images.shape[-2:]) // 12)
     wide = bar + GAP
-    cells = images.new_full((batch, channels, height + wide, width + wide), PAPER)
-    cells[..., wide:, wide:] = images
+    cells = F.pad(images, (wide, 0, wide, 0), value=PAPER)
     painting = work.painting
     # After the last step nothing is written, nor at a step that has been dropped.
     if index < painting.num_steps and painting.rows[:, :, index].any():
@@ -87,7 +86,7 @@ def _with_margin(images: Tensor, work: Painted, index: int) -> Tensor:
         largest = key.abs().amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
         cells[..., :bar, wide:] = (255 * key.abs() / largest).to(cells.dtype)[:, :, None]
         cells[..., wide:, :bar] = work.show(value)[..., None]
-        if channels == 4:
+        if cells.shape[1] == 4:
             cells[:, 3, :bar, wide:] = cells[:, 3, wide:, :bar] = 255
     return cells
 
@@ -170,8 +169,7 @@ def _opaque(frame: Image.Image) -> Image.Image:
     """Put a frame on paper where it is transparent, as RGB."""
     if frame.mode != "RGBA":
         return frame.convert("RGB")
-    paper = Image.new("RGBA", frame.size, (PAPER,) * 4)
-    return Image.alpha_composite(paper, frame).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame).convert("RGB")
 
 
 def _ffmpeg() -> Any:
@@ -191,7 +189,7 @@ def _save_mp4(frames: Frames, path: Path, fps: float, hold: float, scale: int) -
     for frame in itertools.chain(
         frames, itertools.repeat(frames.draw(len(frames) - 1), round(hold * fps) - 1)
     ):
-        page = Image.new("RGB", (width, height), (PAPER,) * 3)
+        page = Image.new("RGB", (width, height), "white")
         page.paste(enlarge(_opaque(frame), scale))
         writer.send(page.tobytes())
     writer.close()

@@ -1,14 +1,17 @@
 """Images side by side, as Pillow pictures."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
 from fpainter.generators.sampler import Sampler
 
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 CHANNELS = {1: ("grey",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
 PAPER = 255  # grey level between images
 
@@ -31,18 +34,12 @@ def grid(images: Tensor, columns: int | None = None, gap: int = 2, scale: int = 
     Returns:
         A picture of the images' own colour mode.
     """
-    num, channels, height, width = images.shape
-    columns = min(columns or int(np.ceil(np.sqrt(num))), num)
-    rows = -(-num // columns)
-    sheet = Image.new(
-        MODES[channels],
-        (columns * (width + gap) + gap, rows * (height + gap) + gap),
-        (PAPER,) * channels if channels > 1 else PAPER,
-    )
-    for index, image in enumerate(images):
-        row, column = divmod(index, columns)
-        sheet.paste(to_picture(image), (gap + column * (width + gap), gap + row * (height + gap)))
-    return enlarge(sheet, scale)
+    num = len(images)
+    columns = min(columns or math.ceil(math.sqrt(num)), num)
+    empty = images.new_full((-num % columns, *images.shape[1:]), PAPER)
+    cells = F.pad(torch.cat([images, empty]), (gap, 0, gap, 0), value=PAPER)
+    sheet = rearrange(cells, "(rows columns) c h w -> c (rows h) (columns w)", columns=columns)
+    return enlarge(to_picture(F.pad(sheet, (0, gap, 0, gap), value=PAPER)), scale)
 
 
 def sample_grid(sampler: Sampler, z: Tensor, scale: int = 1) -> Image.Image:
@@ -68,19 +65,9 @@ def enlarge(picture: Image.Image, scale: int) -> Image.Image:
 
 def beside(pictures: Sequence[Image.Image]) -> Image.Image:
     """Put pictures of one colour mode and height beside each other."""
-    turned = [picture.transpose(Image.Transpose.TRANSPOSE) for picture in pictures]
-    return stack(turned).transpose(Image.Transpose.TRANSPOSE)
+    return Image.fromarray(np.hstack([np.asarray(picture) for picture in pictures]))
 
 
 def stack(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Put pictures of one colour mode below each other, aligned left."""
-    sheet = Image.new(
-        pictures[0].mode,
-        (max(p.width for p in pictures), sum(p.height for p in pictures)),
-        (PAPER,) * len(pictures[0].getbands()),
-    )
-    top = 0
-    for picture in pictures:
-        sheet.paste(picture, (0, top))
-        top += picture.height
-    return sheet
+    """Put pictures of one colour mode and width below each other."""
+    return Image.fromarray(np.vstack([np.asarray(picture) for picture in pictures]))

@@ -100,8 +100,9 @@ def interpolate(start: Tensor, end: Tensor, shares: Tensor, path: str = "spheric
             that it stays as likely as that of drawn latents; ``linear`` goes straight.
     """
     shares = shares[:, None]
+    straight = (1 - shares) * start + shares * end
     if path == "linear":
-        return (1 - shares) * start + shares * end
+        return straight
     lengths = start.norm(), end.norm()
     directions = start / lengths[0], end / lengths[1]
     # The angle between unit vectors, without arccos' loss of digits near 0 and pi.
@@ -109,6 +110,6 @@ def interpolate(start: Tensor, end: Tensor, shares: Tensor, path: str = "spheric
         (directions[0] - directions[1]).norm(), (directions[0] + directions[1]).norm()
     )
     if angle.sin() < 1e-6:  # the same direction, or none that lies between
-        return (1 - shares) * start + shares * end
+        return straight
     turned = ((1 - shares) * angle).sin() * directions[0] + (shares * angle).sin() * directions[1]
     return turned / angle.sin() * ((1 - shares) * lengths[0] + shares * lengths[1])

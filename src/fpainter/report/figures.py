@@ -37,9 +37,8 @@ class Axis:
 
     def __call__(self, value: float) -> float:
         """Return the pixel of a number."""
-        low, high, value = self.low, self.high, value
-        if self.logarithmic:
-            low, high, value = math.log(low), math.log(high), math.log(value)
+        scale = math.log if self.logarithmic else float
+        low, high, value = scale(self.low), scale(self.high), scale(value)
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
     @property
@@ -54,11 +53,9 @@ class Axis:
                     return ticks
         span = self.high - self.low
         power = 10 ** math.floor(math.log10(span))
-        step = next(
-            m * power for m in (0.2, 0.5, 1, 2) if (self.high - self.low) / (m * power) <= 5
-        )
-        first, last = math.ceil(self.low / step), math.floor(self.high / step)
-        return [index * step for index in range(first, last + 1)]
+        step = next(m * power for m in (0.2, 0.5, 1, 2) if span / (m * power) <= 5)
+        indices = range(math.ceil(self.low / step), math.floor(self.high / step) + 1)
+        return [index * step for index in indices]
 
 
 def curves(report: Report) -> str:
