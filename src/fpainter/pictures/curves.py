@@ -16,7 +16,7 @@ PANELS = {
 def read_metrics(path: Path) -> dict[str, Series]:
     """Read a metrics file into one (iteration, value) series per column.
 
-    It may be written to or torn; what is no number is left out.
+    The file may be growing or end within a line; what is not a number is left out.
     """
     # A last line without its end may have lost digits of its last number.
     complete, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")

@@ -18,7 +18,7 @@ from fpainter.pictures.selection import Painted
 
 FORMATS = ("gif", "webp", "apng", "mp4")
 GIF_FASTEST = 50  # frames a second; browsers slow down what is faster
-LONGEST_HOLD = 600  # seconds; a GIF's numbers end soon after
+LONGEST_HOLD = 600  # seconds; a GIF cannot hold a frame for much longer
 LARGEST_SCALE = 64
 PALETTE_FRAMES = 8  # from which a GIF's colours are chosen
 ABOUT = 512  # pixels of a film's longer side
@@ -92,7 +92,7 @@ def _with_margin(images: Tensor, work: Painted, index: int) -> Tensor:
 
 
 def check_film(kind: Any, fps: Any, hold: Any, scale: Any) -> None:
-    """Raise ValueError unless `save_film` can write this; the values may be of whatever kind."""
+    """Raise ValueError unless `save_film` can write this; the values may have any type."""
     if kind not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}; got {kind}")
     if not (_is_number(fps) and 0 < fps <= 1000):
@@ -116,8 +116,8 @@ def save_film(
 ) -> None:
     """Write a film that plays for ever, or for ``.mp4`` once.
 
-    Of the frames at their final size, Pillow keeps a byte per pixel until a GIF is finished and
-    three or four for WebP and APNG; MP4 takes no more memory for more frames.
+    Until a film is finished Pillow keeps all frames at their final size, with a byte per pixel for
+    a GIF and three or four for WebP and APNG. The memory for MP4 does not grow with the frames.
 
     Args:
         frames: at least one.

@@ -37,7 +37,7 @@ def whole_numbers(given: Any) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Painted:
-    """How some images came about.
+    """Images and how they were painted.
 
     Attributes:
         painter: that painted them.
@@ -57,7 +57,7 @@ class Painted:
 
 
 def paint(painter: PaintingGenerator, image_range: ImageRange, z: Tensor) -> Painted:
-    """Paint the images of latents z [B d_latent] and keep how it was done."""
+    """Paint the images of latents z [B d_latent] and keep all steps."""
     with evaluating(painter):
         z = z.to(next(painter.parameters()))
         painting = painter.paint(z)
@@ -200,7 +200,7 @@ def edited(
         refined: as for `EditedPainter`; where nothing is refined it does not matter.
 
     Raises:
-        ValueError: if that cannot be.
+        ValueError: if the generator cannot paint so.
     """
     painter = sampler.generator
     if not isinstance(painter, PaintingGenerator):

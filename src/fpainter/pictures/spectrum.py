@@ -59,7 +59,7 @@ def spectrum(paintings: Iterable[Painting]) -> Spectrum:
 def _measure(painting: Painting) -> Spectrum:
     ranks, singular = [], []
     small = _rotated(painting) if painting.canvas is None else painting
-    for step in range(1, painting.num_steps + 1):  # one canvas at a time: all would not fit
+    for step in range(1, painting.num_steps + 1):  # all canvases at once may not fit in memory
         canvas = small.canvases([step])[:, 0].double()
         ranks.append(effective_rank(canvas).mean(dim=1))
         singular.append(torch.linalg.svdvals(canvas)[..., :NUM_SINGULAR].mean(dim=1))

@@ -88,7 +88,7 @@ def check_normalisation(name: str) -> None:
 
 def _signed(updates: Tensor) -> Tensor:
     """Colour updates [B S C H W] as bytes [B S 3 H W]: white, warm above zero, cold below."""
-    change = updates[:, :, :3].mean(dim=2, keepdim=True)  # alpha is no light
+    change = updates[:, :, :3].mean(dim=2, keepdim=True)  # without alpha
     strong = change.abs().flatten(1).quantile(STRONG, dim=1).clamp_min(1e-12)
     share = (change / strong[:, None, None, None, None]).clamp(-1, 1)
     warm, cold = (change.new_tensor(colour)[:, None, None] for colour in (WARM, COLD))

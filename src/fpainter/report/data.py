@@ -1,6 +1,6 @@
-"""What a report shows: the runs below a folder and their scores, read with patience.
+"""Reading what a report shows: the runs below a folder and their scores.
 
-Runs may be going on, broken off or copied in part; whatever is missing is left out.
+Runs may be unfinished, interrupted or copied in part; what is missing is left out.
 """
 
 import json
@@ -152,7 +152,7 @@ def collect(folder: Path) -> Report:
     def read(reader: Callable[[Path], Any], path: Path, otherwise: Any) -> Any:
         try:
             return reader(path)
-        except Exception as error:  # torn, foreign or forbidden: there is no end to what they raise
+        except Exception as error:  # damaged and foreign files raise errors of all kinds
             unread.append(f"{path.relative_to(folder).as_posix()} ({type(error).__name__})")
             return otherwise
 

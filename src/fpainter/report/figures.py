@@ -13,7 +13,7 @@ LEFT, RIGHT, TOP, BOTTOM = 60, 22, 12, 52  # margins
 DASHES = ("", "7 4", "2 3", "10 3 2 3", "14 5", "5 2 2 2 2 2")
 COLOURS = 6  # in report.html
 POINTS_AT_MOST = 100  # of a line; more are averaged
-DOTS_AT_MOST = 30  # of a line; where one has more, points are only felt by the mouse
+DOTS_AT_MOST = 30  # of a line; where one has more, points only show their number under the mouse
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def plot(title: str, x_label: str, lines: list[Line], may_be_logarithmic: bool =
     Returns:
         HTML; nothing when there is nothing to draw.
     """
-    # As many rows in a point of every line, so that none looks calmer than it was.
+    # A point is the mean of equally many rows in every line: more would make a line smoother.
     size = max((math.ceil(len(each.points) / POINTS_AT_MOST) for each in lines), default=1) or 1
     lines = [Line(each.label, each.style, _thinned(each.points, size)) for each in lines]
     lines = [each for each in lines if each.points]

@@ -42,7 +42,7 @@ class Table:
 
 
 def number(value: float | None, error: float | None = None) -> Cell:
-    """Round a number to what is worth reading."""
+    """Return a number, and its error if there is one, rounded for reading."""
     if value is None:
         return Cell()
     spread = "" if error is None else f" ± {error:.2g}"
@@ -264,6 +264,6 @@ def markdown(report: Report, now: datetime) -> str:
 
 
 def _plain(text: str) -> str:
-    """Keep Markdown from reading anything into a text."""
+    """Escape what Markdown and HTML would read as markup."""
     marked = re.sub(r"([\\`*_\[\]|~#])", r"\\\1", escape(text, quote=False))
     return marked.replace("\n", "<br>")
