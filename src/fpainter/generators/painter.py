@@ -94,33 +94,26 @@ class FastWeightPainter(PaintingGenerator):
         self._check_parts(d_hidden)
 
     def _check_parts(self, d_hidden: int) -> None:
-        required = [
-            ("input_generator", "num_steps", self.num_steps),
-            ("input_generator", "d_latent", self.d_latent),
-            ("sequence_processor", "d_input", self._size("input_generator", "d_input")),
-            ("sequence_processor", "d_hidden", d_hidden),
-            ("head", "d_hidden", d_hidden),
-            ("head", "image_size", self.image_size),
-            ("head", "channels", self.channels),
-        ]
-        if self.refines:
-            required += [
-                ("refiner", "image_size", self.image_size),
-                ("refiner", "channels", self.channels),
-            ]
-        for part, size, expected in required:
-            got = self._size(part, size)
-            if got != expected:
-                raise ValueError(f"{part}.{size} is {got}, but the painter needs {expected}")
-
-    def _size(self, part: str, size: str) -> Any:
-        module = getattr(self, part)
-        if not hasattr(module, size):
-            raise ValueError(
-                f"{part}: {type(module).__name__} must have an attribute {size}, so that the "
-                "painter can check that its parts fit together"
-            )
-        return getattr(module, size)
+        """Refuse parts that do not name a size, or have another one than the rest."""
+        steps = {"num_steps": self.num_steps, "d_latent": self.d_latent}
+        d_input = {"d_input": getattr(self.input_generator, "d_input", None)}
+        hidden = {"d_hidden": d_hidden}
+        image = {"image_size": self.image_size, "channels": self.channels}
+        required: dict[str, dict[str, Any]] = {
+            "input_generator": steps | d_input,
+            "sequence_processor": d_input | hidden,
+            "head": hidden | image,
+            "refiner": image if self.refines else {},
+        }
+        for part, sizes in required.items():
+            module = getattr(self, part)
+            for size, expected in sizes.items():
+                if not hasattr(module, size):
+                    raise ValueError(
+                        f"{part}: {type(module).__name__} must have an attribute {size}"
+                    )
+                if (got := getattr(module, size)) != expected:
+                    raise ValueError(f"{part}.{size} is {got}, but the painter needs {expected}")
 
     def paint(self, z: Tensor) -> Painting:
         """Paint the images of z [B d_latent] and keep every step."""

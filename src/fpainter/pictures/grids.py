@@ -4,14 +4,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
 from fpainter.generators.sampler import Sampler
 
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 CHANNELS = {1: ("grey",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
 PAPER = 255  # grey level between images
 
@@ -34,12 +32,15 @@ def grid(images: Tensor, columns: int | None = None, gap: int = 2, scale: int = 
     Returns:
         A picture of the images' own colour mode.
     """
-    num = len(images)
+    num, channels, height, width = images.shape
     columns = min(columns or math.ceil(math.sqrt(num)), num)
-    empty = images.new_full((-num % columns, *images.shape[1:]), PAPER)
-    cells = F.pad(torch.cat([images, empty]), (gap, 0, gap, 0), value=PAPER)
-    sheet = rearrange(cells, "(rows columns) c h w -> c (rows h) (columns w)", columns=columns)
-    return enlarge(to_picture(F.pad(sheet, (0, gap, 0, gap), value=PAPER)), scale)
+    rows = math.ceil(num / columns)
+    down, right = height + gap, width + gap
+    sheet = Image.new(MODES[channels], (columns * right + gap, rows * down + gap), "white")
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        sheet.paste(to_picture(image), (gap + column * right, gap + row * down))
+    return enlarge(sheet, scale)
 
 
 def sample_grid(sampler: Sampler, z: Tensor, scale: int = 1) -> Image.Image:
