@@ -6,7 +6,15 @@ from typing import Any
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of cells that hold no ``|`` but with a backslash before it, and no newline."""
+    """Return a table as Markdown.
+
+    Args:
+        headers: one for each column.
+        rows: their cells; markup is not escaped.
+
+    Returns:
+        The table, without a newline at its end.
+    """
     lines = [headers, ["---"] * len(headers), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
