@@ -85,6 +85,11 @@ class PaintingGenerator(Generator, ABC):
     def refine(self, canvas: Tensor) -> Tensor:
         """Return the refined canvas [B C H W]; the same where nothing is refined."""
 
+    def forward(self, z: Tensor) -> Tensor:
+        """Map latents z [B d_latent] to images [B C H W]."""
+        # Painting is done in float32; pure half-precision networks want their own type back.
+        return self.activate(self.refine(self.paint(z).image().to(z.dtype)))
+
     def image_at(self, z: Tensor, step: int) -> Tensor:
         """Map latents z [B d_latent] to the images [B C H W] as they stand after some steps.
 

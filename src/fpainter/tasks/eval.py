@@ -15,7 +15,7 @@ from fpainter.data.datamodule import ImageDataModule
 from fpainter.errors import UserError
 from fpainter.evaluation.scorer import Scorer
 from fpainter.launch.command import blaming, fill_from, pick_device, processes
-from fpainter.report.score_table import score_table
+from fpainter.report.markdown import score_table
 
 log = logging.getLogger(__name__)
 
