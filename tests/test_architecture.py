@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A layer imports from those above it only; layers on one line do not see each other.
 LAYERS = [
-    {"errors", "files"},
+    {"errors", "files", "progress"},
     {"ops"},
     {"nn"},
     {"data", "generators", "discriminators", "augmentation", "loggers"},

@@ -28,7 +28,7 @@ def statistics() -> dict[str, torch.Tensor]:
 
 def cached_images(folder: Path) -> CachedImages:
     """Return the two images 8×6 that `write_all` writes, from their cache."""
-    return cache_images(ImageFolder(folder / "images"), (8, 6), 1, folder / "cache", progress=False)
+    return cache_images(ImageFolder(folder / "images"), (8, 6), 1, folder / "cache")
 
 
 def write_all(folder: Path) -> dict[str, Path]:

@@ -22,7 +22,7 @@ from fpainter.checkpoints.legacy.names import (
     turned,
 )
 from fpainter.checkpoints.plain_data import read_plain_data
-from fpainter.data.loader import BatchStream
+from fpainter.data.loader import BatchShare, BatchStream
 from fpainter.errors import UserError
 from fpainter.training.gan_module import GANModule
 
@@ -215,7 +215,7 @@ def write_checkpoint(
         record: writes into the checkpoint what the run was.
     """
     # Only its position is stored; there are no images to look at.
-    stream = BatchStream([None], batch_size, seed=0)  # type: ignore[arg-type]
+    stream = BatchStream([None], BatchShare(batch_size, seed=0))  # type: ignore[arg-type]
     stream.load_state_dict({"next_batch": module.iteration, "global_batch_size": batch_size})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nothing is trained, so nothing that they say matters
