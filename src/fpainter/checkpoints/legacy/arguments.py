@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from fpainter.checkpoints.record import in_hydras_grammar
+
 UNET = ("lstm_delta_unet", "lstm_delta_split_unet", "lstm_delta_split_v2_unet")
 V2 = ("lstm_delta_split_v2", "lstm_oja_split_v2", "lstm_delta_split_v2_unet")
 SPLIT_LSTM = (*V2, "lstm_delta_split", "lstm_delta_split_unet")
@@ -192,15 +194,4 @@ def translate(args: dict[str, Any]) -> list[str]:
             settings["model.clip"] = {"generator": args["clip"]}
         elif args["clip_rnn"] > 0:
             settings["model.clip"] = {"generator.sequence_processor.lstm": args["clip_rnn"]}
-    return [f"{key}={_literal(value)}" for key, value in settings.items()]
-
-
-def _literal(value: Any) -> str:
-    """Write a value in Hydra's grammar."""
-    if isinstance(value, list):
-        return f"[{','.join(map(_literal, value))}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{name}:{_literal(entry)}' for name, entry in value.items())}}}"
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return [f"{key}={in_hydras_grammar(value)}" for key, value in settings.items()]

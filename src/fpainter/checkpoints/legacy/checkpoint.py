@@ -21,7 +21,7 @@ from fpainter.checkpoints.legacy.names import (
     merged_name,
     turned,
 )
-from fpainter.checkpoints.plain_data import read_plain_data
+from fpainter.checkpoints.safe_load import safe_load
 from fpainter.data.loader import BatchStream
 from fpainter.errors import UserError
 from fpainter.training.gan_module import GANModule
@@ -75,7 +75,7 @@ def read_original(path: str | Path) -> Original:
     path = Path(path).expanduser()
     if not path.is_file():
         raise UserError(f"checkpoint={path}: there is no such file")
-    stored = read_plain_data(path, "checkpoint", legacy=True)
+    stored = safe_load(path, "checkpoint", legacy=True)
     gan = stored.get("GAN") if isinstance(stored, dict) else None
     if not isinstance(gan, dict) or not all(isinstance(t, Tensor) for t in gan.values()):
         raise UserError(f"checkpoint={path}: has no 'GAN', so the original code did not write it")

@@ -25,7 +25,7 @@ _NEEDED = re.compile(
 _LONGEST = 10_000
 
 
-def read_plain_data(path: Path, key: str, legacy: bool = False) -> Any:
+def safe_load(path: Path, key: str, legacy: bool = False) -> Any:
     """Read a file by ``torch.save`` without running anything that is named in it.
 
     Args:
