@@ -30,7 +30,7 @@ def test_constructors_only_where_they_are_allowed() -> None:
         ({**PORTRAITS, "_target_": "fpainter.data.datamodule.ImageDataModule.setup"}, True),
         ({**PORTRAITS, "_target_": "fpainter.data.datamodule.Path.cwd"}, True),
     ):
-        with pytest.raises(UserError, match="^file: refuses to build 'fpainter"):
+        with pytest.raises(UserError, match="file: refuses to build 'fpainter"):
             build(config, "file", trusted, constructors)
 
 

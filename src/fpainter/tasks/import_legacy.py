@@ -10,9 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
-from torch.optim import Optimizer
 
-from fpainter.callbacks.record import RunRecord
 from fpainter.checkpoints.legacy.arguments import (
     DEFAULTS,
     MODEL_TYPES,
@@ -26,6 +24,7 @@ from fpainter.checkpoints.legacy.checkpoint import (
     read_original,
     write_checkpoint,
 )
+from fpainter.checkpoints.record import record
 from fpainter.errors import UserError
 from fpainter.launch.command import CONFIG_DIR, quoted
 from fpainter.training.gan_module import PLAYERS, GANModule
@@ -63,21 +62,17 @@ def import_legacy(options: dict[str, str]) -> list[str]:
         raise UserError(f"args={options['args']}: {error.__cause__ or error}") from error
     load_weights(module, original, args, Path(options["args"]).name)
     module.iteration, source = _iteration(options.get("iteration")) or original.iteration()
-    num_missing = {}
-
-    def fill(optimisers: list[Optimizer]) -> None:
-        for player, optimiser in zip(PLAYERS, optimisers, strict=True):
-            part = module.get_submodule(player)
-            num_missing[player] = load_adam(optimiser, player, part, original, args)
-
+    optimisers = module.configure_optimizers()
+    for player, optimiser in zip(PLAYERS, optimisers, strict=True):
+        missing = load_adam(optimiser, player, module.get_submodule(player), original, args)
+        if missing:
+            remarks.append(
+                f"{missing} parameters of {player} have no state of Adam in the file and start "
+                "without"
+            )
     output.parent.mkdir(parents=True, exist_ok=True)
-    record = RunRecord(output.parent, config, overrides)
-    write_checkpoint(output, module, fill, config["batch_size"], record)
-    remarks += [
-        f"{count} parameters of {player} have no state of Adam in the file and start without"
-        for player, count in num_missing.items()
-        if count
-    ]
+    run = record(config, overrides)
+    write_checkpoint(output, module, optimisers, config["batch_size"], run)
     num_tensors = sum(len(tensors) for tensors in original.tensors.values())
     return [
         f"{args['model_type']}: generator {_millions(module, 'generator')}, "
