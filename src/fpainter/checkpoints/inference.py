@@ -29,12 +29,9 @@ def read_checkpoint(path: str | Path, key: str = "ckpt") -> dict[str, Any]:
     Raises:
         UserError: if there is no such file, or it is not one of our checkpoints.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise UserError(f"{key}={path}: there is no such file")
     checkpoint = safe_load(path, key)
     record = checkpoint.get("fpainter") if isinstance(checkpoint, dict) else None
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or not {"state_dict", "iteration"} <= checkpoint.keys():
         raise UserError(f"{key}={path}: not written by fpainter.train")
     check_format(record.get("format"), record.get("version"), FORMAT, f"{key}={path}")
     record["config"] = with_current_names(record.get("config"))
@@ -85,21 +82,14 @@ def load_painter(
             raise UserError(f"{key}={path}: holds only the weights={painter.weights}")
         return painter
     checkpoint, weights = read_checkpoint(path, key), weights or "ema"
-    where, prefix = f"{key}={path}", WEIGHTS[weights]
-    try:
-        description = {
-            "config": checkpoint["fpainter"]["config"],
-            "iteration": checkpoint["iteration"],
-            "weights": weights,
-        }
-        state = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in checkpoint["state_dict"].items()
-            if name.startswith(prefix)
-        }
-    except (KeyError, AttributeError) as error:
-        raise UserError(f"{where}: its record of the run is damaged ({error!r})") from error
-    return rebuild(description, state, path, where, device)
+    description = {
+        "config": checkpoint["fpainter"]["config"],
+        "iteration": checkpoint["iteration"],
+        "weights": weights,
+    }
+    return rebuild(
+        description, checkpoint["state_dict"], path, f"{key}={path}", device, WEIGHTS[weights]
+    )
 
 
 def exported_state(folder: Path, weights: str) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import importlib
 import json
 import re
 import shutil
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -131,14 +132,11 @@ def push_to_hub(folder: str | Path, name: str) -> None:
     Raises:
         UserError: if huggingface_hub is not installed, or the hub refuses.
     """
-    try:
-        hub = _import_hub()
+    with _hub(f"push={name}") as hub:
         hub.create_repo(name, exist_ok=True)
         hub.upload_folder(
             repo_id=name, folder_path=str(folder), allow_patterns=[CONFIG, WEIGHTS, CARD]
         )
-    except Exception as error:  # whatever the network or the hub answers
-        raise UserError(f"push={name}: {first_line(error)}") from error
 
 
 def is_hub_name(path: str | Path) -> bool:
@@ -153,17 +151,19 @@ def _locate(path: str | Path) -> Path:
         return folder
     if folder.exists() or not is_hub_name(path):
         raise UserError(f"{path}: there is no such folder")
-    try:
-        return Path(_import_hub().snapshot_download(str(path), allow_patterns=[CONFIG, WEIGHTS]))
-    except Exception as error:  # whatever the network or the hub answers
-        raise UserError(f"{path}: no such folder, nor on the hub ({first_line(error)})") from error
+    with _hub(f"{path}: no such folder, nor on the hub") as hub:
+        return Path(hub.snapshot_download(str(path), allow_patterns=[CONFIG, WEIGHTS]))
 
 
-def _import_hub() -> Any:
+@contextmanager
+def _hub(message: str) -> Iterator[Any]:
+    """Yield the module ``huggingface_hub``; give a reason to the message if something fails."""
     try:
-        return importlib.import_module("huggingface_hub")
+        yield importlib.import_module("huggingface_hub")
     except ImportError as error:
-        raise ImportError("huggingface_hub is missing: pip install 'fpainter[hub]'") from error
+        raise UserError(f"{message} (it needs pip install 'fpainter[hub]')") from error
+    except Exception as error:  # whatever the network or the hub answers
+        raise UserError(f"{message} ({first_line(error)})") from error
 
 
 def _is_exported(folder: Path) -> bool:

@@ -45,15 +45,17 @@ def rebuild(
     path: Path,
     where: str,
     device: torch.device | str,
+    prefix: str = "",
 ) -> TrainedPainter:
     """Build a generator that was trained, and load its weights.
 
     Args:
         description: ``config``, ``iteration`` and ``weights``, from a file.
-        state: the generator's.
+        state: names and tensors.
         path: the file or folder they came from.
         where: the same, for messages.
         device: where to put it.
+        prefix: how the names of the generator's tensors begin; others are left out.
 
     Returns:
         The generator in evaluation mode and without gradients.
@@ -68,7 +70,7 @@ def rebuild(
             plan = build(model["generator"], where, TRUSTED)
         if not isinstance(plan, Generator):
             raise UserError(f"{where}: holds a {type(plan).__name__}, no Generator")
-        expected = plan.state_dict()
+        expected, state = plan.state_dict(), part(state, prefix)
         name = first_misfit(expected, state)
         if name is not None:
             stored = tuple(state[name].shape) if name in state else "missing"
@@ -85,6 +87,11 @@ def rebuild(
     except Exception as error:  # a record that was changed by hand leads to errors of any type
         reason = first_line(error)
         raise UserError(f"{where}: its record of the run is damaged ({reason})") from error
+
+
+def part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with `prefix`, without it."""
+    return {name[len(prefix) :]: t for name, t in state.items() if name.startswith(prefix)}
 
 
 def check_format(found: Any, version: Any, newest: int, where: str) -> None:

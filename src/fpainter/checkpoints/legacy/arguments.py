@@ -1,5 +1,6 @@
 """The original code's command-line arguments, as overrides of our configs."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fpainter.checkpoints.record import in_hydras_grammar
@@ -16,12 +17,18 @@ INSTRUCTED = (*CANVASES, "lstm_delta_split_v2_unet")  # with all options of keys
 CORRECTED = (*LSTM_DELTA, *HEADS)
 
 _G, _P = "model.generator.", "model.generator.sequence_processor."
-_I, _H = "model.generator.input_generator.", "model.generator.head."
-_OFF_TANH = {False: "identity", True: "tanh"}
+_I, _H, _U = _G + "input_generator.", _G + "head.", _G + "refiner."
 
-# (argument, default of the original, our key, the types it means anything to, its values in ours).
-# Arguments without a key are translated together with others, by ``fpainter.import_legacy``.
-ARGUMENTS: list[tuple[str, Any, str, tuple[str, ...], dict[Any, Any] | None]] = [
+
+def _choice(off: Any, on: Any) -> Callable[[Any], Any]:
+    return lambda chosen: on if chosen else off
+
+
+_TANH = _choice("identity", "tanh")
+
+# (argument, default of the original, our key, the types it means anything to, its value in ours).
+# Arguments without a key are translated together with others, by `translate`.
+ARGUMENTS: list[tuple[str, Any, str, tuple[str, ...], Callable[[Any], Any] | None]] = [
     ("model_type", "base", "model", MODEL_TYPES, None),
     ("image_size", 64, "image_size", MODEL_TYPES, None),
     ("num_train_steps", 150_000, "num_iterations", MODEL_TYPES, None),
@@ -36,51 +43,53 @@ ARGUMENTS: list[tuple[str, Any, str, tuple[str, ...], dict[Any, Any] | None]] = 
     ("transparent", False, "", MODEL_TYPES, None),
     ("greyscale", False, "", MODEL_TYPES, None),
     ("transform_to_greyscale", False, "", MODEL_TYPES, None),
-    ("dataset_aug_prob", 0.0, "", MODEL_TYPES, None),
+    ("dataset_aug_prob", 0.0, "data.flip", MODEL_TYPES, bool),
     ("aug_prob", 0.0, "", MODEL_TYPES, None),
-    ("image_save_format", "jpg", "fid", MODEL_TYPES, {"jpg": "paper", "png": "png"}),
+    ("image_save_format", "jpg", "fid", MODEL_TYPES, lambda f: "paper" if f == "jpg" else f),
     ("calculate_fid_num_images", 10_000, "fid.num_images", MODEL_TYPES, None),
-    ("calculate_fid_every", None, "", MODEL_TYPES, None),
+    ("calculate_fid_every", None, "fid.every", MODEL_TYPES, lambda every: int(every or 0)),
     ("fmap_max", 512, "model.discriminator.c_max", MODEL_TYPES, None),
     ("disc_output_size", 1, "model.discriminator.logit_size", MODEL_TYPES, None),
     ("attn_res_layers", [32], "model.discriminator.attention_at", MODEL_TYPES, None),
     ("freq_chan_attn", False, _G + "channel_attention", ("base",),
-     {False: "global_context", True: "frequency"}),
+     _choice("global_context", "frequency")),
     ("latent_dim", 256, _G + "d_latent", MODEL_TYPES, None),
     ("num_decoding_steps", 64, _G + "num_steps", PAINTERS, None),
     ("rnn_hidden_size", 512, _G + "d_hidden", PAINTERS, None),
-    ("out_tanh", False, _G + "output_activation", PAINTERS, _OFF_TANH),
+    ("out_tanh", False, _G + "output_activation", PAINTERS, _TANH),
     ("use_pos_enc", False, _I + "step_embedding", PAINTERS, None),
     ("mini_latent_dim", 8, _I + "d_slice", (*SPLIT_LSTM, "trafo_delta_split"), None),
     ("mini_input_size", 128, _I + "d_input", SPLIT_LSTM, None),
-    ("v2_input_sigmoid", False, _I + "slice_activation", V2, _OFF_TANH),
+    ("v2_input_sigmoid", False, _I + "slice_activation", V2, _TANH),
     ("num_layers", 1, _P + "num_layers", PAINTERS, None),
     ("rnn_init_fact", 1.0, _P + "gain", LSTM_DELTA, None),
     ("num_heads", 8, _P + "num_heads", HEADS, None),
     ("ff_dim", 1024, _P + "d_feedforward", HEADS, None),
     ("dropout", 0.0, _P + "dropout", HEADS, None),
     ("use_latent_to_init", False, "model/sequence_processor",
-     ("lstm_delta_split_v2", "lstm_delta_split_v2_unet"), {False: "lstm_zero_state", True: "lstm"}),
-    ("use_softmax", False, "", CORRECTED, None),
-    ("no_sigmoid_lr", False, _H + "rate_activation", CORRECTED,
-     {False: "sigmoid", True: "identity"}),
+     ("lstm_delta_split_v2", "lstm_delta_split_v2_unet"), _choice("lstm_zero_state", "lstm")),
+    ("use_softmax", False, _H + "key_activation", CORRECTED, _choice("identity", "softmax")),
+    ("no_sigmoid_lr", False, _H + "rate_activation", CORRECTED, _choice("sigmoid", "identity")),
     ("kvb_init_fact", 1.0, _H + "gain", LSTM_DELTA, None),
-    ("val_tanh", False, _H + "value_activation", INSTRUCTED, _OFF_TANH),
-    ("vect_lr", False, _H + "rate", INSTRUCTED, {False: "scalar", True: "row"}),
-    ("wide_out_dim", 0, _H + "d_wide", CANVASES, {0: None}),
+    ("val_tanh", False, _H + "value_activation", INSTRUCTED, _TANH),
+    ("vect_lr", False, _H + "rate", INSTRUCTED, _choice("scalar", "row")),
+    ("wide_out_dim", 0, _H + "d_wide", CANVASES, lambda size: size or None),
     ("use_learned_init", False, "model/canvas", ("lstm_delta", "lstm_delta_unet", "rfwp_delta"),
-     {False: "zero", True: "learned"}),
+     _choice("zero", "learned")),
     ("use_intermed_loss", 1, _G + "supervision.num_canvases", CANVASES, None),
     ("scale_intermed_loss", False, _G + "supervision.scale_canvases", CANVASES, None),
     ("clip", 0.0, "", ("lstm_delta", "lstm_delta_unet"), None),
     ("clip_rnn", 0.0, "", ("lstm_delta", "lstm_delta_unet"), None),
-    ("unet_lr", 2e-4, "", ("lstm_delta_unet",), None),
-    ("max_unet_dim", 4, "", UNET, None),
-    ("unet_tanh", False, "", ("lstm_delta_unet", "lstm_delta_split_v2_unet"), None),
-    ("stop_grad_unet", False, _G + "refiner.detach_input", UNET, None),
+    ("unet_lr", 2e-4, "model.generator_optimiser.lr_of", ("lstm_delta_unet",),
+     lambda rate: {"refiner": rate}),
+    ("max_unet_dim", 4, _U + "multipliers", UNET,
+     lambda largest: [2**power for power in range(largest.bit_length())]),
+    ("unet_tanh", False, _U + "input_activation",
+     ("lstm_delta_unet", "lstm_delta_split_v2_unet"), _TANH),
+    ("stop_grad_unet", False, _U + "detach_input", UNET, None),
     ("frozen_base", False, _G + "freeze_painter", UNET, None),
     ("pre_unet_loss", False, "", UNET, None),
-    ("use_unet_match_loss", False, "", UNET, None),
+    ("use_unet_match_loss", False, _G + "supervision.match_refined", UNET, float),
     ("use_unet_match_loss_only", False, "", UNET, None),
     ("ema_only_unet", False, "", UNET, None),
 ]  # fmt: skip
@@ -147,44 +156,34 @@ def translate(args: dict[str, Any]) -> list[str]:
         args: all of them, by name.
     """
     model_type = args["model_type"]
-    settings = {
-        key: values.get(args[name], args[name]) if values else args[name]
-        for name, _, key, types, values in ARGUMENTS
-        if key and model_type in types
-    }
+    softmax = args["use_softmax"] and model_type in CORRECTED
     grey = args["greyscale"] or args["transform_to_greyscale"]
     unfinished = model_type in CANVASES and args["use_intermed_loss"] > 1
-    settings |= {
+    settings = {
+        key: convert(args[name]) if convert else args[name]
+        for name, _, key, types, convert in ARGUMENTS
+        if key and model_type in types
+    } | {
         "data.channels": 4 if args["transparent"] else 1 if grey else 3,
-        "data.flip": args["dataset_aug_prob"] > 0,
         "batch_size": args["batch_size"] * args["grad_cummulate_every"],
-        "fid.every": int(args["calculate_fid_every"] or 0),
         "model/ema": "released",
         "model/loss": "hinge_pooled" if model_type in UNET or unfinished else "hinge",
         "model.image_range": "unit",
         "model.discriminator_optimiser.lr": args["learning_rate"] * args["ttur_mult"],
     }
     if model_type == "base":
-        settings["model.generator.c_max"] = args["fmap_max"]
-        settings["model.generator.attention_at"] = args["attn_res_layers"]
+        settings[_G + "c_max"] = args["fmap_max"]
+        settings[_G + "attention_at"] = args["attn_res_layers"]
+    elif model_type == "lstm_sum":  # which ignores use_softmax
+        settings |= {"model/learning_rule": "sum", _H + "key_activation": "identity"}
+    elif model_type == "lstm_oja_split_v2":
+        settings["model/learning_rule"] = "oja_released" if softmax else "oja"
     else:
-        softmax = args["use_softmax"] and model_type in CORRECTED
-        settings["model.generator.head.key_activation"] = "softmax" if softmax else "identity"
-        settings["model/learning_rule"] = {
-            "lstm_sum": "sum",
-            "lstm_oja_split_v2": "oja_released" if softmax else "oja",
-        }.get(model_type, "delta_released")
+        settings["model/learning_rule"] = "delta_released"
     if model_type in UNET:
-        powers = range(args["max_unet_dim"].bit_length())
-        settings["model.generator.refiner.multipliers"] = [2**power for power in powers]
-        tanh = args["unet_tanh"] and model_type != "lstm_delta_split_unet"  # which ignores it
-        settings["model.generator.refiner.input_activation"] = "tanh" if tanh else "identity"
+        settings.setdefault(_U + "input_activation", "identity")
         before = args["pre_unet_loss"] and not args["use_unet_match_loss_only"]
-        settings["model.generator.supervision.before_refiner"] = before
-        match = float(args["use_unet_match_loss"])
-        settings["model.generator.supervision.match_refined"] = match
-    if model_type == "lstm_delta_unet":  # the others ignore it
-        settings["model.generator_optimiser.lr_of"] = {"refiner": args["unet_lr"]}
+        settings[_G + "supervision.before_refiner"] = before
     if args["aug_prob"] > 0:
         settings["model/augment"] = "diff"
         settings["model.augment.types"] = ["cutout", "translation"]

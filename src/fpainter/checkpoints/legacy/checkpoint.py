@@ -14,6 +14,7 @@ from fpainter.checkpoints.legacy.names import is_dropped, merged, renaming, turn
 from fpainter.checkpoints.safe_load import safe_load
 from fpainter.errors import UserError
 from fpainter.files import replacing
+from fpainter.generators.trained import part
 from fpainter.training.gan_module import GANModule
 
 PREFIXES = {"generator": "G.", "generator_ema": "GE.", "discriminator": "D."}
@@ -62,31 +63,26 @@ def read_original(path: str | Path) -> Original:
     Raises:
         UserError: if there is no such file, or it is something else.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise UserError(f"checkpoint={path}: there is no such file")
     stored = safe_load(path, "checkpoint", legacy=True)
     gan = stored.get("GAN") if isinstance(stored, dict) else None
     if not isinstance(gan, dict) or not all(isinstance(t, Tensor) for t in gan.values()):
         raise UserError(f"checkpoint={path}: has no 'GAN', so the original code did not write it")
-    parts = {part: _part(gan, prefix) for part, prefix in PREFIXES.items()}
-    for part, tensors in parts.items():
-        if not tensors:
-            raise UserError(f"checkpoint={path}: has no {part}, names with {PREFIXES[part]}")
-    unknown = [name for name in gan if not name.startswith((*PREFIXES.values(), "D_aug.D."))]
-    if unknown:
-        raise UserError(f"checkpoint={path}: {unknown[0]} belongs to no part of a model")
+    for name in gan:
+        if not name.startswith((*PREFIXES.values(), "D_aug.D.")):
+            raise UserError(f"checkpoint={path}: {name} belongs to no part of a model")
     remarks = []
-    trained = _part(gan, "D_aug.D.")
+    parts = {player: part(gan, prefix) for player, prefix in PREFIXES.items()}
+    trained = part(gan, "D_aug.D.")
     if trained and not _equal(parts["discriminator"], trained):
         parts["discriminator"] = trained
         remarks.append(
             "D differs from D_aug.D, as after --load_only_g: the latter is taken, which was trained"
         )
-    kept = {
-        part: {name: tensor for name, tensor in tensors.items() if not is_dropped(name)}
-        for part, tensors in parts.items()
-    }
+    kept = {}
+    for player, tensors in parts.items():
+        if not tensors:
+            raise UserError(f"checkpoint={path}: has no {player}, names with {PREFIXES[player]}")
+        kept[player] = {name: t for name, t in tensors.items() if not is_dropped(name)}
     num_dropped = len(gan) - sum(len(tensors) for tensors in kept.values())
     empty: dict[str, Any] = {"state": {}, "param_groups": []}
     optimisers = {player: stored.get(key, empty) for player, key in OPTIMISERS.items()}
@@ -108,14 +104,14 @@ def load_weights(module: GANModule, original: Original, args: dict[str, Any], wh
     Raises:
         UserError: at the first tensor without a place, place without a tensor, or other shape.
     """
-    for part, tensors in original.tensors.items():
-        target = module.get_submodule(part)
+    for player, tensors in original.tensors.items():
+        target = module.get_submodule(player)
         own = target.state_dict()
         placed: dict[str, Tensor] = {}
-        rename = renaming(part, args["model_type"])
+        rename = renaming(player, args["model_type"])
         for name, tensor in merged(tensors).items():
             ours = rename(name)
-            full = f"{PREFIXES[part]}{name}"
+            full = f"{PREFIXES[player]}{name}"
             if ours not in own:
                 why = blame(ours, 0, args, where)
                 raise UserError(f"{full} is in the file, but {why} leaves no place for it")
@@ -129,8 +125,8 @@ def load_weights(module: GANModule, original: Original, args: dict[str, Any], wh
         for ours in own:
             if ours not in placed:
                 why = blame(ours, 0, args, where)
-                raise UserError(f"the file has nothing for {part}.{ours}, which {why} asks for")
-        target.load_state_dict(turned(placed) if part == "discriminator" else placed)
+                raise UserError(f"the file has nothing for {player}.{ours}, which {why} asks for")
+        target.load_state_dict(turned(placed) if player == "discriminator" else placed)
 
 
 def load_adam(
@@ -232,10 +228,6 @@ def write_checkpoint(
     module.on_save_checkpoint(checkpoint)
     with replacing(path) as new:
         torch.save(checkpoint, new)
-
-
-def _part(gan: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): t for name, t in gan.items() if name.startswith(prefix)}
 
 
 def _equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
