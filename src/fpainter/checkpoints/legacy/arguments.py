@@ -1,9 +1,12 @@
-"""The original code's command-line arguments, as overrides of our configs."""
+"""The original code's command-line arguments: from its files, and as overrides of our configs."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from fpainter.checkpoints.record import in_hydras_grammar
+from fpainter.errors import UserError
 
 UNET = ("lstm_delta_unet", "lstm_delta_split_unet", "lstm_delta_split_v2_unet")
 V2 = ("lstm_delta_split_v2", "lstm_oja_split_v2", "lstm_delta_split_v2_unet")
@@ -27,24 +30,15 @@ def _choice(off: Any, on: Any) -> Callable[[Any], Any]:
 _TANH = _choice("identity", "tanh")
 
 # (argument, default of the original, our key, the types it means anything to, its value in ours).
-# Arguments without a key are translated together with others, by `translate`.
 ARGUMENTS: list[tuple[str, Any, str, tuple[str, ...], Callable[[Any], Any] | None]] = [
     ("model_type", "base", "model", MODEL_TYPES, None),
     ("image_size", 64, "image_size", MODEL_TYPES, None),
     ("num_train_steps", 150_000, "num_iterations", MODEL_TYPES, None),
     ("save_every", 1000, "checkpoint_every", MODEL_TYPES, None),
     ("seed", 1, "seed", MODEL_TYPES, None),
-    ("batch_size", 10, "", MODEL_TYPES, None),
     ("grad_cummulate_every", 4, "model.accumulate", MODEL_TYPES, None),
     ("learning_rate", 2e-4, "model.generator_optimiser.lr", MODEL_TYPES, None),
-    ("ttur_mult", 1.0, "", MODEL_TYPES, None),
-    ("optimizer", "adam", "", MODEL_TYPES, None),
-    ("data_dir", "data/celeba/img_align_celeba", "", MODEL_TYPES, None),
-    ("transparent", False, "", MODEL_TYPES, None),
-    ("greyscale", False, "", MODEL_TYPES, None),
-    ("transform_to_greyscale", False, "", MODEL_TYPES, None),
     ("dataset_aug_prob", 0.0, "data.flip", MODEL_TYPES, bool),
-    ("aug_prob", 0.0, "", MODEL_TYPES, None),
     ("image_save_format", "jpg", "fid", MODEL_TYPES, lambda f: "paper" if f == "jpg" else f),
     ("calculate_fid_num_images", 10_000, "fid.num_images", MODEL_TYPES, None),
     ("calculate_fid_every", None, "fid.every", MODEL_TYPES, lambda every: int(every or 0)),
@@ -78,8 +72,6 @@ ARGUMENTS: list[tuple[str, Any, str, tuple[str, ...], Callable[[Any], Any] | Non
      _choice("zero", "learned")),
     ("use_intermed_loss", 1, _G + "supervision.num_canvases", CANVASES, None),
     ("scale_intermed_loss", False, _G + "supervision.scale_canvases", CANVASES, None),
-    ("clip", 0.0, "", ("lstm_delta", "lstm_delta_unet"), None),
-    ("clip_rnn", 0.0, "", ("lstm_delta", "lstm_delta_unet"), None),
     ("unet_lr", 2e-4, "model.generator_optimiser.lr_of", ("lstm_delta_unet",),
      lambda rate: {"refiner": rate}),
     ("max_unet_dim", 4, _U + "multipliers", UNET,
@@ -88,13 +80,15 @@ ARGUMENTS: list[tuple[str, Any, str, tuple[str, ...], Callable[[Any], Any] | Non
      ("lstm_delta_unet", "lstm_delta_split_v2_unet"), _TANH),
     ("stop_grad_unet", False, _U + "detach_input", UNET, None),
     ("frozen_base", False, _G + "freeze_painter", UNET, None),
-    ("pre_unet_loss", False, "", UNET, None),
     ("use_unet_match_loss", False, _G + "supervision.match_refined", UNET, float),
-    ("use_unet_match_loss_only", False, "", UNET, None),
-    ("ema_only_unet", False, "", UNET, None),
 ]  # fmt: skip
 
-DEFAULTS = {argument: default for argument, default, *_ in ARGUMENTS}
+DEFAULTS = {argument: default for argument, default, *_ in ARGUMENTS} | {
+    "batch_size": 10, "ttur_mult": 1.0, "optimizer": "adam", "transparent": False,
+    "greyscale": False, "transform_to_greyscale": False, "aug_prob": 0.0, "clip": 0.0,
+    "clip_rnn": 0.0, "pre_unet_loss": False, "use_unet_match_loss_only": False,
+    "ema_only_unet": False, "data_dir": "data/celeba/img_align_celeba",
+}  # fmt: skip
 REMARKS = {
     "ema_only_unet": "the average covers the painter, too",
     "dataset_aug_prob": "images are mirrored with probability 1/2 and not cropped at random",
@@ -110,6 +104,58 @@ WITHOUT_MEANING = {
     "clear_fid_cache", "not_fid_all_real", "fid_real_path", "project_name", "job_name",
     "use_wandb", "skip_resize", "multi_gpus", "syncbatchnorm",
 }  # fmt: skip
+
+
+def read_arguments(path: Path, config: Path | None) -> tuple[dict[str, Any], list[str]]:
+    """Read the original's arguments.
+
+    Args:
+        path: its ``args.txt``.
+        config: its ``config.json``, which counts where they differ; None without one.
+
+    Returns:
+        All of them, by name, and remarks on those that are not carried as they were.
+
+    Raises:
+        UserError: if a file cannot be read, or a value cannot be used.
+    """
+    given = _read_json(path, "args")
+    stored = _read_json(config, "config") if config else {}
+    remarks = [
+        f"{name}={given[name]} of {path.name} is {stored[name]} in {config.name}, which counts"
+        for name in stored.keys() & given.keys()
+        if config and stored[name] != given[name]
+    ]
+    args = DEFAULTS | given | stored
+    if args["model_type"] not in MODEL_TYPES:
+        types = ", ".join(MODEL_TYPES)
+        raise UserError(f"args={path}: model_type={args['model_type']}: must be one of {types}")
+    for name, default in DEFAULTS.items():
+        allowed = (int, float) if isinstance(default, float) else type(default)
+        if default is not None and not isinstance(args[name], allowed):
+            raise UserError(f"args={path}: {name} must be like {default!r}; got {args[name]!r}")
+    if args["optimizer"] != "adam":
+        raise UserError(f"args={path}: optimizer={args['optimizer']}: must be adam")
+    harmless = {"ema_only_unet"} if args["frozen_base"] else set()  # the painter stays the same
+    for name in args.keys() - harmless:
+        if name in REMARKS and args[name]:
+            remarks.append(f"{name}={args[name]}: {REMARKS[name]}")
+        elif name not in DEFAULTS and name not in WITHOUT_MEANING:
+            remarks.append(f"{name} is no argument of the original and was ignored")
+    if "data_dir" not in given:
+        args["data_dir"] = None  # rather than a default that nobody chose
+    return args, sorted(remarks)
+
+
+def _read_json(path: Path, key: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{key}={path}: not a readable JSON file ({error})") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{key}={path}: must hold names and values")
+    return content
+
 
 # How names begin (ours), the arguments that decide whether such a tensor exists, and those that
 # decide the sizes of its first axis and of the others.
@@ -143,9 +189,9 @@ def blame(ours: str, decides: int, args: dict[str, Any], where: str) -> str:
         args: the original's arguments.
         where: the file they came from.
     """
-    means = {name for name, _, _, types, _ in ARGUMENTS if args["model_type"] in types}
+    ignored = {name for name, _, _, types, _ in ARGUMENTS if args["model_type"] not in types}
     candidates = next(row for row in BLAMED if ours.startswith(row[0]))[1 + decides]
-    causes = [name for name in candidates if name in means] or ["model_type"]
+    causes = [name for name in candidates if name not in ignored] or ["model_type"]
     return f"{where}'s {' or '.join(f'{name}={args[name]}' for name in causes)}"
 
 
@@ -162,7 +208,7 @@ def translate(args: dict[str, Any]) -> list[str]:
     settings = {
         key: convert(args[name]) if convert else args[name]
         for name, _, key, types, convert in ARGUMENTS
-        if key and model_type in types
+        if model_type in types
     } | {
         "data.channels": 4 if args["transparent"] else 1 if grey else 3,
         "batch_size": args["batch_size"] * args["grad_cummulate_every"],

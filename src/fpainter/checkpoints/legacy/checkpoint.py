@@ -1,6 +1,7 @@
 """Reading a checkpoint of the original code and writing it as one of ours."""
 
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,6 @@ class Original:
     optimisers: dict[str, dict[str, Any]]
     num_dropped: int = 0
     remarks: list[str] = field(default_factory=list)
-
-    @property
-    def c_max(self) -> int:
-        """The channels of the discriminator's deepest features, 0 if it has none."""
-        weight = self.tensors["discriminator"].get("decoder1.layers.0.1.weight")
-        return 0 if weight is None else weight.shape[1]
 
     def iteration(self) -> tuple[int, str]:
         """Return the number of iterations, which is not stored, and where it comes from."""
@@ -236,10 +231,7 @@ def _equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 def _core(shape: torch.Size) -> tuple[int, ...]:
     """Return a shape without its leading ones."""
-    sizes = tuple(shape)
-    while sizes[:1] == (1,):
-        sizes = sizes[1:]
-    return sizes
+    return tuple(dropwhile(lambda size: size == 1, shape))
 
 
 def _shape(tensor: Tensor) -> str:

@@ -30,8 +30,7 @@ PAINTER: Renaming = [
     (r"^learned_init", "canvas.canvas"),
     (r"^u_net\.", "refiner.unet."),
     (r"unet\.init_conv\.", "unet.stem."),
-    (r"unet\.downs\.(\d+)\.3\.", r"unet.downsample.\1."),
-    (r"unet\.ups\.(\d+)\.3\.", r"unet.upsample.\1."),
+    (r"unet\.(down|up)s\.(\d+)\.3\.", r"unet.\1sample.\2."),
     (r"unet\.(downs|ups)\.(\d+)\.0\.", r"unet.\1.\2.first."),
     (r"unet\.(downs|ups)\.(\d+)\.1\.", r"unet.\1.\2.second."),
     (r"unet\.(downs|ups)\.(\d+)\.2\.", r"unet.\1.\2.attention."),
@@ -54,10 +53,8 @@ PAINTER: Renaming = [
 # What the original's discriminator and its baseline's generator name alike.
 ATTENTION: Renaming = [
     (r"(?<=\.)fn\.", ""),
-    (r"to_lin_q", "linear_q"),
-    (r"to_lin_kv\.net", "linear_kv"),
-    (r"to_q", "local_q"),
-    (r"to_kv", "local_kv"),
+    (r"to_lin_(q|kv)(\.net)?\.", r"linear_\1."),
+    (r"to_(q|kv)\.", r"local_\1."),
     (r"norm\.g$", "norm.gain"),
     (r"norm\.b$", "norm.shift"),
 ]
