@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fpainter.checkpoints.inference import load_painter
+from fpainter.checkpoints.inference import exported_overrides, load_painter
 from fpainter.errors import UserError
 from fpainter.generators import pretrained
 from fpainter.generators.base import Generator
@@ -313,3 +313,10 @@ def test_without_the_hub_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         load_pretrained("me/none")
     with pytest.raises(UserError, match=r"pip install 'fpainter\[hub\]'"):
         push_to_hub(tmp_path, "me/none")
+
+
+def test_a_config_that_was_cut_by_hand_gives_a_sentence(tmp_path: Path) -> None:
+    folder = exported(tmp_path)
+    change_config(lambda d: d["config"].pop("data"))(folder)
+    with pytest.raises(UserError, match=r"record of the run is damaged \(KeyError\('data'\)\)"):
+        exported_overrides(folder)

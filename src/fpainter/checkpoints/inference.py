@@ -126,14 +126,17 @@ def exported_overrides(folder: Path, chosen: Collection[str] = ()) -> list[str]:
     Raises:
         UserError: if the folder cannot be used.
     """
-    config = read_config(folder)["config"]
-    generator = dict(config["model"]["generator"])
-    target = generator.pop("_target_")
-    settings = {
-        "image_size": config["image_size"],
-        "data.channels": config["data"]["channels"],
-        "model.image_range": config["model"]["image_range"],
-    } | {f"model.generator.{name}": v for name, v in generator.items() if name not in chosen}
+    try:
+        config = read_config(folder)["config"]
+        generator = dict(config["model"]["generator"])
+        target = generator.pop("_target_")
+        settings = {
+            "image_size": config["image_size"],
+            "data.channels": config["data"]["channels"],
+            "model.image_range": config["model"]["image_range"],
+        } | {f"model.generator.{name}": v for name, v in generator.items() if name not in chosen}
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{folder}: its record of the run is damaged ({error!r})") from error
     overrides = ["model=base"] if target.endswith(".LightGANGenerator") else []
     for key, value in settings.items():
         if isinstance(value, dict):  # or it would be mixed with what is there

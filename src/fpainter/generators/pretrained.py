@@ -105,7 +105,7 @@ def save_pretrained(
     state = painter.sampler.generator.state_dict()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as finally_, replacing(folder) as new:
+        with ExitStack() as afterwards, replacing(folder) as new:
             new.mkdir()
             save_file(
                 {name: tensor.cpu().contiguous() for name, tensor in state.items()},
@@ -117,7 +117,7 @@ def save_pretrained(
             (new / CARD).write_text(_card(painter, best_fid, folder.name), encoding="utf-8")
             if folder.exists():
                 old = folder.rename(new.with_suffix(".old"))
-                finally_.callback(_delete_or_restore, old, folder)
+                afterwards.callback(_delete_or_restore, old, folder)
     except (OSError, SafetensorError) as error:
         raise UserError(f"output={folder}: {error}") from error
 
