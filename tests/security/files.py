@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from fpainter.checkpoints.inference import load_painter
-from fpainter.checkpoints.pretrained import save_pretrained
 from fpainter.data.cache import CachedImages, cache_images
 from fpainter.data.sources import ImageFolder
 from fpainter.evaluation.statistics_file import cache_path, write
+from fpainter.generators.pretrained import save_pretrained
 from tests.checkpoints.test_legacy import write_original
 from tests.checkpoints.test_pretrained import PAINTER, write_checkpoint
 

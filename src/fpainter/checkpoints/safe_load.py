@@ -25,7 +25,7 @@ _NEEDED = re.compile(
 _LONGEST = 10_000
 
 
-def read_plain_data(path: Path, key: str, legacy: bool = False) -> Any:
+def safe_load(path: str | Path, key: str, legacy: bool = False) -> Any:
     """Read a file by ``torch.save`` without running anything that is named in it.
 
     Args:
@@ -37,8 +37,12 @@ def read_plain_data(path: Path, key: str, legacy: bool = False) -> Any:
         What was saved, on the CPU; its tensors are mapped from the file unless `legacy`.
 
     Raises:
-        UserError: if the file is damaged, is something else, or asks for more than tensors.
+        UserError: if there is no such file, it is damaged or something else, or asks for more than
+            tensors.
     """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise UserError(f"{key}={path}: there is no such file")
     try:
         with path.open("rb") as file:
             if file.read(len(_ZIP)) == _ZIP:
