@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fpainter.checkpoints.legacy.names import discriminator_name, generator_name
+from fpainter.checkpoints.legacy.names import renaming
 from fpainter.generators import learning_rules
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.losses.regularisers import UnitGradient
@@ -45,7 +45,7 @@ def test_generator(
         assert isinstance(generator, FastWeightPainter)
         differences["before"] = relative(generator.image_at(z, generator.num_steps), before)
         differences["after"] = relative(generator(z), after)
-    rename, own = generator_name(meta["model_type"]), dict(generator.named_parameters())
+    rename, own = renaming("generator", meta["model_type"]), dict(generator.named_parameters())
     names = [name for name in stored if rename(name) in own]
     assert {rename(name) for name in names} == own.keys()
     gradients = torch.autograd.grad(
@@ -82,7 +82,8 @@ def test_discriminator(
     if names:
         total = penalty + full.sum() + small.sum() + judgement.auxiliary_loss
         own = dict(discriminator.named_parameters())
-        gradients = torch.autograd.grad(total, [own[discriminator_name(n)] for n in names])
+        rename = renaming("discriminator", model_type)
+        gradients = torch.autograd.grad(total, [own[rename(name)] for name in names])
         for name, gradient in zip(names, gradients, strict=True):
             differences[name] = relative(gradient.norm(), tensors[f"gradnorm.{name}"])
     check(differences, 1e-9, record_property)

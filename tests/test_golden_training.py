@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from fpainter.checkpoints.legacy.names import discriminator_name, generator_name, turned
+from fpainter.checkpoints.legacy.checkpoint import PREFIXES
+from fpainter.checkpoints.legacy.names import renaming, turned
 from fpainter.losses.adversarial import Hinge
 from tests.callbacks.test_checkpoints import pytestmark as lightning_warnings
 from tests.conftest import golden_files
@@ -88,10 +89,9 @@ def test_trajectory(
         for name, value in got.items():
             differences[f"{name} {step_}"] = abs(value - row[name]) / abs(row[name])
     check(differences, 1e-7, record_property)
-    rename = generator_name(model_type)
-    check_final(tensors, "G.", module.generator, rename)
-    check_final(tensors, "GE.", module.generator_ema, rename)
-    check_final(tensors, "D.", module.discriminator, discriminator_name)
+    for player, prefix in PREFIXES.items():
+        rename = renaming(player, model_type)
+        check_final(tensors, prefix, module.get_submodule(player), rename)
 
 
 def check_final(tensors: dict[str, Tensor], prefix: str, module: nn.Module, rename: Any) -> None:

@@ -1,7 +1,5 @@
 """What is meant for a person and not for a programmer."""
 
-from pathlib import Path
-
 
 class UserError(Exception):
     """Something the user gave cannot be used.
@@ -9,18 +7,6 @@ class UserError(Exception):
     The message says what was wrong, where (file, key, value) and what to do; the entry points
     print it as it is, without a traceback.
     """
-
-
-def existing(path: str | Path, key: str) -> Path:
-    """Return a path that a key of the command line names, ``~`` resolved.
-
-    Raises:
-        UserError: if there is nothing.
-    """
-    found = Path(str(path)).expanduser()
-    if not found.exists():
-        raise UserError(f"{key}={path}: there is no such file")
-    return found
 
 
 def first_line(error: BaseException) -> str:

@@ -2,9 +2,9 @@
 
 import sys
 
-from fpainter.errors import existing
 from fpainter.launch.messages import sentences
 from fpainter.launch.options import read_options
+from fpainter.paths import existing
 
 KEYS = {
     "checkpoint": "the original's model_<number>.pt",

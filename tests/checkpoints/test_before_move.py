@@ -5,7 +5,10 @@ images that its code painted for latents 0 to 2 of seed 0.
 """
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -42,6 +45,26 @@ def test_it_paints_what_it_painted(path: Path, weights: str) -> None:
     generator = load_painter(path, weights).sampler.generator
     expected = load_file(OLD / "images.safetensors")[weights]
     torch.testing.assert_close(generator(latents(0, range(3), 4)), expected, atol=1e-6, rtol=0)
+
+
+def test_its_card_tells_the_truth() -> None:
+    card = (OLD / "painter" / "README.md").read_text()
+    code = card.split("```python\n")[1].split("```")[0].replace("FOLDER", f"{OLD}/painter")
+    found: dict[str, Any] = {}
+    exec(code, found)
+    assert found["images"].shape == (4, 3, 16, 16)
+
+
+def test_painting_needs_no_trainer() -> None:
+    """What reads a painter from a checkpoint starts fast and runs where training does not."""
+    heavy = {"hydra", "lightning", "matplotlib", "torchmetrics", "torchvision"}
+    code = (
+        "import sys; from fpainter.checkpoints.inference import load_painter; "
+        f"load_painter({str(OLD / 'last.ckpt')!r}); load_painter({str(OLD / 'painter')!r}); "
+        f"print(sorted({heavy} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_a_run_goes_on(old_run: Path) -> None:

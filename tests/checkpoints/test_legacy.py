@@ -18,7 +18,7 @@ from fpainter.checkpoints.legacy.arguments import (
     translate,
 )
 from fpainter.checkpoints.legacy.checkpoint import Original, load_adam
-from fpainter.checkpoints.legacy.names import merged, painter_name
+from fpainter.checkpoints.legacy.names import merged, renaming
 from fpainter.tasks.import_legacy import compose, import_legacy
 from fpainter.training.gan_module import GANModule
 from tests.conftest import SHARED_GOLDEN, golden_files
@@ -186,14 +186,14 @@ def test_recurrent_memories_are_joined(tmp_path: Path) -> None:
     stored = dict(zip(("a.R_q", "a.R_k", "a.R_v", "a.r_b"), rows, strict=True))
     assert list(merged(stored)) == ["a.recurrence"]
     assert torch.equal(merged(stored)["a.recurrence"], recurrence)
-    own = module.generator.state_dict()
+    own, rename = module.generator.state_dict(), renaming("generator", "rfwp_delta")
     for name in (
         "latent_to_init.bias", "latent_to_input.weight", "rfwp_layers.0.slow_net.weight",
         "rfwp_layers.0.recurrence", "rfwp_layers.0.layer_norm.bias",
         "rfwp_layers.0.out_linear.weight", "ff_layers.0.ff_layers.3.bias",
         "ff_layers.0.layer_norm.weight", "kvb_net.weight",
     ):  # fmt: skip
-        assert painter_name(name) in own
+        assert rename(name) in own
     assert args["num_heads"] == 2
 
 

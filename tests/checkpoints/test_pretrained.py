@@ -1,6 +1,7 @@
 """Exported painters paint as their checkpoints do; bad folders are refused in a sentence."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fpainter.checkpoints import pretrained
-from fpainter.checkpoints.inference import load_painter
-from fpainter.checkpoints.pretrained import load_pretrained, push_to_hub, save_pretrained
+from fpainter.checkpoints.inference import exported_overrides, load_painter
 from fpainter.errors import UserError
+from fpainter.generators import pretrained
 from fpainter.generators.base import Generator
 from fpainter.generators.lightgan import LightGANGenerator
 from fpainter.generators.painter import FastWeightPainter
+from fpainter.generators.pretrained import load_pretrained, push_to_hub, save_pretrained
 from fpainter.tasks.import_legacy import compose
 
 TINY = ["image_size=16", "model.generator.d_latent=6"]
@@ -155,14 +156,14 @@ BIAS = "head.to_instructions.bias"
         (lambda f: (f / "config.json").write_text('{"model_type": "bert"}'), "not written by"),
         (lambda f: (f / "config.json").write_text("[]"), "not written by fpainter.export"),
         (change_config(lambda d: d.update(format=2)), "of format 2 (fpainter 0.1.0), newer"),
-        (change_tensors(lambda s: s.pop(BIAS)), f"{BIAS} is missing; config.json asks for (99,)"),
+        (change_tensors(lambda s: s.pop(BIAS)), f"{BIAS} is missing; the config asks for (99,)"),
         (
             change_tensors(lambda s: s.update(more=torch.ones(2))),
-            "more is (2,); config.json asks for no such tensor",
+            "more is (2,); the config asks for no such tensor",
         ),
         (
             change_tensors(lambda s: s.update({BIAS: torch.ones(98)})),
-            f"{BIAS} is (98,); config.json asks for (99,)",
+            f"{BIAS} is (98,); the config asks for (99,)",
         ),
         (set_generator(num_strokes=3), "cannot build fpainter.generators.painter.FastWeight"),
         (set_generator(d_hidden=9), "sequence_processor.d_hidden is 8, but the painter needs 9"),
@@ -242,9 +243,30 @@ def test_a_failed_write_leaves_the_old(tmp_path: Path, monkeypatch: pytest.Monke
     assert {path.name for path in tmp_path.iterdir()} == {"run.ckpt", "painter"}
 
 
+def test_a_failed_swap_leaves_the_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old folder has made room for the new one, which then cannot take its place."""
+    folder = exported(tmp_path)
+
+    def refusing(rename: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+        def move(old: Path, new: Path) -> None:
+            if Path(new) == folder and not str(old).endswith(".old"):
+                raise OSError("the disk has gone")
+            rename(old, new)
+
+        return move
+
+    monkeypatch.setattr(os, "rename", refusing(os.rename))
+    monkeypatch.setattr(os, "replace", refusing(os.replace))
+    with pytest.raises(UserError, match="the disk has gone"):
+        save_pretrained(folder, load_painter(tmp_path / "run.ckpt", "raw"), overwrite=True)
+    assert load_pretrained(folder).weights == "ema"
+    assert {path.name for path in tmp_path.iterdir()} == {"run.ckpt", "painter"}
+
+
 def test_from_and_to_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = exported(tmp_path)
     calls: list[tuple[str, Any]] = []
+    fetched = ("me/painter", ["config.json", "model.safetensors"])
 
     def download(name: str, allow_patterns: list[str]) -> str:
         if name != "me/painter":
@@ -265,20 +287,24 @@ def test_from_and_to_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     z = torch.randn(2, 6)
     images = load_pretrained(folder).sampler.generator(z)
     assert torch.equal(FastWeightPainter.from_pretrained("me/painter")(z), images)
+    assert torch.equal(load_painter("me/painter").sampler.generator(z), images)
     push_to_hub(folder, "me/painter")
     assert calls == [
-        ("me/painter", ["config.json", "model.safetensors"]),
+        fetched,
+        fetched,
         ("me/painter", True),
         ("me/painter", (str(folder), ["README.md", "config.json", "model.safetensors"])),
     ]
     with pytest.raises(UserError, match=r"me/none: no such folder, nor on the hub \(404\)$"):
         load_pretrained("me/none")
-    with pytest.raises(UserError, match=r"push=you/painter: 403$"):
+    with pytest.raises(UserError, match=r"push=you/painter.*403"):
         push_to_hub(folder, "you/painter")
     monkeypatch.chdir(tmp_path)
     for path in ("a/b/none", "../none", "none", "painter/config.json"):
         with pytest.raises(UserError, match="there is no such folder"):
             load_pretrained(path)
+    with pytest.raises(UserError, match="there is no such file"):  # rather than asking the hub
+        load_painter("runs/last.ckpt")
 
 
 def test_without_the_hub_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,3 +313,10 @@ def test_without_the_hub_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         load_pretrained("me/none")
     with pytest.raises(UserError, match=r"pip install 'fpainter\[hub\]'"):
         push_to_hub(tmp_path, "me/none")
+
+
+def test_a_config_that_was_cut_by_hand_gives_a_sentence(tmp_path: Path) -> None:
+    folder = exported(tmp_path)
+    change_config(lambda d: d["config"].pop("data"))(folder)
+    with pytest.raises(UserError, match=r"record of the run is damaged \(KeyError\('data'\)\)"):
+        exported_overrides(folder)

@@ -30,6 +30,7 @@ def test_wheel(tmp_path: Path) -> None:
     carried = {path.relative_to(unpacked / "fpainter") for path in unpacked.rglob("*.yaml")}
     assert carried == {path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.yaml")}
     assert (unpacked / "fpainter" / "py.typed").is_file()
+    assert (unpacked / "fpainter" / "generators" / "model_card.md").is_file()
     # From a directory with no configs of its own, and with this checkout out of sight.
     code = (
         "import sys, fpainter.train, fpainter.launch.configs as configs; "

@@ -2,13 +2,16 @@
 
 import io
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from fpainter.data.cache import CachedImages, cache_images
+from fpainter.data.loader import BatchShare
 from fpainter.data.streaming.stream import ShardStream
 
 
@@ -44,7 +47,13 @@ class Ramp:
 @pytest.fixture(scope="session")
 def ten(tmp_path_factory: pytest.TempPathFactory) -> CachedImages:
     """Ten images [1 2 2]: image i has i on the left and i + 100 on the right."""
-    return cache_images(Ramp(), (2, 2), 1, tmp_path_factory.mktemp("ten"), progress=False)
+    return cache_images(Ramp(), (2, 2), 1, tmp_path_factory.mktemp("ten"))
+
+
+def trainer(rank: int = 0, world_size: int = 1, device: str = "cpu") -> Any:
+    """Return what data modules ask of a trainer."""
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    return SimpleNamespace(global_rank=rank, world_size=world_size, strategy=strategy)
 
 
 Open = Callable[..., ShardStream]
@@ -55,7 +64,8 @@ def opened(ten: CachedImages) -> Open:
     """Open streams of images of the size of `ten`."""
 
     def build(shards: Any, batch_size: int = 3, **options: Any) -> ShardStream:
-        options = {"seed": 0, "buffer_size": 4, **options}
-        return ShardStream(shards, ten, batch_size, **options)
+        buffer_size = options.pop("buffer_size", 4)
+        share = BatchShare(batch_size, **{"seed": 0, **options})
+        return ShardStream(shards, ten, share, buffer_size)
 
     return build

@@ -47,7 +47,7 @@ class Colors:
 
 
 def build(source: Colors, directory: Path) -> CachedImages:
-    return cache_images(source, (4, 6), 3, directory, progress=False)
+    return cache_images(source, (4, 6), 3, directory)
 
 
 def test_holds_every_image_in_order(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_equals_render_of_each_file(tmp_path: Path) -> None:
         pixels = rng.integers(0, 256, (20 + index, 31, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "in" / f"{index}.png")
     source = ImageFolder(tmp_path / "in")
-    images = cache_images(source, (8, 8), 3, tmp_path / "out", progress=False)
+    images = cache_images(source, (8, 8), 3, tmp_path / "out")
     for index in range(5):
         expected = render(source.open(index), (8, 8), 3)
         np.testing.assert_array_equal(images.batch([index])[0], expected)
@@ -100,7 +100,7 @@ def test_key_depends_on_source_size_channels_and_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = {
-        cache_images(source, size, channels, tmp_path, progress=False).fingerprint
+        cache_images(source, size, channels, tmp_path).fingerprint
         for source, size, channels in (
             (Colors(10), (4, 6), 3),
             (Colors(11), (4, 6), 3),

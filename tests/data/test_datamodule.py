@@ -1,7 +1,6 @@
 """The datamodule: arguments, cache, and the trainer's processes."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +10,12 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from fpainter.data.datamodule import ImageDataModule
+from fpainter.data.loader import BatchShare
 from fpainter.data.portraits import Portraits
+from fpainter.data.streaming.datamodule import StreamDataModule
 from fpainter.errors import UserError
+from tests.data.conftest import trainer
+from tests.data.streaming.test_streams import Memory
 
 
 @pytest.fixture
@@ -34,7 +37,6 @@ def test_serves_batches_of_a_folder(folder: Path, tmp_path: Path) -> None:
         [4, 6], str(folder), batch_size=3, cache_dir=str(tmp_path / "cache")
     )
     data.prepare_data()
-    data.setup("fit")
     batch = next(iter(data.train_dataloader()))
     assert batch.shape == (3, 3, 4, 6)
     assert batch.dtype == torch.uint8
@@ -75,7 +77,7 @@ def test_hydra_builds_it(tmp_path: Path) -> None:
     assert data.images.shape == (5, 3, 8, 6)
     stream = data.train_dataloader()
     assert next(iter(stream)).shape == (2, 3, 8, 6)
-    assert (stream.flip, stream.seed, stream.batch_size) == (True, 4, 2)
+    assert stream.share == BatchShare(2, seed=4, flip=True)
 
 
 def test_no_folder_says_what_to_give(tmp_path: Path) -> None:
@@ -111,13 +113,50 @@ def test_processes_share_the_global_batch(tmp_path: Path) -> None:
     whole = next(iter(data.train_dataloader()))
     parts = []
     for rank in range(3):
-        data.trainer = SimpleNamespace(global_rank=rank, world_size=3)  # type: ignore[assignment]
+        data.trainer = trainer(rank, world_size=3)
         parts.append(next(iter(data.train_dataloader())))
     assert torch.equal(torch.cat(parts), whole)
 
 
 def test_batch_that_cannot_be_shared(tmp_path: Path) -> None:
     data = portraits(tmp_path, batch_size=5)
-    data.trainer = SimpleNamespace(global_rank=0, world_size=2)  # type: ignore[assignment]
+    data.trainer = trainer(world_size=2)
     with pytest.raises(UserError, match=r"batch_size=5 .* choose a multiple of 2"):
         data.train_dataloader()
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(("device", "pinned"), [("cuda:0", True), ("cpu", False), ("mps", False)])
+def test_batches_are_pinned_for_a_cuda_device_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streamed: bool, device: str, pinned: bool
+) -> None:
+    locked: list[torch.Tensor] = []
+
+    def pin(batch: torch.Tensor) -> torch.Tensor:
+        locked.append(batch.clone())
+        return locked[-1]
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    data = portraits(tmp_path, batch_size=4)
+    if streamed:
+        data = StreamDataModule(Memory(5, 3), 2, batch_size=4, cache_dir=str(tmp_path))
+    data.trainer = trainer(device=device)
+    stream = data.train_dataloader()
+    batches = [next(stream) for _ in range(3)]
+    assert len(locked) == 3 * pinned
+    assert all(batch is one for batch, one in zip(batches, locked, strict=False))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_no_batch_is_written_to_once_it_is_handed_out(tmp_path: Path, streamed: bool) -> None:
+    """A copy to a device may still be under way while the next batches are made."""
+    data = portraits(tmp_path, batch_size=4, flip=True)
+    if streamed:
+        data = StreamDataModule(Memory(5, 3), 2, batch_size=4, flip=True, cache_dir=str(tmp_path))
+    stream = data.train_dataloader()
+    batches, copies = [], []
+    for _ in range(8):
+        batches.append(next(stream))
+        copies.append(batches[-1].clone())
+    assert len({batch.data_ptr() for batch in batches}) == 8
+    assert all(torch.equal(batch, copy) for batch, copy in zip(batches, copies, strict=True))

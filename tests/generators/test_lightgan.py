@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fpainter.generators.lightgan import LightGANGenerator, Noise, UpBlock
 from fpainter.nn.excitation import FrequencyAttention, GlobalContext, cosine_basis
@@ -97,6 +98,27 @@ def test_a_latent_stands_for_one_image_in_evaluation() -> None:
     assert not torch.equal(generator(z.flip(0))[0], together[0])
     nn.init.zeros_(next(m for m in generator.modules() if isinstance(m, Noise)).weight)
     assert not torch.equal(generator(z), together)  # the noise does change the image
+
+
+class Copies(TorchDispatchMode):
+    """Counts tensors that are brought to another device or type."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._to_copy.default
+        return func(*args, **kwargs or {})
+
+
+def test_evaluation_copies_as_often_for_one_image_as_for_many() -> None:
+    generator = build().eval().to(torch.bfloat16)  # as far from the CPU's float32 as a GPU is
+    counts = []
+    for batch in (1, 5):
+        z = torch.randn(batch, D_LATENT, dtype=torch.bfloat16)
+        with Copies() as copies, torch.no_grad():
+            generator(z)
+        counts.append(copies.count)
+    assert counts == [1 + len(generator.ups)] * 2  # the latents, and each layer's noise
 
 
 def test_first_map_has_unit_pixels() -> None:

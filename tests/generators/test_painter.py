@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fpainter.generators.canvas import LearnedCanvas
 from fpainter.generators.input_generators import ProjectLatent, RepeatLatent
@@ -128,8 +128,13 @@ def test_initial_bounds() -> None:
     ],
 )
 def test_parts_must_agree(argument: str, value: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        FastWeightPainter(**arguments() | {argument: value})
+
+
+def arguments() -> dict[str, Any]:
     parts = build()
-    arguments: dict[str, Any] = {
+    return {
         "num_steps": STEPS,
         "d_latent": D_LATENT,
         "d_hidden": D_HIDDEN,
@@ -139,9 +144,47 @@ def test_parts_must_agree(argument: str, value: Any, words: str) -> None:
         "sequence_processor": parts.sequence_processor,
         "head": parts.head,
         "learning_rule": parts.learning_rule,
-    } | {argument: value}
-    with pytest.raises(ValueError, match=words):
-        FastWeightPainter(**arguments)
+    }
+
+
+class Sharpener(nn.Module):
+    """Somebody's own refiner."""
+
+    def __init__(self, image_size: tuple[int, int], channels: int) -> None:
+        super().__init__()
+        self.image_size, self.channels = image_size, channels
+
+    def forward(self, canvas: Tensor) -> Tensor:
+        return 2 * canvas
+
+
+@pytest.mark.parametrize(
+    ("part", "size"),
+    [
+        ("input_generator", "num_steps"),
+        ("input_generator", "d_latent"),
+        ("input_generator", "d_input"),
+        ("sequence_processor", "d_input"),
+        ("sequence_processor", "d_hidden"),
+        ("head", "d_hidden"),
+        ("head", "image_size"),
+        ("head", "channels"),
+        ("refiner", "image_size"),
+        ("refiner", "channels"),
+    ],
+)
+def test_parts_must_say_their_sizes(part: str, size: str) -> None:
+    given = arguments() | {"refiner": Sharpener((7, 4), 3)}
+    assert FastWeightPainter(**given).refines
+    delattr(given[part], size)
+    name = type(given[part]).__name__
+    with pytest.raises(ValueError, match=f"{part}: {name} must have an attribute {size}"):
+        FastWeightPainter(**given)
+
+
+def test_no_refiner_has_no_size() -> None:
+    for nothing in (None, nn.Identity()):
+        assert not FastWeightPainter(**arguments(), refiner=nothing).refines
 
 
 def test_unknown_options_are_named() -> None:

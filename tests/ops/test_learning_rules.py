@@ -81,7 +81,7 @@ def test_many_steps_are_solved_run_by_run(
     inputs = instructions((2, 3, 11, 5, 6), row_rates)[: 4 if with_canvas else 3]
     results = []
     for size in (11, 3):
-        monkeypatch.setattr(closed_form, "RUN_PER_ROW" if row_rates else "RUN", size)
+        monkeypatch.setattr(closed_form, "CHUNK_PER_ROW" if row_rates else "CHUNK", size)
         rows, cols = closed_form.delta_rule(*inputs)
         gradients = torch.autograd.grad((rows.sin().sum(-1) * cols.sum(-1)).sum(), inputs)
         results.append([rows, cols, *gradients])

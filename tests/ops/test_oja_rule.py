@@ -77,7 +77,7 @@ def test_many_steps_are_solved_run_by_run(
     key, value, rate, canvas = bounded((2, 3, 11, 5, 6), True, torch.float64)
     results = []
     for size in (11, 3):
-        monkeypatch.setattr(closed_form, "RUN", size)
+        monkeypatch.setattr(closed_form, "CHUNK", size)
         start = canvas if with_canvas else None
         results.append(closed_form.oja_rule(key, value, rate, start, softmax))
     torch.testing.assert_close(*results, rtol=1e-10, atol=1e-12)

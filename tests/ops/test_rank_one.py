@@ -21,6 +21,16 @@ def test_canvases_are_running_sums_of_updates(canvas: torch.Tensor | None) -> No
     torch.testing.assert_close(some, torch.stack([start, expected[:, 1], expected[:, 4]], dim=1))
 
 
+@pytest.mark.parametrize("canvas", [None, CANVAS], ids=["zero", "canvas"])
+def test_no_steps_are_no_canvases(canvas: torch.Tensor | None) -> None:
+    rows, cols = ROWS.clone().requires_grad_(), COLS.clone().requires_grad_()
+    none = rank_one.canvases(rows, cols, canvas, steps=[])
+    assert none.shape == (2, 0, 3, 4, 5)
+    assert none.dtype == torch.float64
+    for gradient in torch.autograd.grad(none.sum(), (rows, cols)):
+        assert not gradient.any()
+
+
 @pytest.mark.parametrize("steps", [[3, 2], [2, 2], [-1], [7]])
 def test_impossible_steps_are_refused(steps: list[int]) -> None:
     with pytest.raises(ValueError, match=r"increase within 0\.\.6"):

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def exact_frechet_distance(real: Tensor, fake: Tensor) -> float:
-    """Computes it from singular values, without any covariance, matrix root or eigenvalue.
+    """Compute it from singular values, without any covariance, matrix root or eigenvalue.
 
     With centred features A `[n F]`, B `[m F]` the covariances are AᵀA/(n−1) and BᵀB/(m−1), their
     traces sums of squares, and tr √(Σ_A Σ_B) = Σ singular values of A Bᵀ / √((n−1)(m−1)).

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from fpainter.checkpoints.inference import load_painter
-from fpainter.checkpoints.pretrained import save_pretrained
 from fpainter.data.cache import CachedImages, cache_images
 from fpainter.data.sources import ImageFolder
 from fpainter.evaluation.statistics_file import cache_path, write
+from fpainter.generators.pretrained import save_pretrained
 from tests.checkpoints.test_legacy import write_original
 from tests.checkpoints.test_pretrained import PAINTER, write_checkpoint
 
@@ -28,7 +28,7 @@ def statistics() -> dict[str, torch.Tensor]:
 
 def cached_images(folder: Path) -> CachedImages:
     """Return the two images 8×6 that `write_all` writes, from their cache."""
-    return cache_images(ImageFolder(folder / "images"), (8, 6), 1, folder / "cache", progress=False)
+    return cache_images(ImageFolder(folder / "images"), (8, 6), 1, folder / "cache")
 
 
 def write_all(folder: Path) -> dict[str, Path]:

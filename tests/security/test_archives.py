@@ -28,7 +28,7 @@ def write_zip(path: Path, members: dict[str, bytes], compression: int = zipfile.
 
 def cache(path: Path) -> CachedImages:
     """Cache the images of a folder or zip file beside it."""
-    return cache_images(image_source(path), (8, 8), 3, path.parent / "cache", progress=False)
+    return cache_images(image_source(path), (8, 8), 3, path.parent / "cache")
 
 
 HIDDEN = ["../../x.png", "a/../../b.png", "..\\..\\x.png"]  # as all that begins with a dot

@@ -69,6 +69,10 @@ FOREIGN = [
     {"_target_": "torch.hub.load", "repo_or_dir": "a/b", "model": "c"},
     {"_target_": "fpainter.launch.command.os.system", "command": "touch sprung"},
     {"_target_": "torch.nn.Module.register_module"},
+    # Constructors that read further files, the first one also from the network.
+    {"_target_": "fpainter.generators.painter.FastWeightPainter.from_pretrained", "path": "a/b"},
+    {"_target_": "torch.nn.Embedding.from_pretrained", "embeddings": [[1.0]]},
+    {"_target_": "fpainter.loggers.metrics_file.MetricsFile", "directory": "sprung"},
     {"_target_": "${oc.env:TARGET}", "command": "touch sprung"},
 ]
 

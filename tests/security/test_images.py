@@ -67,7 +67,7 @@ def cache_mutants(folder: Path, first: int, number: int) -> dict[str, Any]:
                 for name, data in members.items():
                     file.writestr(name, data)
         channels = (1, 3, 4)[start // BATCH % 3]
-        images = cache_images(image_source(path), SIZE, channels, folder / "cache", progress=False)
+        images = cache_images(image_source(path), SIZE, channels, folder / "cache")
         assert len(images) + len(images.skipped) == len(members)
         assert images.batch(range(len(images))).shape == (len(images), channels, *SIZE)
         num_read += len(images)
@@ -112,7 +112,7 @@ def skipped(folder: Path, **images: bytes) -> dict[str, str]:
     folder.mkdir()
     for name, data in {"good": all_kinds()[0], **images}.items():
         (folder / f"{name}.png").write_bytes(data)
-    cached = cache_images(ImageFolder(folder), SIZE, 3, folder.parent / "cache", progress=False)
+    cached = cache_images(ImageFolder(folder), SIZE, 3, folder.parent / "cache")
     return {label.removesuffix(".png"): reason for label, reason in cached.skipped}
 
 

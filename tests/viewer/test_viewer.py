@@ -66,7 +66,7 @@ def sampler(
     rule: nn.Module | None = None, image_range: str = "signed", channels: int = 3,
     activation: str = "tanh", learned: bool = False, refined: bool = False, **head: Any,
 ) -> Sampler:  # fmt: skip
-    """A painter with strong strokes, so that errors would show."""
+    """Build a painter with strong strokes, so that errors would show."""
     size = (HEIGHT, WIDTH)
     painter = FastWeightPainter(
         num_steps=T, d_latent=4, d_hidden=16, image_size=size, channels=channels,

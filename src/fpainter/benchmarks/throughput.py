@@ -65,7 +65,7 @@ def loading(stream: BatchStream, repeats: int, seconds: float | None) -> dict[st
             next(stream)
 
     per_batch = medians({"": hundred}, repeats, torch.device("cpu"))[""] / 100
-    results = {"images_per_second": stream.batch_size / per_batch}
+    results = {"images_per_second": stream.share.batch_size / per_batch}
     if seconds is not None:
         results["share"] = per_batch / seconds
     return results

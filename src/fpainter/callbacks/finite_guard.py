@@ -8,7 +8,7 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 
 from fpainter.callbacks.metrics import due_for_report
-from fpainter.checkpoints.plain_data import read_plain_data
+from fpainter.checkpoints.safe_load import safe_load
 from fpainter.errors import UserError
 from fpainter.training.gan_module import GANModule
 
@@ -68,7 +68,7 @@ class FiniteGuard(Callback):
             )
         self._num_rollbacks += 1
         try:
-            stored = read_plain_data(self.checkpoint, "checkpoint")
+            stored = safe_load(self.checkpoint, "checkpoint")
         except UserError as error:
             raise UserError(f"{facts}; {error}; ckpt=last goes on from the one before") from error
         module.load_state_dict(stored["state_dict"])

@@ -1,5 +1,6 @@
 """What a checkpoint says of its run: config, overrides, versions and revision."""
 
+import json
 import platform
 import subprocess
 import sys
@@ -11,7 +12,6 @@ from fpainter import __version__
 
 FORMAT = 1  # of what a record adds to a checkpoint
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "pillow", "numpy")
-
 
 # Where classes were when older checkpoints were written, and where they are.
 MOVED = {
@@ -42,6 +42,15 @@ def with_current_names(node: Any) -> Any:
         if isinstance(target, str) and target.startswith(old):
             renamed["_target_"] = new + target.removeprefix(old)
     return renamed
+
+
+def in_hydras_grammar(value: Any) -> str:
+    """Write a value, plain data, as an override has it behind the equals sign."""
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{in_hydras_grammar(v)}' for key, v in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(in_hydras_grammar, value))}]"
+    return json.dumps(value)
 
 
 def environment() -> dict[str, Any]:

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from fpainter.data.decode import RENDER_VERSION, check_channels
 from fpainter.data.render_all import render_all
 from fpainter.data.sources import ImageSource
 from fpainter.errors import UserError
+from fpainter.files import replacing
 
 _log = logging.getLogger(__name__)
 
@@ -36,18 +37,18 @@ class CachedImages:
     Nothing is read before it is asked for, and a pickled one reopens the file by its path.
 
     Attributes:
-        folder: The cache folder.
+        folder: the cache folder.
         shape: (N, C, H, W).
-        labels: The N images' labels, in order.
+        labels: the N images' labels, in order.
         skipped: (label, reason) of every image that could not be read.
-        fingerprint: The key: changes with the source, the size, the channels and the transform.
+        fingerprint: the key: changes with the source, the size, the channels and the transform.
 
     Args:
-        folder: A folder written by `cache_images`.
+        folder: a folder written by `cache_images`.
 
     Raises:
-        ValueError: If the folder's files are damaged or do not fit each other.
-        OSError: If they cannot be read.
+        ValueError: if the folder's files are damaged or do not fit each other.
+        OSError: if they cannot be read.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -71,12 +72,9 @@ class CachedImages:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __reduce__(self) -> tuple[Any, ...]:
         # Pickling a memory map would write all of its bytes.
-        return {"folder": self.folder}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        CachedImages.__init__(self, state["folder"])
+        return CachedImages, (self.folder,)
 
     def batch(self, indices: Sequence[int] | Tensor) -> Tensor:
         """Copy some images into memory.
@@ -88,8 +86,8 @@ class CachedImages:
             uint8 [B C H W] on the CPU.
 
         Raises:
-            IndexError: If an index is out of range.
-            UserError: If something has cut the file since it was opened.
+            IndexError: if an index is out of range.
+            UserError: if something has cut the file since it was opened.
         """
         self._require_whole()
         if isinstance(indices, Tensor):
@@ -118,11 +116,7 @@ def default_cache_dir() -> Path:
 
 
 def cache_images(
-    source: ImageSource,
-    size: tuple[int, int],
-    channels: int,
-    directory: str | os.PathLike[str],
-    progress: bool = True,
+    source: ImageSource, size: tuple[int, int], channels: int, directory: str | os.PathLike[str]
 ) -> CachedImages:
     """Open the cache of a source's images, building it first where there is none.
 
@@ -130,18 +124,17 @@ def cache_images(
     not at all, several processes may build the same one at once, and a damaged one is rebuilt.
 
     Args:
-        source: The pictures.
+        source: the pictures.
         size: (height, width) of the cached images.
         channels: 1, 3 or 4, as in `render`.
-        directory: Where all caches are; made when it does not exist.
-        progress: Show a line when building takes more than two seconds at a terminal.
+        directory: where all caches are; made when it does not exist.
 
     Returns:
-        The images that could be read, in the source's order.
+        the images that could be read, in the source's order.
 
     Raises:
-        UserError: If no image can be read, or the directory cannot be written or is full.
-        ValueError: If `channels` is none of 1, 3, 4.
+        UserError: if no image can be read, or the directory cannot be written or is full.
+        ValueError: if `channels` is none of 1, 3, 4.
     """
     check_channels(channels)
     directory = Path(directory).expanduser()
@@ -151,21 +144,23 @@ def cache_images(
     cached = _open(folder, key)
     if cached is not None:
         return cached
-    temporary = directory / f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp"
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(directory)
         _require_space(directory, len(source) * channels * size[0] * size[1])
-        temporary.mkdir()
-        _build(source, size, channels, key, temporary, progress)
-        cached = _publish(temporary, folder, key)
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            _build(source, size, channels, key, temporary)
+            if folder.exists() and _open(folder, key) is None:
+                _move_away(folder)
     except OSError as error:
-        raise UserError(
-            f"cannot write the image cache in {directory}: {error.strerror or error}. "
-            "Set the environment variable FPAINTER_CACHE to a folder with enough space"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        # No folder replaces one that is there: if another process was first, its cache is used.
+        if _open(folder, key) is None:
+            raise UserError(
+                f"cannot write the image cache in {directory}: {error.strerror or error}. "
+                "Set the environment variable FPAINTER_CACHE to a folder with enough space"
+            ) from error
+    cached = CachedImages(folder)
     _report(cached)
     return cached
 
@@ -208,19 +203,14 @@ def _require_space(directory: Path, size: int) -> None:
 
 
 def _build(
-    source: ImageSource,
-    size: tuple[int, int],
-    channels: int,
-    key: str,
-    folder: Path,
-    progress: bool,
+    source: ImageSource, size: tuple[int, int], channels: int, key: str, folder: Path
 ) -> None:
     _log.info("Caching %d images of %s at %d×%d.", len(source), source.name, *size)
     labels: list[str] = []
     skipped: list[tuple[str, str]] = []
     with (
         open(folder / _IMAGES, "wb") as file,
-        closing(render_all(source, size, channels, progress)) as results,
+        closing(render_all(source, size, channels)) as results,
     ):
         for index, result in enumerate(results):
             if isinstance(result, np.ndarray):
@@ -228,7 +218,6 @@ def _build(
                 labels.append(source.label(index))
             else:
                 skipped.append((source.label(index), result))
-        _flush_to_disk(file)
     if not labels:
         raise UserError(f"none of the images of {source.name} can be read: {_reasons(skipped)}")
     meta = {
@@ -238,32 +227,14 @@ def _build(
         "labels": labels,
         "skipped": skipped,
     }
-    with open(folder / _META, "wb") as file:
-        file.write(json.dumps(meta, indent=0).encode())
-        _flush_to_disk(file)
+    (folder / _META).write_text(json.dumps(meta, indent=0), encoding="utf-8")
 
 
-def _flush_to_disk(file: BinaryIO) -> None:
-    # Otherwise a power cut after the rename can leave a file of the right size full of zeros.
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _publish(temporary: Path, folder: Path, key: str) -> CachedImages:
-    """Give a finished build its name; where another process was first, theirs is used."""
-    try:
-        os.rename(temporary, folder)
-    except OSError:
-        if not folder.exists():
-            raise
-        if (theirs := _open(folder, key)) is not None:
-            return theirs
-        # Moved away under a name that is swept up later, should deleting it fail.
-        damaged = temporary.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp")
-        os.rename(folder, damaged)
-        os.rename(temporary, folder)
-        shutil.rmtree(damaged, ignore_errors=True)
-    return CachedImages(folder)
+def _move_away(folder: Path) -> None:
+    """Delete a damaged cache, under a name that is swept up later should deleting it fail."""
+    damaged = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp")
+    folder.rename(damaged)
+    shutil.rmtree(damaged, ignore_errors=True)
 
 
 def _report(images: CachedImages) -> None:

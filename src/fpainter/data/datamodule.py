@@ -7,7 +7,7 @@ from lightning.pytorch import LightningDataModule
 
 from fpainter.data.cache import CachedImages, cache_images, default_cache_dir
 from fpainter.data.decode import check_channels
-from fpainter.data.loader import BatchStream
+from fpainter.data.loader import BatchShare, BatchStream
 from fpainter.data.portraits import Portraits
 from fpainter.data.sources import ImageSource, image_source
 from fpainter.errors import UserError
@@ -15,19 +15,19 @@ from fpainter.nn.sizes import as_size, is_whole
 
 
 class ImageDataModule(LightningDataModule):
-    """Serves uint8 batches [B C H W] of one collection of images, decoded once into a cache.
+    """Serve uint8 batches [B C H W] of one collection of images, decoded once into a cache.
 
     Args:
-        source: The pictures.
-        image_size: One positive int for square images, or [height, width].
+        source: the pictures.
+        image_size: one positive int for square images, or [height, width].
         channels: 1 (grey), 3 (RGB) or 4 (RGBA).
-        batch_size: Images of one iteration, all processes together; positive.
-        seed: Of the order of the images and of the flips; ≥ 0.
-        flip: Mirror each image left-right with probability ½.
-        cache_dir: Where decoded images are kept; None for `default_cache_dir()`.
+        batch_size: images of one iteration, all processes together; positive.
+        seed: decides the order of the images and the flips; ≥ 0.
+        flip: mirror each image left-right with probability ½.
+        cache_dir: where decoded images are kept; None for `default_cache_dir()`.
 
     Raises:
-        ValueError: If an argument is not one of the values above.
+        ValueError: if an argument is not one of the values above.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ImageDataModule(LightningDataModule):
         # Lightning's own would read the training stream to its end, which it has not.
         height, width = self.image_size
         return (
-            f"{type(self).__name__}({self.source.name}, {len(self.source)} images, "
+            f"{type(self).__name__}({self.source.name}, {self._extent()}, "
             f"{self.channels}×{height}×{width}, batch_size={self.batch_size})"
         )
 
@@ -74,14 +74,14 @@ class ImageDataModule(LightningDataModule):
         """Serve the images of a folder or a zip file.
 
         Args:
-            image_size: As in the constructor.
-            dir: The folder or zip file; None is refused with the hint.
-            hint: One sentence on where to get the data, shown when there is none at `dir`.
-            **options: The constructor's.
+            image_size: as in the constructor.
+            dir: the folder or zip file; None is refused with the hint.
+            hint: one sentence on where to get the data, shown when there is none at `dir`.
+            **options: the constructor's.
 
         Raises:
-            UserError: If `dir` is None, does not exist, or holds no images.
-            ValueError: As in the constructor.
+            UserError: if `dir` is None, does not exist, or holds no images.
+            ValueError: as in the constructor.
         """
         return cls(image_source(dir, hint), image_size, **options)
 
@@ -96,59 +96,54 @@ class ImageDataModule(LightningDataModule):
         """Serve drawn portraits, which need no download.
 
         Args:
-            image_size: As in the constructor.
-            num_images: How many different portraits, positive.
-            portrait_seed: Which ones, ≥ 0.
-            **options: The constructor's.
+            image_size: as in the constructor.
+            num_images: how many different portraits, positive.
+            portrait_seed: which ones, ≥ 0.
+            **options: the constructor's.
 
         Raises:
-            ValueError: As in the constructor, and from `Portraits`.
+            ValueError: as in the constructor, and from `Portraits`.
         """
         return cls(Portraits(num_images, portrait_seed), image_size, **options)
 
     @property
     def images(self) -> CachedImages:
-        """All images; outside a Trainer the cache is built or opened when first asked for."""
+        """All images; the cache is built or opened when they are first asked for."""
         if self._images is None:
             self.prepare_data()
-            self.setup()
-        assert self._images is not None
+            assert self._images is not None
         return self._images
 
     def prepare_data(self) -> None:
-        """Build the cache; Lightning calls this in one process of each machine only.
+        """Build the cache; Lightning calls this in one process of each machine, before all others.
 
         Raises:
-            UserError: If no image can be read or the cache cannot be written.
+            UserError: if no image can be read or the cache cannot be written.
         """
-        self._open_cache(progress=True)
-
-    def setup(self, stage: str | None = None) -> None:
-        """Open the cache; Lightning calls this in every process.
-
-        Args:
-            stage: Lightning's name for what follows; the images are the same for all.
-        """
-        if self._images is None:
-            self._images = self._open_cache(progress=False)
+        directory = self.cache_dir or default_cache_dir()
+        self._images = cache_images(self.source, self.image_size, self.channels, directory)
 
     def train_dataloader(self) -> BatchStream:
         """Return the endless stream of this process's share of every batch.
 
         Raises:
-            UserError: If `batch_size` cannot be shared equally by the trainer's processes.
+            UserError: if `batch_size` cannot be shared equally by the trainer's processes.
         """
-        rank, world_size = 0, 1
+        return BatchStream(self.images, self._share())
+
+    def _share(self) -> BatchShare:
+        rank, world_size, pin_memory = 0, 1, False
         if self.trainer is not None:
             rank, world_size = self.trainer.global_rank, self.trainer.world_size
+            # Lightning copies with non_blocking=True, which overlaps from pinned memory only.
+            pin_memory = self.trainer.strategy.root_device.type == "cuda"
         if self.batch_size % world_size:
             raise UserError(
                 f"batch_size={self.batch_size} is the batch of all processes together and cannot "
                 f"be shared equally by {world_size}: choose a multiple of {world_size}"
             )
-        share = self.batch_size // world_size
-        return BatchStream(self.images, share, self.seed, self.flip, rank, world_size)
+        size = self.batch_size // world_size
+        return BatchShare(size, self.seed, self.flip, rank, world_size, pin_memory)
 
-    def _open_cache(self, progress: bool) -> CachedImages:
-        directory = self.cache_dir or default_cache_dir()
-        return cache_images(self.source, self.image_size, self.channels, directory, progress)
+    def _extent(self) -> str:
+        return f"{len(self.source)} images"

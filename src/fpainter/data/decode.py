@@ -1,21 +1,11 @@
 """From any picture Pillow can open to a uint8 array of one fixed size."""
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 RENDER_VERSION = "1"
 """Part of every cache key: raise it whenever `render` gives other pixels for the same picture."""
 
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -23,7 +13,7 @@ def check_channels(channels: int) -> int:
     """Return `channels` if images can have that many.
 
     Raises:
-        ValueError: If it is not 1 (grey), 3 (RGB) or 4 (RGBA).
+        ValueError: if it is not 1 (grey), 3 (RGB) or 4 (RGBA).
     """
     if isinstance(channels, bool) or channels not in _MODES:
         raise ValueError(f"channels must be 1 (grey), 3 (RGB) or 4 (RGBA), got {channels!r}")
@@ -38,7 +28,8 @@ def render(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarr
     and kept for 4. Samples of more than 8 bits are scaled, not clipped: see `_to_8_bits`.
 
     Args:
-        image: The picture, of any mode, loaded or not; of an animation, the current frame.
+        image: the picture, of any mode, loaded or not, which is itself turned upright; of an
+            animation, the current frame.
         size: (height, width) of the result, both positive.
         channels: 1 (grey, ITU-R 601 luma), 3 (RGB) or 4 (RGBA).
 
@@ -46,17 +37,25 @@ def render(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarr
         uint8 [C H W], contiguous.
 
     Raises:
-        ValueError: If `channels` is none of these, the picture is so long and narrow that
+        ValueError: if `channels` is none of these, the picture is so long and narrow that
             covering `size` would take a huge image, or float samples are not finite.
-        PIL.Image.DecompressionBombError: If the picture has more than Pillow's
+        PIL.Image.DecompressionBombError: if the picture has more than Pillow's
             `MAX_IMAGE_PIXELS` pixels (Pillow itself only warns up to twice that).
-        OSError: If the file is truncated or damaged.
+        OSError: if the file is truncated or damaged.
     """
     check_channels(channels)
     _refuse_huge(image.size, "the picture is")
     # All of the file is decoded here, so damage anywhere in it shows up now.
     image.load()
-    image = _convert(_upright(image), channels)
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    except Exception:
+        # Whatever is wrong with the EXIF block (Pillow raises half a dozen types), the pixels
+        # are already decoded and good.
+        pass
+    image = _convert(image, channels)
     height, width = size
     cover_width, cover_height = _cover(image.size, size)
     _refuse_huge((cover_width, cover_height), "it is so narrow that covering the target takes")
@@ -82,17 +81,6 @@ def _cover(image_size: tuple[int, int], size: tuple[int, int]) -> tuple[int, int
     if width * h >= height * w:
         return width, max(height, int(width * h / w))
     return max(width, int(height * w / h)), height
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        orientation = image.getexif().get(_ORIENTATION_TAG)
-    except Exception:
-        # Whatever is wrong with the EXIF block (Pillow raises half a dozen types), the pixels
-        # are already decoded and good.
-        return image
-    transpose = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return image if transpose is None else image.transpose(transpose)
 
 
 def _convert(image: Image.Image, channels: int) -> Image.Image:

@@ -3,22 +3,22 @@
 import colorsys
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 
 Color = tuple[int, int, int]
 """Red, green and blue, 0..255."""
 
 
 class Canvas:
-    """Draws in parts of the side: (x, y) are centres from the top left, (rx, ry) half widths.
+    """Draw in parts of the side: (x, y) are centres from the top left, (rx, ry) half widths.
 
     Args:
-        side: Width and height in pixels.
-        top: Background colour of the uppermost row.
-        bottom: Background colour of the lowest row; the rows between fade evenly.
+        side: width and height in pixels.
+        top: background colour of the uppermost row.
+        bottom: background colour of the lowest row; the rows between fade evenly.
 
     Attributes:
-        image: The picture so far, RGB.
+        image: the picture so far, RGB.
         draw: Pillow's own tool for `image`, in pixels.
     """
 
@@ -59,6 +59,11 @@ class Canvas:
         """
         box = self.box(x, y, rx, ry)
         self.draw.arc(box, *ends, fill=fill, width=round(pen * self.side))
+
+
+def palette(codes: str) -> tuple[Color, ...]:
+    """Return the colours of codes such as "#ffe2cb", with spaces between them."""
+    return tuple(ImageColor.getrgb(code)[:3] for code in codes.split())
 
 
 def blend(a: Color, b: Color, share: float) -> Color:

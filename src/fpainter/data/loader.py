@@ -1,6 +1,7 @@
 """An endless, exactly resumable stream of training batches."""
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,62 @@ _log = logging.getLogger(__name__)
 _LENGTH = 2**31 - 1
 
 
+@dataclass(frozen=True)
+class BatchShare:
+    """One process's share of every batch.
+
+    Args:
+        batch_size: images in a batch of this process, positive.
+        seed: any int; another seed gives another order.
+        flip: mirror each image left-right with probability ½.
+        rank: this process, 0 ≤ rank < world_size.
+        world_size: how many processes share each batch.
+        pin_memory: put each batch into page-locked memory, from which it is copied to a CUDA device
+            while the CPU goes on.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    batch_size: int
+    seed: int
+    flip: bool = False
+    rank: int = 0
+    world_size: int = 1
+    pin_memory: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch_size <= 0:
+            raise ValueError(f"batch_size must be positive, got {self.batch_size}")
+        if not 0 <= self.rank < self.world_size:
+            raise ValueError(
+                f"rank must be within 0..world_size−1, got rank {self.rank} of world_size "
+                f"{self.world_size}"
+            )
+
+    @property
+    def global_batch_size(self) -> int:
+        """Images in a batch of all processes together."""
+        return self.batch_size * self.world_size
+
+    def mirror(self, pixels: np.ndarray, number: int) -> None:
+        """Mirror in place those images of a batch that shall be.
+
+        In NumPy: torch would wake its thread pool for so few bytes, which was measured twenty times
+        slower on a busy machine.
+
+        Args:
+            pixels: this process's share of the batch, [B C H W].
+            number: which batch, ≥ 0.
+        """
+        if not self.flip:
+            return
+        # Drawn for the batch of all processes, so that sharing it differently changes nothing.
+        coins = torch.rand(self.global_batch_size, generator=_generator(self.seed, number, "flip"))
+        flipped = (coins[self.rank * self.batch_size :][: self.batch_size] < 0.5).numpy()
+        pixels[flipped] = pixels[flipped][..., ::-1]
+
+
 class BatchStream:
     """Batches of all images in random order, pass after pass, without an end.
 
@@ -33,40 +90,18 @@ class BatchStream:
     position with `state_dict` and `load_state_dict`.
 
     Args:
-        images: The images, at least one.
-        batch_size: Images in a batch of one process, positive.
-        seed: Any int; another seed gives another order.
-        flip: Mirror each image left-right with probability ½.
-        rank: This process, 0 ≤ rank < world_size.
-        world_size: How many processes share each batch.
+        images: the images, at least one.
+        share: this process's share of every batch.
 
     Raises:
-        ValueError: If there are no images, or an argument is out of range.
+        ValueError: if there are no images.
     """
 
-    def __init__(
-        self,
-        images: CachedImages,
-        batch_size: int,
-        seed: int,
-        flip: bool = False,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
+    def __init__(self, images: CachedImages, share: BatchShare) -> None:
         if len(images) == 0:
             raise ValueError("images must hold at least one image, got 0")
-        if batch_size <= 0:
-            raise ValueError(f"batch_size must be positive, got {batch_size}")
-        if not 0 <= rank < world_size:
-            raise ValueError(
-                f"rank must be within 0..world_size−1, got rank {rank} of world_size {world_size}"
-            )
         self.images = images
-        self.batch_size = batch_size
-        self.seed = seed
-        self.flip = flip
-        self.rank = rank
-        self.world_size = world_size
+        self.share = share
         self._next_batch = 0
         self._permutation: tuple[int, Tensor] | None = None
 
@@ -77,19 +112,21 @@ class BatchStream:
         return self
 
     def __next__(self) -> Tensor:
-        """Return the next batch, uint8 [B C H W]."""
+        """Return the next batch, uint8 [B C H W], in memory of its own."""
         number = self._next_batch
         # Counted before it is handed out: a checkpoint written while this batch is in use
         # continues with the one after it.
         self._next_batch += 1
-        start = number * self._global_size + self.rank * self.batch_size
-        batch = self.images.batch(self._indices(start, start + self.batch_size))
-        self._flip(batch.numpy(), number)
-        return batch
+        batch = self._batch(number)
+        # PyTorch reuses pinned memory only when all copies from it have ended.
+        return batch.pin_memory() if self.share.pin_memory else batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position: the next batch's number and the images in a batch of all ranks."""
-        return {"next_batch": self._next_batch, "global_batch_size": self._global_size}
+        return {
+            "next_batch": self._next_batch,
+            "global_batch_size": self.share.global_batch_size,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to a saved position.
@@ -98,18 +135,23 @@ class BatchStream:
         last batch border before it, with a warning: up to one batch of images comes again.
         """
         number, size = state_dict["next_batch"], state_dict["global_batch_size"]
-        if size != self._global_size:
+        own_size = self.share.global_batch_size
+        if size != own_size:
             _log.warning(
                 "The checkpoint was written with batches of %d images and training goes on with "
                 "%d: the order of the images is not exactly that of an uninterrupted run.",
                 size,
-                self._global_size,
+                own_size,
             )
-        self._next_batch = number * size // self._global_size
+        self._next_batch = number * size // own_size
 
-    @property
-    def _global_size(self) -> int:
-        return self.batch_size * self.world_size
+    def _batch(self, number: int) -> Tensor:
+        """Return this process's share of batch `number`, uint8 [B C H W]."""
+        share = self.share
+        start = number * share.global_batch_size + share.rank * share.batch_size
+        batch = self.images.batch(self._indices(start, start + share.batch_size))
+        share.mirror(batch.numpy(), number)
+        return batch
 
     def _indices(self, start: int, stop: int) -> Tensor:
         """Return places start..stop−1 of the stream, int64 [stop − start]."""
@@ -124,22 +166,9 @@ class BatchStream:
     def _pass(self, number: int) -> Tensor:
         # Only the latest is kept: the stream moves forward.
         if self._permutation is None or self._permutation[0] != number:
-            generator = _generator(self.seed, number, "pass")
+            generator = _generator(self.share.seed, number, "pass")
             self._permutation = number, torch.randperm(len(self.images), generator=generator)
         return self._permutation[1]
-
-    def _flip(self, pixels: np.ndarray, number: int) -> None:
-        """Mirror some images of this process's batch `number` [B C H W] in place, if any shall be.
-
-        In NumPy: torch would wake its thread pool for so few bytes, which was measured twenty times
-        slower on a busy machine.
-        """
-        if not self.flip:
-            return
-        # Drawn for the batch of all processes, so that sharing it differently changes nothing.
-        coins = torch.rand(self._global_size, generator=_generator(self.seed, number, "flip"))
-        flipped = (coins[self.rank * self.batch_size :][: self.batch_size] < 0.5).numpy()
-        pixels[flipped] = pixels[flipped][..., ::-1]
 
 
 def _generator(seed: int, number: int, stream: str) -> torch.Generator:

@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fpainter.data.drawing import Canvas, Color, blend, hsv, shade
+from fpainter.data.drawing import Canvas, blend, hsv, palette, shade
+from fpainter.nn.sizes import is_whole
 
 _VERSION = "1"  # part of the fingerprint: raise it whenever a portrait changes
 
@@ -19,54 +19,14 @@ _SCALE = 2
 Option = TypeVar("Option")
 Hair = Literal["short", "bob", "long", "bun", "curly", "bald"]
 Fringe = Literal["side", "middle", "straight", "high"]
+Mouth = Literal["smile", "laugh", "neutral"]
 
-_SKIN = (
-    (255, 226, 203),
-    (246, 205, 172),
-    (228, 176, 136),
-    (196, 138, 98),
-    (150, 98, 66),
-    (104, 66, 46),
-)
-_HAIR = (
-    (38, 30, 32),
-    (66, 42, 32),
-    (104, 66, 42),
-    (148, 88, 48),
-    (186, 92, 44),
-    (222, 180, 108),
-    (240, 214, 156),
-    (172, 172, 178),
-)
-_IRIS = ((74, 48, 32), (116, 78, 40), (84, 124, 82), (70, 118, 172), (96, 134, 150))
-_LIPS = ((196, 82, 84), (178, 70, 88), (208, 108, 100))
+_SKIN = palette("#ffe2cb #f6cdac #e4b088 #c48a62 #966242 #68422e")
+_HAIR = palette("#261e20 #422a20 #68422a #945830 #ba5c2c #deb46c #f0d69c #acacb2")
+_IRIS = palette("#4a3020 #744e28 #547c52 #4676ac #608696")
+_LIPS = palette("#c45254 #b24658 #d06c64")
 _WHITE = (252, 252, 250)
 _DARK = (40, 30, 34)
-
-
-@dataclass(frozen=True)
-class _Face:
-    """Everything that differs from one portrait to the next; lengths in parts of the side."""
-
-    top: Color
-    bottom: Color
-    clothes: Color
-    collar: bool
-    skin: Color
-    hair_color: Color
-    hair: Hair
-    fringe: Fringe
-    iris: Color
-    lips: Color
-    mouth: Literal["smile", "laugh", "neutral"]
-    glasses: bool
-    x: float
-    y: float
-    width: float
-    height: float
-    eye: float
-    eye_distance: float
-    brow_lift: float
 
 
 class Portraits:
@@ -75,16 +35,16 @@ class Portraits:
     Portrait `index` is a function of (seed, index) alone, on every machine with the same Pillow.
 
     Args:
-        num_images: How many, positive.
-        seed: Which ones, ≥ 0.
+        num_images: how many, positive.
+        seed: which ones, ≥ 0.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: if an argument is out of range.
     """
 
     def __init__(self, num_images: int = 4096, seed: int = 0) -> None:
         for name, value, least in (("num_images", num_images, 1), ("seed", seed, 0)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            if not is_whole(value, least):
                 raise ValueError(f"{name} must be an int ≥ {least}, got {value!r}")
         self.name = "portraits"
         self.num_images = num_images
@@ -108,48 +68,50 @@ class Portraits:
             256×256 RGB.
 
         Raises:
-            IndexError: If `index` is not within 0..num_images−1.
+            IndexError: if `index` is not within 0..num_images−1.
         """
         if not 0 <= index < self.num_images:
             raise IndexError(f"portrait {index} of {self.num_images}")
-        return _paint(_imagine(np.random.default_rng((self.seed, index))))
+        return _paint(_Face(np.random.default_rng((self.seed, index))))
 
 
-def _imagine(rng: np.random.Generator) -> _Face:
-    def between(low: float, high: float) -> float:
-        return low + (high - low) * rng.random()
+class _Face:
+    """Everything that differs from one portrait to the next; lengths in parts of the side."""
 
-    def choose(options: Sequence[Option], weights: Sequence[float] | None = None) -> Option:
-        shares = np.cumsum(np.ones(len(options)) if weights is None else weights)
-        return options[int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))]
+    def __init__(self, rng: np.random.Generator) -> None:
+        def between(low: float, high: float) -> float:
+            return low + (high - low) * rng.random()
 
-    hue = rng.random()
-    tone = between(0, len(_SKIN) - 1.001)
-    skin = blend(_SKIN[int(tone)], _SKIN[int(tone) + 1], tone % 1)
-    # Hair that stands out from the skin: browns of its own lightness would look like no hair.
-    hair_colors = _HAIR if tone < 2 else (*_HAIR[:2], *_HAIR[7:]) if tone < 3.5 else _HAIR[:1]
-    shares = (4, 4, 3, 2, 1.5, 2, 1.5, 1) if tone < 2 else (4, 4, 0.7)
-    return _Face(
-        top=hsv(hue, between(0.16, 0.3), between(0.9, 0.98)),
-        bottom=hsv(hue + between(0.06, 0.12), between(0.3, 0.48), between(0.74, 0.88)),
-        clothes=hsv(hue + between(0.38, 0.62), between(0.5, 0.75), between(0.55, 0.85)),
-        collar=rng.random() < 0.4,
-        skin=skin,
-        hair_color=blend(choose(hair_colors, shares[: len(hair_colors)]), choose(_HAIR), 0.1),
-        hair=choose(get_args(Hair), (5, 4, 5, 3, 3, 1.2)),
-        fringe=choose(get_args(Fringe), (4, 3, 3, 2)),
-        iris=choose(_IRIS),
-        lips=blend(skin, choose(_LIPS), between(0.65, 0.9)),
-        mouth=choose(("smile", "laugh", "neutral"), (5, 3, 2)),
-        glasses=rng.random() < 0.18,
-        x=between(0.47, 0.53),
-        y=between(0.51, 0.54),
-        width=between(0.225, 0.255),
-        height=between(0.275, 0.305),
-        eye=between(0.062, 0.072),
-        eye_distance=between(0.106, 0.12),
-        brow_lift=between(0.096, 0.11),
-    )
+        def choose(options: Sequence[Option], weights: Sequence[float] | None = None) -> Option:
+            shares = np.cumsum(np.ones(len(options)) if weights is None else weights)
+            return options[int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))]
+
+        # Every line draws random numbers, so their order is part of what a portrait looks like.
+        hue = rng.random()
+        tone = between(0, len(_SKIN) - 1.001)
+        self.skin = blend(_SKIN[int(tone)], _SKIN[int(tone) + 1], tone % 1)
+        self.top = hsv(hue, between(0.16, 0.3), between(0.9, 0.98))
+        self.bottom = hsv(hue + between(0.06, 0.12), between(0.3, 0.48), between(0.74, 0.88))
+        self.clothes = hsv(hue + between(0.38, 0.62), between(0.5, 0.75), between(0.55, 0.85))
+        self.collar = rng.random() < 0.4
+        # Hair that stands out from the skin: browns of its own lightness would look like no hair.
+        hair_colors = _HAIR if tone < 2 else (*_HAIR[:2], *_HAIR[7:]) if tone < 3.5 else _HAIR[:1]
+        shares = (4, 4, 3, 2, 1.5, 2, 1.5, 1) if tone < 2 else (4, 4, 0.7)
+        hair_color = choose(hair_colors, shares[: len(hair_colors)])
+        self.hair_color = blend(hair_color, choose(_HAIR), 0.1)
+        self.hair: Hair = choose(get_args(Hair), (5, 4, 5, 3, 3, 1.2))
+        self.fringe: Fringe = choose(get_args(Fringe), (4, 3, 3, 2))
+        self.iris = choose(_IRIS)
+        self.lips = blend(self.skin, choose(_LIPS), between(0.65, 0.9))
+        self.mouth: Mouth = choose(get_args(Mouth), (5, 3, 2))
+        self.glasses = rng.random() < 0.18
+        self.x = between(0.47, 0.53)
+        self.y = between(0.51, 0.54)
+        self.width = between(0.225, 0.255)
+        self.height = between(0.275, 0.305)
+        self.eye = between(0.062, 0.072)
+        self.eye_distance = between(0.106, 0.12)
+        self.brow_lift = between(0.096, 0.11)
 
 
 def _paint(face: _Face) -> Image.Image:
@@ -220,16 +182,13 @@ def _paint_hair_before(canvas: Canvas, face: _Face) -> None:
     # Only the upper half is hair, and lower at the sides of long hair.
     end = y + (0.16 if face.hair in ("bob", "long") else -0.01)
     draw.rectangle((0, end * canvas.side, canvas.side, canvas.side), fill=0)
-    hairline = y - 0.145
-    if face.fringe == "side":
-        openings = [(x - 0.06, y + 0.14, rx + 0.03, 0.31), (x + 0.1, y + 0.14, rx - 0.07, 0.26)]
-    elif face.fringe == "middle":
-        openings = [(x + side * 0.075, y + 0.13, rx - 0.095, 0.31) for side in (-1, 1)]
-    elif face.fringe == "straight":
-        openings = [(x, hairline + 0.3, rx - 0.02, 0.3)]
-    else:
-        openings = [(x, y + 0.1, rx - 0.02, 0.31)]
-    for opening in openings:
+    openings = {
+        "side": [(x - 0.06, y + 0.14, rx + 0.03, 0.31), (x + 0.1, y + 0.14, rx - 0.07, 0.26)],
+        "middle": [(x + side * 0.075, y + 0.13, rx - 0.095, 0.31) for side in (-1, 1)],
+        "straight": [(x, y + 0.155, rx - 0.02, 0.3)],
+        "high": [(x, y + 0.1, rx - 0.02, 0.31)],
+    }
+    for opening in openings[face.fringe]:
         if face.fringe == "straight":
             draw.rounded_rectangle(canvas.box(*opening), 0.05 * canvas.side, fill=0)
         else:

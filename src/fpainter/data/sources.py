@@ -1,4 +1,4 @@
-"""Where pictures come from: a folder, a zip file, or anything else with the same five names."""
+"""Where pictures come from: a folder, a zip file, or any other `ImageSource`."""
 
 import hashlib
 import os
@@ -32,7 +32,7 @@ class ImageSource(Protocol):
     """A fixed, ordered collection of pictures.
 
     Attributes:
-        name: Short, for the name of the cache folder and for messages.
+        name: short, for the name of the cache folder and for messages.
     """
 
     name: str
@@ -50,14 +50,8 @@ class ImageSource(Protocol):
         """Return picture `index`, 0 ≤ index < len; called from several threads at once.
 
         Raises:
-            Exception: Of any type, when the picture is damaged.
+            Exception: of any type, when the picture is damaged.
         """
-
-
-class _NoImagesError(UserError):
-    def __init__(self, kind: str, path: Path) -> None:
-        suffixes = " ".join(sorted(suffix[1:] for suffix in SUFFIXES))
-        super().__init__(f"no images in the {kind} {path} (looked for {suffixes})")
 
 
 class ImageFolder:
@@ -68,10 +62,10 @@ class ImageFolder:
     construction.
 
     Args:
-        path: The folder.
+        path: the folder.
 
     Raises:
-        UserError: If the folder cannot be read or has no images.
+        UserError: if the folder cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -81,10 +75,8 @@ class ImageFolder:
             found = sorted(_walk(self.path))
         except OSError as error:
             raise UserError(f"cannot read the folder {self.path}: {error.strerror}") from error
-        if not found:
-            raise _NoImagesError("folder", self.path)
         self._labels = [label for label, _, _ in found]
-        self._fingerprint = _hash(found)
+        self._fingerprint = sha256(*found)
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -111,21 +103,15 @@ class ImageZip:
     pickled one opens the file again by its path.
 
     Args:
-        path: The zip file.
+        path: the zip file.
 
     Raises:
-        UserError: If it is no readable zip file or has no images.
+        UserError: if it is no readable zip file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser()
         self.name = self.path.stem
-        self._open_zip()
-        if not self._members:
-            self._zip.close()
-            raise _NoImagesError("zip file", self.path)
-
-    def _open_zip(self) -> None:
         # Reading seeks in one shared file: one thread at a time. Decoding, the slow part, is
         # outside the lock.
         self._lock = threading.Lock()
@@ -141,19 +127,15 @@ class ImageZip:
             key=lambda info: info.filename,
         )
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "name": self.name}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.path, self.name = state["path"], state["name"]
-        self._open_zip()
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ImageZip, (self.path,)
 
     def __len__(self) -> int:
         return len(self._members)
 
     def fingerprint(self) -> str:
         """Return the sha256 over every image's name, CRC and size."""
-        return _hash((info.filename, info.CRC, info.file_size) for info in self._members)
+        return sha256(*((info.filename, info.CRC, info.file_size) for info in self._members))
 
     def label(self, index: int) -> str:
         """Return the image's name inside the zip file, without control characters."""
@@ -178,14 +160,14 @@ def find_images(
     """Find what ``data.dir`` names, without reading it.
 
     Args:
-        dir: Folder or zip file; `~` is the home folder; None is refused with the hint.
-        hint: One sentence on where to get the data, added to the message when there is none.
+        dir: folder or zip file; `~` is the home folder; None is refused with the hint.
+        hint: one sentence on where to get the data, added to the message when there is none.
 
     Returns:
         `ImageFolder` or `ImageZip`, and the path to construct it with.
 
     Raises:
-        UserError: If there is none, or something else.
+        UserError: if there is none, or something else.
     """
     if dir is None:
         raise UserError(f"no images to train on. {_ADVICE}{f'. {hint}' if hint else ''}")
@@ -207,20 +189,23 @@ def image_source(dir: str | os.PathLike[str] | None, hint: str | None = None) ->
     """Open a folder or a zip file of images.
 
     Args:
-        dir: As for `find_images`.
-        hint: As for `find_images`.
+        dir: as for `find_images`.
+        hint: as for `find_images`.
 
     Returns:
-        An `ImageFolder` or `ImageZip` with at least one image.
+        an `ImageFolder` or `ImageZip` with at least one image.
 
     Raises:
-        UserError: If there is none, or something else, a broken zip, or one without images.
+        UserError: if there is none, or something else, a broken zip, or one without images.
     """
     kind, path = find_images(dir, hint)
-    try:
-        return kind(path)
-    except _NoImagesError as error:
-        raise UserError(f"{error}. {hint or _ADVICE}") from None
+    source = kind(path)
+    if not len(source):
+        what = "folder" if kind is ImageFolder else "zip file"
+        suffixes = " ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+        looked = f"no images in the {what} {path} (looked for {suffixes})"
+        raise UserError(f"{looked}. {hint or _ADVICE}")
+    return source
 
 
 def _walk(root: Path) -> Iterable[tuple[str, int, int]]:
@@ -267,11 +252,14 @@ def _refuse_enormous(num_bytes: int) -> None:
         raise ValueError(f"has {num_bytes} bytes, too large for an image")
 
 
-def _hash(entries: Iterable[tuple[str, int, int]]) -> str:
+def sha256(*entries: object) -> str:
+    """Return the sha256 in hex of plain data, such as names, sizes and times.
+
+    `repr` quotes names, so that no two different lists of them give the same bytes.
+    """
     digest = hashlib.sha256()
     for entry in entries:
-        # repr quotes the name, so no two different listings give the same bytes, and escapes
-        # the lone surrogates of file names that are not UTF-8.
+        # The names of files that are not UTF-8 have lone surrogates, which are escaped.
         digest.update(repr(entry).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()
 
@@ -280,7 +268,7 @@ def open_image(data: bytes) -> Image.Image:
     """Return the image that a file's bytes hold, not decoded yet.
 
     Raises:
-        ValueError: If they hold none of the formats that are read.
+        ValueError: if they hold none of the formats that are read.
     """
     # From memory, so that no file stays open while an image waits to be decoded.
     if not data:

@@ -1,4 +1,4 @@
-"""The LightGAN discriminator: two judges at two scales, and decoders that keep features honest."""
+"""The LightGAN discriminator: judgements at two scales, and decoders that rebuild the image."""
 
 import math
 from collections.abc import Sequence

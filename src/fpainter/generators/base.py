@@ -4,12 +4,10 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import NamedTuple, Self
 
-import torch
 from torch import Tensor, nn
 
 from fpainter.errors import UserError
 from fpainter.generators.painting import Painting
-from fpainter.generators.pretrained import build, locate, read_config, read_weights
 
 
 class Fakes(NamedTuple):
@@ -48,16 +46,12 @@ class Generator(nn.Module):
             UserError: if there is no such folder, it cannot be used, or it holds another kind of
                 generator than this class.
         """
-        folder = locate(path)
-        config = read_config(folder)["config"]["model"]["generator"]
-        with torch.device("meta"):  # no memory, however large the numbers in the config
-            plan = build(config, folder)
-        if not isinstance(plan, cls):
-            raise UserError(f"{folder}: holds a {type(plan).__name__}, no {cls.__name__}")
-        state = read_weights(plan, folder)
-        generator = build(config, folder)
-        generator.load_state_dict(state)
-        return generator.eval().requires_grad_(False)
+        from fpainter.generators.pretrained import load_pretrained  # which imports this class
+
+        generator = load_pretrained(path).sampler.generator
+        if not isinstance(generator, cls):
+            raise UserError(f"{path}: holds a {type(generator).__name__}, no {cls.__name__}")
+        return generator
 
 
 class PaintingGenerator(Generator, ABC):
@@ -84,6 +78,11 @@ class PaintingGenerator(Generator, ABC):
     @abstractmethod
     def refine(self, canvas: Tensor) -> Tensor:
         """Return the refined canvas [B C H W]; the same where nothing is refined."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map latents z [B d_latent] to images [B C H W]."""
+        # Painting is done in float32; pure half-precision networks want their own type back.
+        return self.activate(self.refine(self.paint(z).image().to(z.dtype)))
 
     def image_at(self, z: Tensor, step: int) -> Tensor:
         """Map latents z [B d_latent] to the images [B C H W] as they stand after some steps.

@@ -44,7 +44,7 @@ class Noise(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor, sources: Sequence[torch.Generator] | None) -> Tensor:
-        """Disturb x [B C H W]; the shape stays."""
+        """Return x [B C H W] with noise added."""
         return x + self.weight * draw_noise(x, sources)
 
 

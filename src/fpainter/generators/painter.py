@@ -1,6 +1,7 @@
 """The Fast Weight Painter: its parts in the order in which a latent becomes an image."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,19 +27,23 @@ class FastWeightPainter(PaintingGenerator):
         d_hidden: size of the hidden state between processor and head.
         image_size: side, or (H, W).
         channels: colour channels C.
-        input_generator: z [B d_latent] -> x [B T d_input].
-        sequence_processor: x, z -> h [B T d_hidden].
-        head: h -> instructions (key, value, rate).
+        input_generator: z [B d_latent] -> x [B T d_input]; has the attributes `num_steps`,
+            `d_latent` and `d_input`.
+        sequence_processor: x, z -> h [B T d_hidden]; has `d_input` and `d_hidden`.
+        head: h -> instructions (key, value, rate); has `d_hidden`, `image_size` (H, W) and
+            `channels`.
         learning_rule: instructions, canvas -> factors.
         canvas: number of images -> W_0 [B C H W] or None; default an empty canvas.
-        refiner: [B C H W] -> [B C H W]; default none.
+        refiner: [B C H W] -> [B C H W]; has `image_size` (H, W) and `channels`. Default, or
+            `nn.Identity`: none.
         output_activation: ``tanh`` (the paper) or ``identity``.
         supervision: which images besides the finished ones are judged; default none.
         freeze_painter: leave all parameters but the refiner's as they are, as in the paper's
             training of a U-Net on top of a trained painter.
 
     Raises:
-        ValueError: if two parts disagree about a size, or a refiner is asked for and missing.
+        ValueError: if two parts disagree about a size or one does not name it, or a refiner is
+            needed and missing.
 
     Source: Irie & Schmidhuber 2023, sections 3.1 and 3.2, Eqs. 4 to 10.
     """
@@ -86,20 +91,29 @@ class FastWeightPainter(PaintingGenerator):
         if freeze_painter:
             self.requires_grad_(False)
             self.refiner.requires_grad_(True)
-        for part, size, expected in [
-            ("input_generator", "num_steps", num_steps),
-            ("input_generator", "d_latent", d_latent),
-            ("sequence_processor", "d_input", input_generator.d_input),
-            ("sequence_processor", "d_hidden", d_hidden),
-            ("head", "d_hidden", d_hidden),
-            ("head", "image_size", self.image_size),
-            ("head", "channels", channels),
-            ("refiner", "image_size", self.image_size),
-            ("refiner", "channels", channels),
-        ]:
-            got = getattr(getattr(self, part), size, expected)
-            if got != expected:
-                raise ValueError(f"{part}.{size} is {got}, but the painter needs {expected}")
+        self._check_parts(d_hidden)
+
+    def _check_parts(self, d_hidden: int) -> None:
+        """Refuse parts that do not name a size, or have another one than the rest."""
+        steps = {"num_steps": self.num_steps, "d_latent": self.d_latent}
+        d_input = {"d_input": getattr(self.input_generator, "d_input", None)}
+        hidden = {"d_hidden": d_hidden}
+        image = {"image_size": self.image_size, "channels": self.channels}
+        required: dict[str, dict[str, Any]] = {
+            "input_generator": steps | d_input,
+            "sequence_processor": d_input | hidden,
+            "head": hidden | image,
+            "refiner": image if self.refines else {},
+        }
+        for part, sizes in required.items():
+            module = getattr(self, part)
+            for size, expected in sizes.items():
+                if not hasattr(module, size):
+                    raise ValueError(
+                        f"{part}: {type(module).__name__} must have an attribute {size}"
+                    )
+                if (got := getattr(module, size)) != expected:
+                    raise ValueError(f"{part}.{size} is {got}, but the painter needs {expected}")
 
     def paint(self, z: Tensor) -> Painting:
         """Paint the images of z [B d_latent] and keep every step."""
@@ -117,11 +131,6 @@ class FastWeightPainter(PaintingGenerator):
     def refine(self, canvas: Tensor) -> Tensor:
         """Map a canvas [B C H W] to the refined canvas of the same shape."""
         return self.refiner(canvas)
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Map latents z [B d_latent] to images [B C H W]."""
-        # Painting is done in float32; pure half-precision networks want their own type back.
-        return self.activate(self.refine(self.paint(z).image().to(z.dtype)))
 
     def fakes(self, z: Tensor) -> Fakes:
         """Return the images to judge: unfinished and unrefined ones, if any, then G(z)."""

@@ -45,7 +45,7 @@ class Painting:
 
     @property
     def num_steps(self) -> int:
-        """Number of painting steps T."""
+        """Return the number of painting steps T."""
         return self.rows.shape[2]
 
     def image(self) -> Tensor:

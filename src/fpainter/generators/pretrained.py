@@ -1,64 +1,59 @@
-"""What ``fpainter.export`` wrote, read back from a folder or from the Hugging Face hub.
-
-Only plain data and tensors are read, and only our generators' classes and torch's layers are built.
-"""
+"""Painters to give away: a folder of safetensors, plain JSON and a model card."""
 
 import importlib
-import inspect
 import json
-import re
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from string import Template
 from typing import Any
 
+import torch
+from omegaconf import OmegaConf
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from safetensors.torch import load_file, save_file
 
+from fpainter import __version__
 from fpainter.errors import UserError, first_line
+from fpainter.files import replacing
+from fpainter.generators.trained import TrainedPainter, check_format, rebuild
+from fpainter.nn.sizes import as_size
+from fpainter.paths import is_hub_name
 
 FORMAT = 1  # of the folder
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-TRUSTED = ("fpainter.generators.", "torch.nn.")
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+# Settings of the data and of the scores that say something about a computer and not the painter.
+LOCAL = ("dir", "shards", "path", "cache_dir", "weights_path")
 
 
-def import_hub() -> Any:
-    """Return the module ``huggingface_hub``.
-
-    Raises:
-        UserError: if it is not installed.
-    """
-    try:
-        return importlib.import_module("huggingface_hub")
-    except ImportError as error:
-        advice = "pip install 'fpainter[hub]'"
-        raise UserError(f"the Hugging Face hub needs huggingface_hub: {advice}") from error
-
-
-def locate(path: str | Path) -> Path:
-    """Return the folder of an exported generator, fetched from the hub if need be.
+def load_pretrained(path: str | Path, device: torch.device | str = "cpu") -> TrainedPainter:
+    """Load what ``fpainter.export`` wrote.
 
     Args:
-        path: a folder; where there is none, ``owner/name`` on the Hugging Face hub.
+        path: the folder; where there is none, ``owner/name`` on the Hugging Face hub.
+        device: where to put it.
+
+    Returns:
+        The generator in evaluation mode and without gradients.
 
     Raises:
-        UserError: if there is neither.
+        UserError: if there is neither, or it cannot be used.
     """
-    folder = Path(path).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.exists() or not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", str(path)):
-        raise UserError(f"{path}: there is no such folder")
+    folder = _locate(path)
+    description = read_config(folder)
     try:
-        return Path(import_hub().snapshot_download(str(path), allow_patterns=[CONFIG, WEIGHTS]))
-    except Exception as error:  # whatever the network or the hub answers
-        raise UserError(f"{path}: no such folder, nor on the hub ({first_line(error)})") from error
+        state = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{folder / WEIGHTS}: not a readable safetensors file ({error})") from error
+    return rebuild(description, state, folder, f"{folder / CONFIG}", device)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Read what an exported generator is.
 
     Args:
-        folder: from `locate`.
+        folder: written by `save_pretrained`.
 
     Returns:
         ``format``, ``fpainter`` (version), ``iteration``, ``weights``, ``best_fid`` and the part
@@ -78,96 +73,141 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a readable JSON file ({error})") from error
     if not isinstance(description, dict) or "fpainter" not in description:
         raise UserError(f"{path}: not written by fpainter.export")
-    if not isinstance(description.get("format"), int) or not _is_whole(description):
-        raise UserError(f"{path}: does not say all that fpainter.export writes there")
-    if description["format"] > FORMAT:
-        raise UserError(
-            f"{path}: of format {description['format']} (fpainter {description['fpainter']}), "
-            f"newer than the format {FORMAT} that this version reads; please update fpainter"
-        )
+    check_format(description.get("format"), description["fpainter"], FORMAT, f"{path}")
     return description
 
 
-def _is_whole(description: dict[str, Any]) -> bool:
-    config = description.get("config")
-    model = config.get("model") if isinstance(config, dict) else None
-    return (
-        isinstance(model, dict)
-        and {"generator", "image_range"} <= model.keys()
-        and {"iteration", "weights"} <= description.keys()
-    )
+def save_pretrained(
+    folder: str | Path,
+    painter: TrainedPainter,
+    best_fid: dict[str, Any] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a painter's weights, description and model card.
 
-
-def build(config: Any, where: Path) -> Any:
-    """Build the objects that plain data describes by ``_target_``, innermost first.
+    They are written beside the folder and put in its place when they are complete.
 
     Args:
-        config: numbers, strings, lists and dicts.
-        where: the folder, for messages.
+        folder: to be made.
+        painter: what to write.
+        best_fid: ``value`` and ``protocol`` of the lowest FID of its run; None if not known.
+        overwrite: replace an exported painter that is there.
 
     Raises:
-        UserError: if it names anything but our generators' classes and torch's layers, or one of
-            them refuses its arguments.
+        UserError: if the folder exists and is not to be replaced, or cannot be written.
     """
-    if isinstance(config, list):
-        return [build(entry, where) for entry in config]
-    if not isinstance(config, dict):
-        return config
-    arguments = {key: build(value, where) for key, value in config.items() if key != "_target_"}
-    if "_target_" not in config:
-        return arguments
-    target = str(config["_target_"])
-    trusted = _trusted_class(target)
-    if trusted is None:
-        raise UserError(f"{where}: refuses to build {target!r:.200}, which its {CONFIG} asks for")
+    folder = Path(folder).expanduser().resolve()
+    if folder.exists() and not overwrite:
+        raise UserError(f"output={folder}: exists; overwrite=true replaces it")
+    if folder.exists() and not _is_exported(folder):
+        raise UserError(f"output={folder}: is not an exported painter alone, so it stays as it is")
+    description = _describe(painter, best_fid)
+    state = painter.sampler.generator.state_dict()
     try:
-        return trusted(**arguments)
-    except Exception as error:  # whatever numbers of any size and sign lead to
-        raise UserError(f"{where}: cannot build {target}: {str(error)[:300]}") from error
-
-
-def _trusted_class(target: str) -> type | None:
-    """Find a class by its dotted name; None for what is no class of ours or torch's.
-
-    The name alone does not tell: it may reach anything that one of our modules has imported.
-    """
-    module, _, name = target.rpartition(".")
-    if not target.startswith(TRUSTED):
-        return None
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except ImportError:
-        return None
-    if inspect.isclass(found) and f"{found.__module__}.".startswith(TRUSTED):
-        return found
-    return None
-
-
-def read_weights(module: nn.Module, folder: Path) -> dict[str, Tensor]:
-    """Read all tensors of an exported generator.
-
-    Args:
-        module: built from the folder's description, perhaps without memory.
-        folder: from `locate`.
-
-    Returns:
-        What fits the module: its state.
-
-    Raises:
-        UserError: if the file cannot be read, or a tensor is missing, unexpected or of another
-            shape; the first one is named.
-    """
-    path = folder / WEIGHTS
-    try:
-        state = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: not a readable safetensors file ({error})") from error
-    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    for name in expected | found:
-        if expected.get(name) != found.get(name):
-            raise UserError(
-                f"{path}: {name} is {found.get(name, 'missing')}; "
-                f"{CONFIG} asks for {expected.get(name, 'no such tensor')}"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as afterwards, replacing(folder) as new:
+            new.mkdir()
+            save_file(
+                {name: tensor.cpu().contiguous() for name, tensor in state.items()},
+                new / WEIGHTS,
+                metadata={"format": "fpainter", "version": __version__},
             )
-    return state
+            text = json.dumps(description, indent=2, allow_nan=False)
+            (new / CONFIG).write_text(text + "\n", encoding="utf-8")
+            (new / CARD).write_text(_card(painter, best_fid, folder.name), encoding="utf-8")
+            if folder.exists():
+                old = folder.rename(new.with_suffix(".old"))
+                afterwards.callback(_delete_or_restore, old, folder)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"output={folder}: {error}") from error
+
+
+def push_to_hub(folder: str | Path, name: str) -> None:
+    """Upload an exported painter to the Hugging Face hub.
+
+    Args:
+        folder: from `save_pretrained`.
+        name: ``owner/name``; made if there is no such repository.
+
+    Raises:
+        UserError: if huggingface_hub is not installed, or the hub refuses.
+    """
+    with _hub(f"push={name}") as hub:
+        hub.create_repo(name, exist_ok=True)
+        hub.upload_folder(
+            repo_id=name, folder_path=str(folder), allow_patterns=[CONFIG, WEIGHTS, CARD]
+        )
+
+
+def _locate(path: str | Path) -> Path:
+    """Return the folder, fetched from the hub if need be."""
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists() or not is_hub_name(path):
+        raise UserError(f"{path}: there is no such folder")
+    with _hub(f"{path}: no such folder, nor on the hub") as hub:
+        return Path(hub.snapshot_download(str(path), allow_patterns=[CONFIG, WEIGHTS]))
+
+
+@contextmanager
+def _hub(message: str) -> Iterator[Any]:
+    """Yield the module ``huggingface_hub``; give a reason to the message if something fails."""
+    try:
+        yield importlib.import_module("huggingface_hub")
+    except ImportError as error:
+        raise UserError(f"{message} (it needs pip install 'fpainter[hub]')") from error
+    except Exception as error:  # whatever the network or the hub answers
+        raise UserError(f"{message} ({first_line(error)})") from error
+
+
+def _is_exported(folder: Path) -> bool:
+    """Say whether a folder holds what `save_pretrained` writes, and nothing else."""
+    return folder.is_dir() and {path.name for path in folder.iterdir()} == {CONFIG, WEIGHTS, CARD}
+
+
+def _delete_or_restore(old: Path, folder: Path) -> None:
+    """Delete a folder that was replaced; put it back if nothing took its place."""
+    if folder.exists():
+        shutil.rmtree(old)
+    else:
+        old.rename(folder)
+
+
+def _describe(painter: TrainedPainter, best_fid: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what ``config.json`` says."""
+    config: Any = OmegaConf.to_container(painter.config, resolve=True)
+    shared = {
+        section: {key: None if key in LOCAL else value for key, value in config[section].items()}
+        for section in ("data", "fid")
+    }
+    model = {key: config["model"][key] for key in ("image_range", "generator")}
+    return {
+        "fpainter": __version__,
+        "format": FORMAT,
+        "iteration": painter.iteration,
+        "weights": painter.weights,
+        "best_fid": best_fid,
+        "config": {"image_size": config["image_size"], "model": model, **shared},
+    }
+
+
+def _card(painter: TrainedPainter, best_fid: dict[str, Any] | None, name: str) -> str:
+    """Return the model card."""
+    generator = painter.sampler.generator
+    height, width = as_size(painter.config.image_size)
+    fid = "{value:.2f} ({protocol}), the lowest of its run".format(**best_fid) if best_fid else None
+    template = Path(__file__).with_name("model_card.md").read_text(encoding="utf-8")
+    return Template(template).substitute(
+        name=name,
+        kind=type(generator).__name__,
+        version=__version__,
+        height=height,
+        width=width,
+        channels=painter.config.data.channels,
+        millions=f"{sum(p.numel() for p in generator.parameters()) / 1e6:.2f}",
+        iterations=f"{painter.iteration:,}",
+        weights=painter.weights,
+        fid=fid or "unknown",
+        option=" weights=raw" if painter.weights == "raw" else "",
+    )

@@ -27,7 +27,7 @@ class Sampler:
 
     @property
     def d_latent(self) -> int:
-        """Size of the latent."""
+        """Return the size of the latent."""
         return self.generator.d_latent
 
     def before_refiner(self) -> "Sampler | None":

@@ -40,7 +40,7 @@ class Supervision:
 
     @property
     def needs_refiner(self) -> bool:
-        """Whether it means anything to a painter without a refiner."""
+        """Return whether any of it can only be done with a refiner."""
         return self.before_refiner or self.match_refined > 0
 
     def unfinished(self, painting: Painting) -> Tensor | None:

@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
-from fpainter.errors import UserError, existing
+from fpainter.errors import UserError
 from fpainter.launch.settings import quoted
+from fpainter.paths import existing
 
 
 def complete_arguments(arguments: list[str]) -> list[str]:

@@ -3,9 +3,9 @@
 from omegaconf import DictConfig, OmegaConf
 
 from fpainter.data.sources import find_images
-from fpainter.errors import existing
 from fpainter.launch.continuation import locate_checkpoint
 from fpainter.launch.settings import in_sweep
+from fpainter.paths import existing, is_hub_name
 
 
 def find_inputs(cfg: DictConfig) -> None:
@@ -20,7 +20,8 @@ def find_inputs(cfg: DictConfig) -> None:
     for key in ("ckpt", "compare", "images", "import"):
         given = OmegaConf.select(cfg, key, throw_on_missing=True)
         for path in given if OmegaConf.is_list(given) else [given]:
-            if path is not None:
+            on_the_hub = key in ("ckpt", "compare") and is_hub_name(path)
+            if path is not None and not on_the_hub:
                 existing(path, key)
     if "auto_resume" in cfg and (cfg.auto_resume or in_sweep()):
         return  # an earlier start may have left all that is needed, or a finished run

@@ -13,6 +13,7 @@ from fpainter.files import replacing
 from fpainter.launch.earlier import earlier_start
 from fpainter.launch.settings import in_sweep
 from fpainter.report.data import natural
+from fpainter.report.markdown import markdown_table
 from fpainter.report.write import report
 
 log = logging.getLogger(__name__)
@@ -61,12 +62,11 @@ def _table(directory: Path) -> str:
     settings = [_settings(job) for job in jobs]
     keys = list(dict.fromkeys(key for each in settings for key in each))
     varied = [key for key in keys if len({each.get(key) for each in settings}) > 1]
-    lines = [["job", *varied, "best FID", "iterations", "status"]]
-    lines.append(["---"] * len(lines[0]))
+    rows = []
     for job, own in zip(jobs, settings, strict=True):
         name = job.relative_to(directory).as_posix()
-        lines.append([name, *(own.get(key, "") for key in varied), *_results(job)])
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+        rows.append([name, *(own.get(key, "") for key in varied), *_results(job)])
+    return markdown_table(["job", *varied, "best FID", "iterations", "status"], rows) + "\n"
 
 
 def _settings(job: Path) -> dict[str, str]:

@@ -63,25 +63,25 @@ class MixedAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Attend over x [B C H W]; the result has the same shape."""
         normed = self.norm(x)
-        # Each half of the output's weights takes its own, which spares putting them together.
-        of_everywhere, of_nearby = self.to_out.weight.chunk(2, dim=1)
-        x = x + conv2d(self._everywhere(normed), of_everywhere, self.to_out.bias)
-        return x + self._nearby(normed, of_nearby)
+        # Each half of the output's weights maps one of the two, which need not be concatenated.
+        out_linear, out_local = self.to_out.weight.chunk(2, dim=1)
+        x = x + conv2d(self._attend_linearly(normed), out_linear, self.to_out.bias)
+        return x + self._attend_locally(normed, out_local)
 
-    def _everywhere(self, x: Tensor) -> Tensor:
-        """Attend linearly: [B N·D H W]."""
+    def _attend_linearly(self, x: Tensor) -> Tensor:
+        """Return the linear attention [B N·D H W] of x [B C H W]."""
         depthwise, pointwise = self.linear_kv.children()
         seen = depthwise(x)
         assert isinstance(pointwise, Convolution)
         to_key, to_value = pointwise.weight.chunk(2)
         q, k = self._heads(self.linear_q(x)), self._heads(conv2d(seen, to_key))
-        # Values are linear in what is seen: pixels are gathered, and only their sums mapped.
+        # Values are a linear map of `seen`: the pixels are averaged first and the averages mapped.
         pixels = gather_context(k, seen.permute(0, 2, 3, 1).unsqueeze(3))  # [B N D C]
         context = pixels @ self._matrices(to_value).mT
         return _merged(F.gelu(linear_attention(q, context)))
 
-    def _nearby(self, x: Tensor, to_out: Tensor) -> Tensor:
-        """Attend locally and project: [B C H W]."""
+    def _attend_locally(self, x: Tensor, to_out: Tensor) -> Tensor:
+        """Return the projected local attention [B C H W] of x [B C H W]."""
         channels, d_inner = to_out.shape[:2]
         to_query = self.local_q.weight
         to_key, to_value = self.local_kv.weight.chunk(2)
@@ -89,8 +89,8 @@ class MixedAttention(nn.Module):
         if channels > d_head:
             q, k, v = (self._heads(conv2d(x, weight)) for weight in (to_query, to_key, to_value))
             return conv2d(_merged(local_attention(q, k, v)), to_out)
-        # Keys and values are linear in the pixels, which are smaller here and take their place:
-        # the keys' matrix goes to the queries, the values' to the output.
+        # Keys and values are linear maps of the pixels, which have fewer channels here and stand in
+        # for both: the keys' matrix is applied to the queries, the values' to the output.
         q_of, k_of, v_of, out_of = map(
             self._matrices, (to_query, to_key, to_value, to_out.transpose(0, 1))
         )
@@ -134,8 +134,8 @@ def gather_context(k: Tensor, v: Tensor) -> Tensor:
     # The softmax is divided out of the small context, not out of the keys: fewer operations on
     # whole maps, in each derivative.
     weight = (k - k.detach().amax(dim=1, keepdim=True)).exp_()
-    # Values that all heads share are gathered at once, as if for a single wide head.
-    sums = heads.gather(weight.reshape(*v.shape[:3], -1), v).reshape(len(k), *k.shape[2:], -1)
+    # Values that all heads share are summed at once, as if for a single wide head.
+    sums = heads.context(weight.reshape(*v.shape[:3], -1), v).reshape(len(k), *k.shape[2:], -1)
     return sums / weight.sum(dim=1).unsqueeze(-1)
 
 
@@ -144,7 +144,7 @@ def linear_attention(q: Tensor, context: Tensor) -> Tensor:
 
     Args:
         q: queries [B H W N D].
-        context: what keys and values of all pixels come to, [B N D E].
+        context: see `gather_context`, [B N D E].
 
     Returns:
         [B H W N E].
@@ -154,7 +154,7 @@ def linear_attention(q: Tensor, context: Tensor) -> Tensor:
     places, d_head = q.shape[1:3], q.shape[-1]
     # Autocast computes the softmax in float32.
     query = q.flatten(1, 2).softmax(dim=-1).to(q.dtype)
-    return heads.look_up(query, (d_head**-0.5 * context).to(q.dtype)).unflatten(1, places)
+    return heads.read_out(query, (d_head**-0.5 * context).to(q.dtype)).unflatten(1, places)
 
 
 def local_attention(
@@ -175,5 +175,5 @@ def local_attention(
         [B H W N D].
     """
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    scores = neighbourhood.dot(q, k, radius) * scale  # [S B H W N]
-    return neighbourhood.weigh(scores.softmax(dim=0).to(v.dtype), v, radius)
+    scores = neighbourhood.scores(q, k, radius) * scale  # [S B H W N]
+    return neighbourhood.gather_values(scores.softmax(dim=0).to(v.dtype), v, radius)

@@ -27,7 +27,7 @@ def own_rows(draw: Callable[[int], Tensor], num: int) -> Tensor:
 
 
 class Dropout(nn.Dropout):
-    """Dropout whose masks follow the images [B ...], as `own_rows` has it."""
+    """Dropout with the same mask for image i however many processes share the batch: `own_rows`."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Set entries of input [B ...] to 0 with probability p and scale the others up."""

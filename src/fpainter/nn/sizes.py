@@ -15,14 +15,14 @@ def as_size(image_size: int | Sequence[int]) -> tuple[int, int]:
     """Read an image size as (height, width).
 
     Args:
-        image_size: One positive int for a square, or two as [height, width] (a list, a tuple or
+        image_size: one positive int for a square, or two as [height, width] (a list, a tuple or
             an omegaconf `ListConfig`).
 
     Returns:
         (height, width), both positive.
 
     Raises:
-        ValueError: If it is anything else.
+        ValueError: if it is anything else.
     """
     pair: Any = (image_size, image_size) if isinstance(image_size, int) else image_size
     problem = f"image_size must be a positive int or [height, width], got {image_size!r}"

@@ -13,8 +13,8 @@ Oja's rule is its mirror image: there the keys are corrected, and the system is 
 
     (I + tril(V U^T, -1)) P = K - V W_0        with U = diag(beta) V.
 
-The system grows with T²; beyond a few dozen steps it is cheaper to solve for one run of steps
-after the other, each on the canvas that the run before has left. Memory then grows with T.
+The system grows with T²; beyond a few dozen steps it is cheaper to solve for one chunk of
+steps after the other, each on the canvas that the chunk before has left. Memory then grows with T.
 """
 
 from collections.abc import Callable
@@ -25,8 +25,8 @@ from torch import Tensor
 from fpainter.ops.precision import full_precision
 from fpainter.ops.rank_one import image
 
-RUN = 64  # steps solved together; the fastest of 16, 32, ..., 512 on a CPU
-RUN_PER_ROW = 16  # the same with a system for each image row
+CHUNK = 64  # steps solved together; the fastest of 16, 32, ..., 512 on a CPU
+CHUNK_PER_ROW = 16  # the same with a system for each image row
 
 
 @full_precision
@@ -54,8 +54,8 @@ def delta_rule(
     (Yang et al. 2024) with a single chunk and no query.
     """
     _check_shapes(key, value, rate, canvas)
-    size = RUN if rate.shape[-1] == 1 else RUN_PER_ROW
-    return _in_runs(_solve_delta, size, key, value, rate, canvas)
+    size = CHUNK if rate.shape[-1] == 1 else CHUNK_PER_ROW
+    return _in_chunks(_solve_delta, size, key, value, rate, canvas)
 
 
 def _solve_delta(
@@ -78,7 +78,7 @@ def _solve_delta(
     return rows, key
 
 
-def _in_runs(
+def _in_chunks(
     solve: Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]],
     size: int,
     key: Tensor,
@@ -86,10 +86,10 @@ def _in_runs(
     rate: Tensor,
     canvas: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """Solve for `size` steps at a time, each run on the canvas that those before have left."""
-    runs = zip(*(x.split(size, dim=2) for x in (key, value, rate)), strict=True)
+    """Solve for `size` steps at a time, each chunk on the canvas that those before have left."""
+    chunks = zip(*(x.split(size, dim=2) for x in (key, value, rate)), strict=True)
     factors: list[tuple[Tensor, Tensor]] = []
-    for k, v, beta in runs:
+    for k, v, beta in chunks:
         if factors:
             canvas = image(*factors[-1], canvas)
         factors.append(solve(k, v, beta, canvas))
@@ -155,7 +155,7 @@ def oja_rule(
     released code decides what is multiplied by the rate (the value, from the first step on).
     """
     _check_shapes(key, value, rate, canvas)
-    return _in_runs(_settle_oja if softmax else _solve_oja, RUN, key, value, rate, canvas)
+    return _in_chunks(_iterate_oja if softmax else _solve_oja, CHUNK, key, value, rate, canvas)
 
 
 def _solve_oja(
@@ -167,7 +167,7 @@ def _solve_oja(
     return rows, cols
 
 
-def _settle_oja(
+def _iterate_oja(
     key: Tensor, value: Tensor, rate: Tensor, canvas: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     rows, target, overlap = _system_of_oja(key, value, rate, canvas)

@@ -1,14 +1,15 @@
-"""Products of matrices whose heads lie side by side in memory: of maps with channels last.
+"""The two products of linear attention, on maps with channels last, their heads side by side.
 
-Two bilinear maps, each other's derivatives, between vectors a, b [B P N D] at P places in N heads
-and one matrix c [B N D E] per head:
+Keys k [B P N D] and values v [B P N E] at P pixels come to one matrix per head, the context
+c [B N D E], which queries q [B P N D] read out:
 
-    gather(a, b) = sum_p a[p] b[p]^T          look_up(a, c)[p] = c^T a[p]
+    context(k, v) = sum_p k[p] v[p]^T          read_out(q, c)[p] = c^T q[p]
 
-On a CPU images follow each other and no head is copied out of its map, in any derivative; torch's
-own products would copy every operand, number by number where the axes are crossed. Looking up is a
-1×1 convolution of an image with its own kernel, one group per head, and runs as one there: those
-kernels use the widest vector instructions on any processor (see :mod:`fpainter.nn.linear`).
+Both are bilinear, and each other's derivatives. On a CPU images follow each other and no head is
+copied out of its map, in any derivative; torch's own products would copy every operand, number by
+number where the axes are crossed. Reading out is a 1×1 convolution of an image with its own kernel,
+one group per head, and runs as one there: those kernels use the widest vector instructions on any
+processor (see :mod:`fpainter.nn.linear`).
 """
 
 from typing import Any
@@ -19,60 +20,66 @@ from torch import Tensor
 from torch.autograd import Function
 
 
-class _Gather(Function):
+class _Context(Function):
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-        ctx.save_for_backward(a, b)
-        if a.device.type != "cpu":
-            return torch.einsum("bpnd,bpne->bnde", a, b)
-        c = a.new_empty(a.shape[0], *a.shape[2:], b.shape[3])
-        for image_a, image_b, image_c in zip(a, b, c, strict=True):
-            torch.bmm(image_a.permute(1, 2, 0), image_b.transpose(0, 1), out=image_c)
+    def forward(ctx: Any, k: Tensor, v: Tensor) -> Tensor:
+        ctx.save_for_backward(k, v)
+        if k.device.type != "cpu":
+            return torch.einsum("bpnd,bpne->bnde", k, v)
+        c = k.new_empty(k.shape[0], *k.shape[2:], v.shape[3])
+        for image_k, image_v, image_c in zip(k, v, c, strict=True):
+            torch.bmm(image_k.permute(1, 2, 0), image_v.transpose(0, 1), out=image_c)
         return c
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (a, b), (g,) = ctx.saved_tensors, gradients
-        needs_a, needs_b = ctx.needs_input_grad
-        return look_up(b, g.mT) if needs_a else None, look_up(a, g) if needs_b else None
+        (k, v), (g,) = ctx.saved_tensors, gradients
+        needs_k, needs_v = ctx.needs_input_grad
+        return read_out(v, g.mT) if needs_k else None, read_out(k, g) if needs_v else None
 
 
-class _LookUp(Function):
+class _ReadOut(Function):
     @staticmethod
-    def forward(ctx: Any, a: Tensor, c: Tensor) -> Tensor:
-        ctx.save_for_backward(a, c)
-        if a.device.type != "cpu" or a.dtype == torch.float64:
-            return torch.einsum("bpnd,bnde->bpne", a, c)
-        b = a.new_empty(*a.shape[:3], c.shape[3])
-        for image_a, image_b, image_c in zip(a, b, c, strict=True):
-            tall = image_a.reshape(1, len(image_a), 1, -1).permute(0, 3, 1, 2)  # [1 N·D P 1]
+    def forward(ctx: Any, q: Tensor, c: Tensor) -> Tensor:
+        ctx.save_for_backward(q, c)
+        if q.device.type != "cpu" or q.dtype == torch.float64:
+            return torch.einsum("bpnd,bnde->bpne", q, c)
+        values = q.new_empty(*q.shape[:3], c.shape[3])
+        for image_q, image_c, image_values in zip(q, c, values, strict=True):
+            tall = image_q.reshape(1, len(image_q), 1, -1).permute(0, 3, 1, 2)  # [1 N·D P 1]
             kernel = image_c.mT.flatten(0, 1)[:, :, None, None]  # [N·E D 1 1]
-            found = F.conv2d(tall, kernel, groups=a.shape[2])
-            image_b.copy_(found.permute(0, 2, 3, 1).view_as(image_b))
-        return b
+            found = F.conv2d(tall, kernel, groups=q.shape[2])
+            image_values.copy_(found.permute(0, 2, 3, 1).view_as(image_values))
+        return values
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (a, c), (g,) = ctx.saved_tensors, gradients
-        needs_a, needs_c = ctx.needs_input_grad
-        return look_up(g, c.mT) if needs_a else None, gather(a, g) if needs_c else None
+        (q, c), (g,) = ctx.saved_tensors, gradients
+        needs_q, needs_c = ctx.needs_input_grad
+        return read_out(g, c.mT) if needs_q else None, context(q, g) if needs_c else None
 
 
-def gather(a: Tensor, b: Tensor) -> Tensor:
-    """Return ``sum_p a[p] b[p]^T`` for each head, [B N D E].
-
-    Args:
-        a: [B P N D].
-        b: [B P N E], of the same dtype.
-    """
-    return _Gather.apply(a, b)
-
-
-def look_up(a: Tensor, c: Tensor) -> Tensor:
-    """Return ``c^T a[p]`` for each place and head, [B P N E].
+def context(k: Tensor, v: Tensor) -> Tensor:
+    """Return the sum over pixels ``sum_p k[p] v[p]^T`` for each head.
 
     Args:
-        a: [B P N D].
-        c: [B N D E], of the same dtype.
+        k: keys [B P N D].
+        v: values [B P N E], of the same dtype.
+
+    Returns:
+        [B N D E].
     """
-    return _LookUp.apply(a, c)
+    return _Context.apply(k, v)
+
+
+def read_out(q: Tensor, c: Tensor) -> Tensor:
+    """Return what queries find in a context, ``c^T q[p]`` for each pixel and head.
+
+    Args:
+        q: queries [B P N D].
+        c: context [B N D E], of the same dtype.
+
+    Returns:
+        [B P N E].
+    """
+    return _ReadOut.apply(q, c)

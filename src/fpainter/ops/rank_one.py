@@ -41,7 +41,8 @@ def canvases(
         rows: u [B C T H].
         cols: p [B C T W].
         canvas: W_0 [B C H W]; None means zeros.
-        steps: numbers of updates done, increasing, each in 0..T; None means 1, 2, ..., T.
+        steps: numbers of updates done, increasing, each in 0..T; None means 1, 2, ..., T. Without
+            any step there is no canvas to return.
 
     Returns:
         [B len(steps) C H W].
@@ -53,6 +54,8 @@ def canvases(
     steps = list(range(1, num_steps + 1)) if steps is None else [int(step) for step in steps]
     if any(not 0 <= step <= num_steps for step in steps) or any(a >= b for a, b in pairwise(steps)):
         raise ValueError(f"steps must increase within 0..{num_steps}; got {steps}")
+    if not steps:
+        return image(rows, cols, canvas).unsqueeze(1)[:, :0]
     segments = [
         rows[:, :, done:step].mT @ cols[:, :, done:step] for done, step in pairwise([0, *steps])
     ]

@@ -16,7 +16,7 @@ PANELS = {
 def read_metrics(path: Path) -> dict[str, Series]:
     """Read a metrics file into one (iteration, value) series per column.
 
-    It may be written to or torn; what is no number is left out.
+    The file may be growing or end within a line; what is not a number is left out.
     """
     # A last line without its end may have lost digits of its last number.
     complete, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
@@ -39,7 +39,6 @@ def draw_curves(metrics: Path, output: Path) -> None:
         output: the PNG to write; nothing is written when there is nothing to draw.
     """
     # Drawing libraries are slow to import, and only this function needs one.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     series = read_metrics(metrics)
@@ -48,16 +47,13 @@ def draw_curves(metrics: Path, output: Path) -> None:
     if not panels:
         return
     figure = Figure(figsize=(4.2 * len(panels), 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, (title, names) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
-    ):
+    all_axes = figure.subplots(1, len(panels), squeeze=False, subplot_kw={"xlabel": "iteration"})
+    for axes, (title, names) in zip(all_axes.flat, panels.items(), strict=True):
         for name in names:
             iterations, values = zip(*series[name], strict=True)
             label = name.rpartition("/")[2]
             axes.plot(iterations, values, marker="o" if title == "FID" else None, label=label)
         axes.set_title(title)
-        axes.set_xlabel("iteration")
         axes.grid(alpha=0.3)
         if len(names) > 1:
             axes.legend(frameon=False)

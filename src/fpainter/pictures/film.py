@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from fpainter.pictures.selection import Painted
 
 FORMATS = ("gif", "webp", "apng", "mp4")
 GIF_FASTEST = 50  # frames a second; browsers slow down what is faster
-LONGEST_HOLD = 600  # seconds; a GIF's numbers end soon after
+LONGEST_HOLD = 600  # seconds; a GIF cannot hold a frame for much longer
 LARGEST_SCALE = 64
 PALETTE_FRAMES = 8  # from which a GIF's colours are chosen
 ABOUT = 512  # pixels of a film's longer side
@@ -75,11 +76,9 @@ def _cells(work: Painted, index: int, margin: bool) -> Tensor:
 
 def _with_margin(images: Tensor, work: Painted, index: int) -> Tensor:
     """Widen images [B C H W] at the top and the left by the key and value of a step, if any."""
-    batch, channels, height, width = images.shape
-    bar = max(2, min(height, width) // 12)
+    bar = max(2, min(images.shape[-2:]) // 12)
     wide = bar + GAP
-    cells = images.new_full((batch, channels, height + wide, width + wide), PAPER)
-    cells[..., wide:, wide:] = images
+    cells = F.pad(images, (wide, 0, wide, 0), value=PAPER)
     painting = work.painting
     # After the last step nothing is written, nor at a step that has been dropped.
     if index < painting.num_steps and painting.rows[:, :, index].any():
@@ -87,13 +86,13 @@ def _with_margin(images: Tensor, work: Painted, index: int) -> Tensor:
         largest = key.abs().amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
         cells[..., :bar, wide:] = (255 * key.abs() / largest).to(cells.dtype)[:, :, None]
         cells[..., wide:, :bar] = work.show(value)[..., None]
-        if channels == 4:
+        if cells.shape[1] == 4:
             cells[:, 3, :bar, wide:] = cells[:, 3, wide:, :bar] = 255
     return cells
 
 
 def check_film(kind: Any, fps: Any, hold: Any, scale: Any) -> None:
-    """Raise ValueError unless `save_film` can write this; the values may be of whatever kind."""
+    """Raise ValueError unless `save_film` can write this; the values may have any type."""
     if kind not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}; got {kind}")
     if not (_is_number(fps) and 0 < fps <= 1000):
@@ -117,8 +116,8 @@ def save_film(
 ) -> None:
     """Write a film that plays for ever, or for ``.mp4`` once.
 
-    Of the frames at their final size, Pillow keeps a byte per pixel until a GIF is finished and
-    three or four for WebP and APNG; MP4 takes no more memory for more frames.
+    Until a film is finished Pillow keeps all frames at their final size, with a byte per pixel for
+    a GIF and three or four for WebP and APNG. The memory for MP4 does not grow with the frames.
 
     Args:
         frames: at least one.
@@ -170,8 +169,7 @@ def _opaque(frame: Image.Image) -> Image.Image:
     """Put a frame on paper where it is transparent, as RGB."""
     if frame.mode != "RGBA":
         return frame.convert("RGB")
-    paper = Image.new("RGBA", frame.size, (PAPER,) * 4)
-    return Image.alpha_composite(paper, frame).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame).convert("RGB")
 
 
 def _ffmpeg() -> Any:
@@ -191,7 +189,7 @@ def _save_mp4(frames: Frames, path: Path, fps: float, hold: float, scale: int) -
     for frame in itertools.chain(
         frames, itertools.repeat(frames.draw(len(frames) - 1), round(hold * fps) - 1)
     ):
-        page = Image.new("RGB", (width, height), (PAPER,) * 3)
+        page = Image.new("RGB", (width, height), "white")
         page.paste(enlarge(_opaque(frame), scale))
         writer.send(page.tobytes())
     writer.close()

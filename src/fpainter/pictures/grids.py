@@ -1,5 +1,6 @@
 """Images side by side, as Pillow pictures."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 from fpainter.generators.sampler import Sampler
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+CHANNELS = {1: ("grey",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
 PAPER = 255  # grey level between images
 
 
@@ -31,16 +33,13 @@ def grid(images: Tensor, columns: int | None = None, gap: int = 2, scale: int = 
         A picture of the images' own colour mode.
     """
     num, channels, height, width = images.shape
-    columns = min(columns or int(np.ceil(np.sqrt(num))), num)
-    rows = -(-num // columns)
-    sheet = Image.new(
-        MODES[channels],
-        (columns * (width + gap) + gap, rows * (height + gap) + gap),
-        (PAPER,) * channels if channels > 1 else PAPER,
-    )
+    columns = min(columns or math.ceil(math.sqrt(num)), num)
+    rows = math.ceil(num / columns)
+    down, right = height + gap, width + gap
+    sheet = Image.new(MODES[channels], (columns * right + gap, rows * down + gap), "white")
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
-        sheet.paste(to_picture(image), (gap + column * (width + gap), gap + row * (height + gap)))
+        sheet.paste(to_picture(image), (gap + column * right, gap + row * down))
     return enlarge(sheet, scale)
 
 
@@ -67,19 +66,9 @@ def enlarge(picture: Image.Image, scale: int) -> Image.Image:
 
 def beside(pictures: Sequence[Image.Image]) -> Image.Image:
     """Put pictures of one colour mode and height beside each other."""
-    turned = [picture.transpose(Image.Transpose.TRANSPOSE) for picture in pictures]
-    return stack(turned).transpose(Image.Transpose.TRANSPOSE)
+    return Image.fromarray(np.hstack([np.asarray(picture) for picture in pictures]))
 
 
 def stack(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Put pictures of one colour mode below each other, aligned left."""
-    sheet = Image.new(
-        pictures[0].mode,
-        (max(p.width for p in pictures), sum(p.height for p in pictures)),
-        (PAPER,) * len(pictures[0].getbands()),
-    )
-    top = 0
-    for picture in pictures:
-        sheet.paste(picture, (0, top))
-        top += picture.height
-    return sheet
+    """Put pictures of one colour mode and width below each other."""
+    return Image.fromarray(np.vstack([np.asarray(picture) for picture in pictures]))

@@ -37,7 +37,7 @@ def whole_numbers(given: Any) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Painted:
-    """How some images came about.
+    """Images and how they were painted.
 
     Attributes:
         painter: that painted them.
@@ -57,7 +57,7 @@ class Painted:
 
 
 def paint(painter: PaintingGenerator, image_range: ImageRange, z: Tensor) -> Painted:
-    """Paint the images of latents z [B d_latent] and keep how it was done."""
+    """Paint the images of latents z [B d_latent] and keep all steps."""
     with evaluating(painter):
         z = z.to(next(painter.parameters()))
         painting = painter.paint(z)
@@ -155,10 +155,6 @@ class EditedPainter(PaintingGenerator):
         """Return the refined canvas [B C H W]."""
         return self.painter.refine(canvas) if self.refines else canvas
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map latents z [B d_latent] to images [B C H W]."""
-        return self.activate(self.refine(self.paint(z).image().to(z.dtype)))
-
 
 def with_num_steps(painter: PaintingGenerator, num_steps: int) -> PaintingGenerator:
     """Return a copy of a painter that paints with another number of steps than it was trained with.
@@ -204,7 +200,7 @@ def edited(
         refined: as for `EditedPainter`; where nothing is refined it does not matter.
 
     Raises:
-        ValueError: if that cannot be.
+        ValueError: if the generator cannot paint so.
     """
     painter = sampler.generator
     if not isinstance(painter, PaintingGenerator):

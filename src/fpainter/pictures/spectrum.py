@@ -2,24 +2,27 @@
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from fpainter.evaluation.metrics.painting import effective_rank, step_shares
 from fpainter.generators.painting import Painting
+from fpainter.pictures.grids import CHANNELS
 
 NUM_SINGULAR = 8
-CHANNELS = {1: ("grey",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
 COLOURS = {"grey": "0.35", "red": "#c0392b", "green": "#27803f", "blue": "#2860a8", "alpha": "0.6"}
+TITLES = (
+    "singular values of the canvas", "effective rank of the canvas", "share in the finished image",
+    "rate", "largest entry of the key", "columns that the key writes to",
+)  # fmt: skip
 BAND = (0.1, 0.9)  # quantiles over images between which the figure is shaded
 
 
-@dataclass(frozen=True)
-class Spectrum:
+class Spectrum(NamedTuple):
     """Measures of N images by painting step, float64, means over channels unless they have them.
 
     Attributes:
@@ -40,33 +43,37 @@ class Spectrum:
     key_columns: Tensor
     singular: Tensor
 
+    @property
+    def rates(self) -> dict[str, Tensor]:
+        """Return the rates of each channel [N T] by its name."""
+        channels = CHANNELS[self.rate.shape[-1]]
+        return dict(zip(channels, self.rate.unbind(dim=-1), strict=True))
+
 
 def spectrum(paintings: Iterable[Painting]) -> Spectrum:
     """Measure paintings with the same number of steps, a batch at a time."""
     batches = [_measure(painting) for painting in paintings]
-    return Spectrum(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+    return Spectrum(*(torch.cat(parts).cpu() for parts in zip(*batches, strict=True)))
 
 
-def _measure(painting: Painting) -> tuple[Tensor, ...]:
-    """Return the measures in the order of `Spectrum`, on the CPU."""
+def _measure(painting: Painting) -> Spectrum:
     ranks, singular = [], []
     small = _rotated(painting) if painting.canvas is None else painting
-    for step in range(1, painting.num_steps + 1):  # one canvas at a time: all would not fit
+    for step in range(1, painting.num_steps + 1):  # all canvases at once may not fit in memory
         canvas = small.canvases([step])[:, 0].double()
         ranks.append(effective_rank(canvas).mean(dim=1))
         singular.append(torch.linalg.svdvals(canvas)[..., :NUM_SINGULAR].mean(dim=1))
     key, _, rate = painting.instructions
     entries = key.abs().double()
     entries = entries / entries.sum(dim=-1, keepdim=True)
-    measures = (
-        step_shares(painting),
-        torch.stack(ranks, dim=1),
-        rate.double().mean(dim=-1).mT,
-        entries.amax(dim=-1).mean(dim=1),
-        torch.special.entr(entries).sum(dim=-1).exp().mean(dim=1),
-        torch.stack(singular, dim=1),
+    return Spectrum(
+        share=step_shares(painting),
+        effective_rank=torch.stack(ranks, dim=1),
+        rate=rate.double().mean(dim=-1).mT,
+        key_peak=entries.amax(dim=-1).mean(dim=1),
+        key_columns=torch.special.entr(entries).sum(dim=-1).exp().mean(dim=1),
+        singular=torch.stack(singular, dim=1),
     )
-    return tuple(measure.cpu() for measure in measures)
 
 
 def _rotated(painting: Painting) -> Painting:
@@ -87,7 +94,7 @@ def write_spectrum(measured: Spectrum, path: Path) -> None:
     columns = {
         "share": measured.share,
         "effective_rank": measured.effective_rank,
-        **_by_channel("rate", measured.rate),
+        **{f"rate_{name}": values for name, values in measured.rates.items()},
         "key_peak": measured.key_peak,
         "key_columns": measured.key_columns,
         **{f"singular_{i + 1}": v for i, v in enumerate(measured.singular.unbind(dim=-1))},
@@ -100,69 +107,43 @@ def write_spectrum(measured: Spectrum, path: Path) -> None:
             writer.writerow([step, *row])
 
 
-def _by_channel(name: str, values: Tensor) -> dict[str, Tensor]:
-    channels = CHANNELS[values.shape[-1]]
-    return {f"{name}_{c}": v for c, v in zip(channels, values.unbind(dim=-1), strict=True)}
-
-
 def draw_spectrum(measured: Spectrum, path: Path) -> None:
     """Draw the measures over steps as one PNG: means over images, most images shaded."""
     # Drawing libraries are slow to import, and only this function needs one.
     from matplotlib import colormaps
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     num_images, num_steps = measured.share.shape
     figure = Figure(figsize=(12, 6.4), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(2, 3).ravel()
-    for axes, title in zip(
-        panels,
-        (
-            "singular values of the canvas", "effective rank of the canvas",
-            "share in the finished image", "rate", "largest entry of the key",
-            "columns that the key writes to",
-        ),
-        strict=True,
-    ):  # fmt: skip
+    of_all = {"xlabel": "painting step", "xlim": (0.5, num_steps + 0.5)}
+    panels = figure.subplots(2, 3, subplot_kw=of_all).ravel()
+    for axes, title in zip(panels, TITLES, strict=True):
         axes.set_title(title, fontsize=11)
-        axes.set_xlabel("painting step")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_xlim(0.5, num_steps + 0.5)
         axes.grid(alpha=0.25)
     singular, rank, share, rate, peak, columns = panels
     num_values = measured.singular.shape[-1]
     for index, values in enumerate(measured.singular.unbind(dim=-1)):
         colour = colormaps["viridis"](0.9 * index / max(1, num_values - 1))
         _line(singular, values, colour, f"{index + 1}", band=False)
-    singular.legend(
-        frameon=False,
-        fontsize=8,
-        ncols=4,
-        loc="upper left",
-        title="largest first",
-        title_fontsize=8,
-    )
+    small = {"fontsize": 8, "frameon": False}
+    singular.legend(ncols=4, loc="upper left", title="largest first", title_fontsize=8, **small)
     _line(rank, measured.effective_rank)
-    steps = range(1, num_steps + 1)
     mean, low, high = _over_images(measured.share)
+    steps = range(1, num_steps + 1)
     share.bar(steps, mean, color="#7da7d9", width=0.8)
     share.vlines(steps, low, high, color="0.3", linewidth=0.8)
     share.axhline(0, color="0.3", linewidth=0.8)
-    for name, values in zip(
-        CHANNELS[measured.rate.shape[-1]], measured.rate.unbind(dim=-1), strict=True
-    ):
+    for name, values in measured.rates.items():
         _line(rate, values, COLOURS[name], name)
-    rate.legend(frameon=False, fontsize=8)
+    rate.legend(**small)
     _line(peak, measured.key_peak)
     _line(columns, measured.key_columns)
     for axes in (singular, rank, peak, columns):
         axes.set_ylim(0, 1.05 * axes.get_ylim()[1])  # a flat curve is not hidden by the frame
     singular.set_ylim(top=1.25 * singular.get_ylim()[1])  # room for the legend
-    of = (
-        "1 image" if num_images == 1 else f"means over {num_images} images; shaded: the middle 80 %"
-    )
+    of = f"means over {num_images} images; shaded: the middle 80 %" if num_images > 1 else "1 image"
     figure.suptitle(of, fontsize=10, color="0.35")
     figure.savefig(path, dpi=120)
 

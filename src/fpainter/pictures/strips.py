@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 from fpainter.generators.base import PaintingGenerator
@@ -14,6 +14,7 @@ from fpainter.pictures.selection import Painted, paint
 
 NORMALISATIONS = ("final", "frame", "signed")
 LABEL_HEIGHT = 14  # pixels below each strip
+INK = "#5a5a5a"
 WARM, COLD = (178, 24, 43), (33, 102, 172)  # what adds and what takes away
 STRONG = 0.99  # quantile of an image's changes that is shown in full colour
 
@@ -27,7 +28,6 @@ def painting_strips(
     scale: int = 1,
 ) -> Image.Image:
     """Draw the strips of latents z [B d_latent]; see `draw_strips`."""
-    check_normalisation(normalisation)
     work = paint(painter, image_range, z)
     steps = shown_steps(work.painting.num_steps, num_columns)
     return draw_strips(work, steps, normalisation, scale)
@@ -88,7 +88,7 @@ def check_normalisation(name: str) -> None:
 
 def _signed(updates: Tensor) -> Tensor:
     """Colour updates [B S C H W] as bytes [B S 3 H W]: white, warm above zero, cold below."""
-    change = updates[:, :, :3].mean(dim=2, keepdim=True)  # alpha is no light
+    change = updates[:, :, :3].mean(dim=2, keepdim=True)  # without alpha
     strong = change.abs().flatten(1).quantile(STRONG, dim=1).clamp_min(1e-12)
     share = (change / strong[:, None, None, None, None]).clamp(-1, 1)
     warm, cold = (change.new_tensor(colour)[:, None, None] for colour in (WARM, COLD))
@@ -114,10 +114,7 @@ def _to_norm(frames: Tensor, norm: Tensor) -> Tensor:
 
 def _labelled(strip: Image.Image, labels: Sequence[str]) -> Image.Image:
     """Write the labels below a strip's columns, leaving out those that would touch."""
-    bands = len(strip.getbands())
-    paper, ink = ((255,) * bands, (*(90,) * min(bands, 3), *(255,) * (bands - 3)))
-    sheet = Image.new(strip.mode, (strip.width, strip.height + LABEL_HEIGHT), paper)
-    sheet.paste(strip)
+    sheet = ImageOps.expand(strip, (0, 0, 0, LABEL_HEIGHT), fill="white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=10)
     column, free_from = strip.width / len(labels), 0.0
     for index, label in enumerate(labels):
@@ -125,6 +122,6 @@ def _labelled(strip: Image.Image, labels: Sequence[str]) -> Image.Image:
         # A long label of the last column may reach to the left, not out of the picture.
         left = min((index + 0.5) * column - width / 2, strip.width - width)
         if left >= free_from:
-            draw.text((left, strip.height), label, fill=ink, font=font)
+            draw.text((left, strip.height), label, fill=INK, font=font)
             free_from = left + draw.textlength(label + " ", font=font)
     return sheet

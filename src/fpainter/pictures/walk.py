@@ -82,7 +82,7 @@ def walk_latents(stations: Tensor, frames_between: int, path: str = "spherical")
 
 
 def check_walk(frames_between: Any, path: Any = "spherical") -> None:
-    """Raise ValueError unless there is such a walk; the values may be of whatever kind."""
+    """Raise ValueError unless there is such a walk; the values may have any type."""
     if not is_whole(frames_between, least=0):
         raise ValueError(f"frames_between must be a whole number, at least 0; got {frames_between}")
     if path not in PATHS:
@@ -97,11 +97,12 @@ def interpolate(start: Tensor, end: Tensor, shares: Tensor, path: str = "spheric
         end: latent at share 1.
         shares: of the way gone, [S] in [0, 1].
         path: ``spherical`` turns the direction at an even pace and changes the length evenly, so
-            that it stays as likely as that of drawn latents; ``linear`` goes straight.
+            that latents on the way are as long as drawn ones; ``linear`` goes straight.
     """
     shares = shares[:, None]
+    straight = (1 - shares) * start + shares * end
     if path == "linear":
-        return (1 - shares) * start + shares * end
+        return straight
     lengths = start.norm(), end.norm()
     directions = start / lengths[0], end / lengths[1]
     # The angle between unit vectors, without arccos' loss of digits near 0 and pi.
@@ -109,6 +110,6 @@ def interpolate(start: Tensor, end: Tensor, shares: Tensor, path: str = "spheric
         (directions[0] - directions[1]).norm(), (directions[0] + directions[1]).norm()
     )
     if angle.sin() < 1e-6:  # the same direction, or none that lies between
-        return (1 - shares) * start + shares * end
+        return straight
     turned = ((1 - shares) * angle).sin() * directions[0] + (shares * angle).sin() * directions[1]
     return turned / angle.sin() * ((1 - shares) * lengths[0] + shares * lengths[1])

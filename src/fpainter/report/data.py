@@ -1,24 +1,20 @@
-"""What a report shows: the runs below a folder and their scores, read with patience.
+"""Reading what a report shows: the runs below a folder and their scores.
 
-Runs may be going on, broken off or copied in part; whatever is missing is left out.
+Runs may be unfinished, interrupted or copied in part; what is missing is left out.
 """
 
 import json
 import re
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 from PIL import Image
 
 from fpainter.pictures.curves import Series, read_metrics
-
-MEASURES = (
-    "fid", "fid_unrefined", "fid_infinity", "kid", "precision", "recall", "density", "coverage",
-    "inception_score", "effective_rank",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,8 +81,7 @@ class Run:
         return None
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """A score and, where it is known, its standard deviation or error."""
 
     value: float
@@ -153,25 +148,24 @@ def collect(folder: Path) -> Report:
         folder: searched recursively; a run is a directory with config.yaml and metrics.csv.
     """
     unread: list[str] = []
+
+    def read(reader: Callable[[Path], Any], path: Path, otherwise: Any) -> Any:
+        try:
+            return reader(path)
+        except Exception as error:  # damaged and foreign files raise errors of all kinds
+            unread.append(f"{path.relative_to(folder).as_posix()} ({type(error).__name__})")
+            return otherwise
+
     runs = []
     for path in sorted(folder.rglob("config.yaml"), key=natural):
-        directory = path.parent
-        if (directory / "metrics.csv").is_file():
-            config = _read(read_config, path, folder, unread, {})
-            metrics = _read(read_metrics, directory / "metrics.csv", folder, unread, {})
-            runs.append(Run(_name(directory, folder), directory, config, metrics))
+        directory, metrics = path.parent, path.with_name("metrics.csv")
+        if metrics.is_file():
+            config, series = read(read_config, path, {}), read(read_metrics, metrics, {})
+            runs.append(Run(_name(directory, folder), directory, config, series))
     results = []
     for path in sorted(folder.rglob("scores.json"), key=natural):
-        results += _read(read_results, path, folder, unread, [])
+        results += read(read_results, path, [])
     return Report(folder, _entries(runs, results, folder), unread)
-
-
-def _read(reader: Any, path: Path, folder: Path, unread: list[str], nothing: Any) -> Any:
-    try:
-        return reader(path)
-    except Exception as error:  # torn, foreign or forbidden: there is no end to what they raise
-        unread.append(f"{path.relative_to(folder).as_posix()} ({type(error).__name__})")
-        return nothing
 
 
 def natural(path: Path) -> list[Any]:
@@ -244,14 +238,16 @@ def _estimate(value: Any) -> Estimate | None:
 def _entries(runs: list[Run], results: list[Result], folder: Path) -> list[Entry]:
     """Give each run its newest scores; other checkpoints follow in rows of their own."""
     owners = [_owner(result, runs) for result in results]
+
+    def of(run: Run | None) -> list[tuple[Result, ...]]:
+        return _by_checkpoint([r for r, own in zip(results, owners, strict=True) if own is run])
+
     entries = []
     for run in runs:
-        own = [result for result, owner in zip(results, owners, strict=True) if owner is run]
-        newest, *others = _by_checkpoint(own) or [()]
+        newest, *others = of(run) or [()]
         entries.append(Entry(run.name, run, newest))
         entries += [Entry(f"{run.name}, {each[0].state}", None, each) for each in others]
-    foreign = [result for result, owner in zip(results, owners, strict=True) if owner is None]
-    for each in _by_checkpoint(foreign):
+    for each in of(None):
         name = _name(each[0].source.parent, folder)
         entries.append(Entry(", ".join(filter(None, [name, each[0].state])), None, each))
     return entries

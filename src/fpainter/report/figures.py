@@ -13,7 +13,7 @@ LEFT, RIGHT, TOP, BOTTOM = 60, 22, 12, 52  # margins
 DASHES = ("", "7 4", "2 3", "10 3 2 3", "14 5", "5 2 2 2 2 2")
 COLOURS = 6  # in report.html
 POINTS_AT_MOST = 100  # of a line; more are averaged
-DOTS_AT_MOST = 30  # of a line; where one has more, points are only felt by the mouse
+DOTS_AT_MOST = 30  # of a line; where one has more, points only show their number under the mouse
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,8 @@ class Axis:
 
     def __call__(self, value: float) -> float:
         """Return the pixel of a number."""
-        low, high, value = self.low, self.high, value
-        if self.logarithmic:
-            low, high, value = math.log(low), math.log(high), math.log(value)
+        scale = math.log if self.logarithmic else float
+        low, high, value = scale(self.low), scale(self.high), scale(value)
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
     @property
@@ -54,11 +53,9 @@ class Axis:
                     return ticks
         span = self.high - self.low
         power = 10 ** math.floor(math.log10(span))
-        step = next(
-            m * power for m in (0.2, 0.5, 1, 2) if (self.high - self.low) / (m * power) <= 5
-        )
-        first, last = math.ceil(self.low / step), math.floor(self.high / step)
-        return [index * step for index in range(first, last + 1)]
+        step = next(m * power for m in (0.2, 0.5, 1, 2) if span / (m * power) <= 5)
+        indices = range(math.ceil(self.low / step), math.floor(self.high / step) + 1)
+        return [index * step for index in indices]
 
 
 def curves(report: Report) -> str:
@@ -105,7 +102,7 @@ def plot(title: str, x_label: str, lines: list[Line], may_be_logarithmic: bool =
     Returns:
         HTML; nothing when there is nothing to draw.
     """
-    # As many rows in a point of every line, so that none looks calmer than it was.
+    # A point is the mean of equally many rows in every line: more would make a line smoother.
     size = max((math.ceil(len(each.points) / POINTS_AT_MOST) for each in lines), default=1) or 1
     lines = [Line(each.label, each.style, _thinned(each.points, size)) for each in lines]
     lines = [each for each in lines if each.points]

@@ -10,12 +10,15 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from fpainter.report.data import MEASURES, Entry, Estimate, Report, Run
+from fpainter.report.data import Entry, Report, Run
 from fpainter.report.figures import curves, pictures, step_plots
+from fpainter.report.markdown import markdown_table
 
+# Measures in the order of their columns; others follow under their own names.
 SYMBOLS = {"fid": "FID ↓", "fid_unrefined": "FID before the refiner ↓", "fid_infinity": "FID∞ ↓",
            "kid": "KID ↓", "precision": "precision ↑", "recall": "recall ↑", "density": "density ↑",
-           "coverage": "coverage ↑", "inception_score": "Inception score ↑"}  # fmt: skip
+           "coverage": "coverage ↑", "inception_score": "Inception score ↑",
+           "effective_rank": "effective rank"}  # fmt: skip
 ABSENT = object()  # the value of a key that a run's config has not
 # Where a run writes and what it reads from elsewhere on this machine. `data.dir` and
 # `warm_start.ckpt` are not among them: they say what was trained.
@@ -39,7 +42,7 @@ class Table:
 
 
 def number(value: float | None, error: float | None = None) -> Cell:
-    """Round a number to what is worth reading."""
+    """Return a number, and its error if there is one, rounded for reading."""
     if value is None:
         return Cell()
     spread = "" if error is None else f" ± {error:.2g}"
@@ -57,30 +60,25 @@ def score_table(report: Report) -> Table:
         if any(run.setting == setting and metric in run.metrics for run in report.runs)
     ]
     found = {(n, r.setting) for e in report.entries for r in e.results for n in r.scores}
-    rank = {name: index for index, name in enumerate(MEASURES)}
+    rank = {name: index for index, name in enumerate(SYMBOLS)}
     evaluated = sorted(found, key=lambda each: (each[1], rank.get(each[0], len(rank)), each))
-    headers = ["run", "model", "data", "iterations", *(header for header, *_ in trained)]
-    headers += ["s per iteration", "parameters\nG, D in millions"]
-    if evaluated:
-        headers.append("evaluated")
-    headers += [f"{SYMBOLS.get(n, n.replace('_', ' '))}\nevaluated\n{s}" for n, s in evaluated]
+    of_runs = ["model", "data", "iterations", *(header for header, *_ in trained)]
+    of_runs += ["s per iteration", "parameters\nG, D in millions"]
+    of_results = ["evaluated"] if evaluated else []
+    of_results += [f"{SYMBOLS.get(n, n.replace('_', ' '))}\nevaluated\n{s}" for n, s in evaluated]
     rows = []
     for entry in report.entries:
-        row = [Cell(entry.name), *_about(entry.run)]
-        row += [_while_training(entry.run, *column) for _, *column in trained]
-        row += _cost(entry.run)
+        row = [Cell(entry.name)]
+        row += _of_run(entry.run, trained) if entry.run else [Cell()] * len(of_runs)
         if evaluated:
-            row.append(Cell(_evaluated(entry)))
-        scores = {(n, r.setting): s for r in entry.results for n, s in r.scores.items()}
-        row += [_score(scores.get(column)) for column in evaluated]
+            scores = {(n, r.setting): s for r in entry.results for n, s in r.scores.items()}
+            row += [Cell(_evaluated(entry)), *(number(*scores.get(c, [None])) for c in evaluated)]
         rows.append(row)
-    return Table(headers, rows)
+    return Table(["run", *of_runs, *of_results], rows)
 
 
-def _about(run: Run | None) -> list[Cell]:
-    """Describe a run: model, data, iterations."""
-    if run is None:
-        return [Cell()] * 3
+def _of_run(run: Run, trained: list[tuple[str, str, str, str]]) -> list[Cell]:
+    """Describe a run: model, data, iterations, scores while training, seconds, parameters."""
     get = run.config.get
     parts = ("sequence_processor", "input_generator", "learning_rule", "refiner")
     targets = [get(f"model.generator.{part}._target_") for part in parts]
@@ -90,33 +88,26 @@ def _about(run: Run | None) -> list[Cell]:
     steps, size, planned = map(get, ("model.generator.num_steps", "image_size", "num_iterations"))
     places = (get(f"data.{key}") for key in ("dir", "shards", "path"))
     source = Path(str(next(filter(None, places), _last_name(get("data._target_", ""))))).name
-    done = run.iteration or 0
+    done, sizes = run.iteration or 0, run.parameters
     return [
         Cell(", ".join([*model, f"T = {steps}"] if steps else model)),
         Cell(f"{source}, {size} px" if size else source),
         Cell(f"{done:,} of {planned:,}" if isinstance(planned, int) else f"{done:,}", done),
+        *(_while_training(run, *column) for _, *column in trained),
+        number(run.seconds),
+        Cell(", ".join(sizes), float(sizes[0])) if sizes else Cell(),
     ]
-
-
-def _cost(run: Run | None) -> list[Cell]:
-    """Return seconds per iteration and parameters."""
-    if run is None:
-        return [Cell()] * 2
-    sizes = run.parameters
-    return [number(run.seconds), Cell(", ".join(sizes), float(sizes[0])) if sizes else Cell()]
 
 
 def _last_name(target: Any) -> str:
     return str(target).rpartition(".")[2].removesuffix("Processor").removeprefix("from_")
 
 
-def _while_training(run: Run | None, metric: str, which: str, setting: str) -> Cell:
-    values = [value for _, value in run.metrics.get(metric, [])] if run else []
-    if run is None or run.setting != setting or not values:
-        return Cell()
-    if which == "last":
-        return number(values[-1])
-    return number(min((value for value in values if math.isfinite(value)), default=None))
+def _while_training(run: Run, metric: str, which: str, setting: str) -> Cell:
+    values = [value for _, value in run.metrics.get(metric, [])] if run.setting == setting else []
+    if which == "best":
+        values = sorted(filter(math.isfinite, values))[:1]
+    return number(values[-1]) if values else Cell()
 
 
 def _evaluated(entry: Entry) -> str:
@@ -125,10 +116,6 @@ def _evaluated(entry: Entry) -> str:
     result = entry.results[0]
     unowned = "" if entry.run else Path(result.checkpoint).name
     return ", ".join(filter(None, [unowned, result.state, result.origin]))
-
-
-def _score(score: Estimate | None) -> Cell:
-    return number(score.value, score.error) if score else Cell()
 
 
 def compare(runs: list[Run]) -> tuple[dict[str, list[Any]], dict[str, Any]]:
@@ -167,16 +154,9 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def shared_table(same: dict[str, Any]) -> Table:
-    """Make the table of what all configs share."""
-    return Table(["key", "value"], [[Cell(key), Cell(_shown(v))] for key, v in same.items()])
-
-
-def step_table(report: Report) -> Table | None:
+def step_table(report: Report) -> Table:
     """Make the table of scores by painting step, a column per checkpoint and protocol."""
     columns = [(e.name, r) for e in report.entries for r in e.results if r.by_step]
-    if not columns:
-        return None
     by_step = [dict(result.by_step) for _, result in columns]
     steps = sorted({step for each in by_step for step in each})
     headers = ["step", *(f"{name}\nFID\n{result.setting}" for name, result in columns)]
@@ -196,7 +176,7 @@ def html(report: Report, now: datetime) -> str:
         "Scores": _html_table(score_table(report), "scores"),
         "Learning curves": _wrapped("plots", curves(report)),
         "Scores by painting step": _wrapped("plots", step_plots(report))
-        + (_folded("FID by painting step as a table", _html_table(steps)) if steps else ""),
+        + (_folded("FID by painting step as a table", _html_table(steps)) if steps.rows else ""),
         "Pictures": _wrapped("pictures", pictures(report)),
         "Configuration": _configuration(report.runs) if report.runs else "",
     }
@@ -214,9 +194,9 @@ def html(report: Report, now: datetime) -> str:
 def _configuration(runs: list[Run]) -> str:
     differing, same = compare(runs)
     table = _html_table(difference_table(runs, differing), "keys")
-    shared = _html_table(shared_table(same), "keys")
+    shared = Table(["key", "value"], [[Cell(key), Cell(_shown(v))] for key, v in same.items()])
     return (table if differing else "<p>Nothing differs.</p>") + _folded(
-        f"The {len(same)} keys that all share", shared
+        f"The {len(same)} keys that all share", _html_table(shared, "keys")
     )
 
 
@@ -277,15 +257,13 @@ def markdown(report: Report, now: datetime) -> str:
     }
     parts = [f"# {_plain(_title(report))}", _plain(_summary(report, now))]
     for title, table in tables.items():
-        if table and table.rows:
-            rows = [table.headers, ["---"] * len(table.headers)]
-            rows += [[cell.text for cell in row] for row in table.rows]
-            lines = [f"| {' | '.join(map(_plain, row))} |" for row in rows]
-            parts += [f"## {title}", "\n".join(lines)]
+        if table.rows:
+            rows = [[_plain(cell.text) for cell in row] for row in table.rows]
+            parts += [f"## {title}", markdown_table([*map(_plain, table.headers)], rows)]
     return "\n\n".join(parts) + "\n"
 
 
 def _plain(text: str) -> str:
-    """Keep Markdown from reading anything into a text."""
+    """Escape what Markdown and HTML would read as markup."""
     marked = re.sub(r"([\\`*_\[\]|~#])", r"\\\1", escape(text, quote=False))
     return marked.replace("\n", "<br>")

@@ -1,16 +1,16 @@
-"""The page about runs and the Markdown beside it, written."""
+"""Writing the page about runs and the Markdown beside it."""
 
-import os
 from datetime import datetime
 from pathlib import Path
 
 from fpainter.errors import UserError
+from fpainter.files import replacing
 from fpainter.report.data import collect
 from fpainter.report.page import html, markdown
 
 
 def report(runs: Path, output: Path) -> None:
-    """Write the page and the Markdown beside it.
+    """Write the page about all runs in a folder, and its tables as Markdown beside it.
 
     Args:
         runs: the folder to search.
@@ -29,18 +29,10 @@ def report(runs: Path, output: Path) -> None:
     now = datetime.now()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        _replace(output, html(found, now))
-        _replace(output.with_suffix(".md"), markdown(found, now))
+        for path, write in ((output, html), (output.with_suffix(".md"), markdown)):
+            with replacing(path) as temporary:
+                temporary.write_text(write(found, now), encoding="utf-8")
     except OSError as error:
         raise UserError(f"output={output}: {error.strerror}") from error
     size = output.stat().st_size / 1e6
     print(f"{len(found.runs)} runs; {output} ({size:.1f} MB) and {output.with_suffix('.md').name}")
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

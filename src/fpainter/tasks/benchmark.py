@@ -82,8 +82,6 @@ def benchmark(cfg: DictConfig) -> Results:
         return module.generator
 
     def stream() -> BatchStream:
-        data.prepare_data()
-        data.setup()
         return data.train_dataloader()
 
     for name in [name for name in parts if name in wanted]:  # loading after iteration

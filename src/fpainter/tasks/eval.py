@@ -10,13 +10,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import Progress
 
-from fpainter.checkpoints.inference import TrainedPainter, instantiate_trusted, load_painter
+from fpainter.checkpoints.inference import TrainedPainter, load_painter
 from fpainter.data.datamodule import ImageDataModule
 from fpainter.errors import UserError
 from fpainter.evaluation.scorer import Scorer
 from fpainter.launch.devices import pick_device, processes
 from fpainter.launch.settings import blaming, fill_from
-from fpainter.report.score_table import score_table
+from fpainter.report.markdown import score_table
+from fpainter.trusted import build
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Evaluation:
                 "images= also needs the real images and a size: "
                 "images=DIR data=folder data.dir=REALS image_size=64"
             )
-        data = instantiate_trusted(fill_from(cfg.data, cfg.data), "data")
+        data = _build_data(fill_from(cfg.data, cfg.data), "data")
         fakes = ImageDataModule.from_folder(
             cfg.image_size,
             cfg.images,
@@ -100,7 +101,7 @@ class Evaluation:
         given.image_size = stored.image_size
         data_config = fill_from(given.data, stored.data)
         data_config.channels = stored.data.channels
-        data = instantiate_trusted(data_config, f"ckpt={painter.path}")
+        data = _build_data(data_config, f"ckpt={painter.path}")
         fid = OmegaConf.to_container(fill_from(cfg.fid, stored.fid))
         assert isinstance(fid, dict)
         return data, {str(k): v for k, v in fid.items()} | (
@@ -142,6 +143,12 @@ class Evaluation:
         if what not in self._tasks:
             self._tasks[what] = self.progress.add_task(what, total=total)
         self.progress.update(self._tasks[what], completed=done, total=total)
+
+
+def _build_data(config: DictConfig, where: str) -> ImageDataModule:
+    """Build what a checkpoint or the command line names, if it is one of our data modules."""
+    plain = OmegaConf.to_container(config, resolve=True)
+    return build(plain, where, trusted=("fpainter.data.",), constructors=True)
 
 
 def evaluate(cfg: DictConfig) -> float:

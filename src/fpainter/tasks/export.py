@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from fpainter.callbacks.checkpoints import RunCheckpoints
 from fpainter.checkpoints.inference import load_painter, read_checkpoint
-from fpainter.checkpoints.pretrained import push_to_hub, save_pretrained
+from fpainter.generators.pretrained import push_to_hub, save_pretrained
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from fpainter.checkpoints.inference import TrainedPainter, load_painter
-from fpainter.errors import UserError, existing
+from fpainter.errors import UserError
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.painting import shown_steps
 from fpainter.generators.sampler import Sampler
 from fpainter.launch.checks import check_numbers
 from fpainter.launch.devices import pick_device
 from fpainter.launch.settings import blaming
+from fpainter.paths import existing
 from fpainter.pictures.film import Frames, check_film, painting_film, save_film
 from fpainter.pictures.grids import beside, grid, to_picture
 from fpainter.pictures.selection import Selection, edited, whole_numbers

@@ -1,6 +1,5 @@
 """A checkpoint of the original code becomes one of ours."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,22 +9,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
-from torch.optim import Optimizer
 
-from fpainter.callbacks.record import RunRecord
-from fpainter.checkpoints.legacy.arguments import (
-    DEFAULTS,
-    MODEL_TYPES,
-    REMARKS,
-    WITHOUT_MEANING,
-    translate,
-)
+from fpainter.checkpoints.legacy.arguments import read_arguments, translate
 from fpainter.checkpoints.legacy.checkpoint import (
     load_adam,
     load_weights,
     read_original,
     write_checkpoint,
 )
+from fpainter.checkpoints.record import record
 from fpainter.errors import UserError
 from fpainter.launch.configs import CONFIG_DIR
 from fpainter.launch.settings import quoted
@@ -48,10 +40,14 @@ def import_legacy(options: dict[str, str]) -> list[str]:
     output = Path(options["output"]).expanduser().resolve()
     if output.exists() and options.get("overwrite") != "true":
         raise UserError(f"output={output}: exists; overwrite=true replaces it")
-    original = read_original(options["checkpoint"])
-    args, remarks = _arguments(options)
+    checkpoint, args_txt = (Path(options[key]).expanduser() for key in ("checkpoint", "args"))
+    original = read_original(checkpoint)
+    beside = (checkpoint.with_name(name) for name in (".config.json", "config.json"))
+    stored = options.get("config") or next((path for path in beside if path.is_file()), None)
+    args, remarks = read_arguments(args_txt, stored and Path(stored).expanduser())
     remarks += original.remarks
-    if args["fmap_max"] != original.c_max == 512:
+    deepest = original.tensors["discriminator"].get("decoder1.layers.0.1.weight")
+    if deepest is not None and args["fmap_max"] != deepest.shape[1] == 512:
         remarks.append(f"fmap_max={args['fmap_max']} was reset to 512 when the original restarted")
         args["fmap_max"] = 512
     data, remark = _data_overrides(options.get("data_dir"), args)
@@ -62,23 +58,23 @@ def import_legacy(options: dict[str, str]) -> list[str]:
         module: GANModule = hydra.utils.instantiate(config["model"])
     except HydraException as error:
         raise UserError(f"args={options['args']}: {error.__cause__ or error}") from error
-    load_weights(module, original, args, Path(options["args"]).name)
-    module.iteration, source = _iteration(options.get("iteration")) or original.iteration()
-    num_missing = {}
-
-    def fill(optimisers: list[Optimizer]) -> None:
-        for player, optimiser in zip(PLAYERS, optimisers, strict=True):
-            part = module.get_submodule(player)
-            num_missing[player] = load_adam(optimiser, player, part, original, args)
-
+    load_weights(module, original, args, args_txt.name)
+    module.iteration, source = original.iteration()
+    if "iteration" in options:
+        if not options["iteration"].isdecimal():
+            raise UserError(f"iteration={options['iteration']}: must be a whole number, 0 or more")
+        module.iteration, source = int(options["iteration"]), "as given"
+    optimisers = module.configure_optimizers()
+    for player, optimiser in zip(PLAYERS, optimisers, strict=True):
+        missing = load_adam(optimiser, player, module.get_submodule(player), original, args)
+        if missing:
+            remarks.append(
+                f"{missing} parameters of {player} have no state of Adam in the file and start "
+                "without"
+            )
     output.parent.mkdir(parents=True, exist_ok=True)
-    record = RunRecord(output.parent, config, overrides)
-    write_checkpoint(output, module, fill, config["batch_size"], record)
-    remarks += [
-        f"{count} parameters of {player} have no state of Adam in the file and start without"
-        for player, count in num_missing.items()
-        if count
-    ]
+    run = record(config, overrides)
+    write_checkpoint(output, module, optimisers, config["batch_size"], run)
     num_tensors = sum(len(tensors) for tensors in original.tensors.values())
     return [
         f"{args['model_type']}: generator {_millions(module, 'generator')}, "
@@ -90,51 +86,6 @@ def import_legacy(options: dict[str, str]) -> list[str]:
         f"written to {output}; next:",
         *(f"  python -m fpainter.{name} ckpt={output}" for name in ("generate", "eval", "train")),
     ]
-
-
-def _arguments(options: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
-    """Return all arguments of the original, its config.json's first, and remarks on them."""
-    path = Path(options["args"]).expanduser()
-    given = _read_json(path, "args")
-    folder = Path(options["checkpoint"]).expanduser().parent
-    beside = [folder / name for name in (".config.json", "config.json")]
-    config = Path(options["config"]).expanduser() if "config" in options else None
-    config = config or next((file for file in beside if file.is_file()), None)
-    stored = _read_json(config, "config") if config else {}
-    remarks = [
-        f"{name}={given[name]} of {path.name} is {stored[name]} in {config.name}, which counts"
-        for name in stored.keys() & given.keys()
-        if config and stored[name] != given[name]
-    ]
-    args = DEFAULTS | given | stored
-    if args["model_type"] not in MODEL_TYPES:
-        types = ", ".join(MODEL_TYPES)
-        raise UserError(f"args={path}: model_type={args['model_type']}: must be one of {types}")
-    for name, default in DEFAULTS.items():
-        allowed = (int, float) if isinstance(default, float) else type(default)
-        if default is not None and not isinstance(args[name], allowed):
-            raise UserError(f"args={path}: {name} must be like {default!r}; got {args[name]!r}")
-    if args["optimizer"] != "adam":
-        raise UserError(f"args={path}: optimizer={args['optimizer']}: must be adam")
-    harmless = {"ema_only_unet"} if args["frozen_base"] else set()  # the painter stays the same
-    for name in args.keys() - harmless:
-        if name in REMARKS and args[name]:
-            remarks.append(f"{name}={args[name]}: {REMARKS[name]}")
-        elif name not in DEFAULTS and name not in WITHOUT_MEANING:
-            remarks.append(f"{name} is no argument of the original and was ignored")
-    if "data_dir" not in given:
-        args["data_dir"] = None  # rather than a default that nobody chose
-    return args, sorted(remarks)
-
-
-def _read_json(path: Path, key: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{key}={path}: not a readable JSON file ({error})") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{key}={path}: must hold names and values")
-    return content
 
 
 def _data_overrides(given: str | None, args: dict[str, Any]) -> tuple[list[str], list[str]]:
@@ -160,29 +111,19 @@ def compose(overrides: list[str], run_dir: Path) -> dict[str, Any]:
         UserError: if there is no such setting.
     """
     before = HydraConfig.instance().cfg
+    directory = f"hydra.runtime.output_dir={quoted(run_dir)}"
     try:
         with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            config = hydra.compose("train", overrides, return_hydra_config=True)
-        with open_dict(config):
-            config.hydra.runtime.output_dir = str(run_dir)
+            config = hydra.compose("train", [*overrides, directory], return_hydra_config=True)
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config["hydra"]
-        resolved = OmegaConf.to_container(config, resolve=True)
+        resolved: Any = OmegaConf.to_container(config, resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"args.txt asks for what cannot be configured: {error}") from error
     finally:
         HydraConfig.instance().cfg = before
-    assert isinstance(resolved, dict)
-    return {str(key): value for key, value in resolved.items()}
-
-
-def _iteration(given: str | None) -> tuple[int, str] | None:
-    if given is None:
-        return None
-    if not given.isdecimal():
-        raise UserError(f"iteration={given}: must be a whole number, 0 or more")
-    return int(given), "as given"
+    return resolved
 
 
 def _millions(module: GANModule, part: str) -> str:

@@ -16,15 +16,14 @@ from torch import Tensor, nn
 from fpainter.generators.learning_rules import DeltaRule, OjaRule, SumRule
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.painting import Painting
-from fpainter.generators.sampler import Sampler, evaluating
-from fpainter.pictures.grids import to_picture
+from fpainter.generators.sampler import Sampler
+from fpainter.pictures.grids import CHANNELS, to_picture
 from fpainter.pictures.selection import paint
 
 SCRIPTS = ("paint.js", "easel.js", "bars.js", "viewer.js")
 BATCH_SIZE = 16
 LARGEST = 2**15 - 1  # of the integers that stand for numbers
 ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")  # those that paint.js knows
-COLOURS = {1: ["grey"], 3: ["red", "green", "blue"], 4: ["red", "green", "blue", "alpha"]}
 WHAT_RULES_DO = {
     "delta": "the delta rule moves what the canvas holds at the key towards the value",
     "sum": "the sum rule adds the value at the key, whatever the canvas already holds",
@@ -68,20 +67,17 @@ def work(sampler: Sampler, z: Tensor, name: str, facts: str) -> Work:
             f"the page knows the output activations {', '.join(ACTIVATIONS)}; "
             f"got {painter.output_activation!r}"
         )
-    if painter.channels not in COLOURS:
+    if painter.channels not in CHANNELS:
         raise ValueError(f"images of {painter.channels} channels cannot be shown")
-    samples, canvas = [], None
-    with evaluating(painter):
-        for some in z.to(next(painter.parameters())).split(BATCH_SIZE):
-            done = paint(painter, sampler.image_range, some)
-            painting = done.painting
-            samples += _instructions(painter, painting)
-            if done.refined is not None:
-                images = done.show(done.refined)
-                for sample, refined in zip(samples[-len(some) :], images, strict=True):
-                    sample["refined"] = _png(refined)
-        if painting.canvas is not None:
-            canvas = pack(painting.canvas[0])
+    samples = []
+    for some in z.split(BATCH_SIZE):
+        done = paint(painter, sampler.image_range, some)
+        painting = done.painting
+        new = _instructions(painter, painting)
+        if done.refined is not None:
+            for sample, refined in zip(new, done.show(done.refined), strict=True):
+                sample["refined"] = _png(refined)
+        samples += new
     height, width = painter.image_size
     data = {
         "rule": rule,
@@ -89,14 +85,14 @@ def work(sampler: Sampler, z: Tensor, name: str, facts: str) -> Work:
         "activation": painter.output_activation,
         "low": sampler.image_range.low,
         "high": sampler.image_range.high,
-        "colours": COLOURS[painter.channels],
+        "colours": list(CHANNELS[painter.channels]),
         "channels": painter.channels,
         "steps": painter.num_steps,
         "height": height,
         "width": width,
         "rateSize": painting.instructions.rate.shape[-1],
         "refines": painter.refines,
-        "canvas": canvas,
+        "canvas": None if painting.canvas is None else pack(painting.canvas[0]),
         "samples": samples,
     }
     return Work(name, facts, data)

@@ -10,7 +10,6 @@ import tarfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from fpainter.data.streaming.formats import DatasetShards, TarShards, absolute
 from fpainter.data.streaming.shards import samples_in_order
 from fpainter.errors import UserError
 from tests.cli.conftest import refused, run
-from tests.data.conftest import Open, encoded
+from tests.data.conftest import Open, encoded, trainer
 from tests.data.streaming.test_streams import numbers, take
 
 
@@ -200,11 +199,11 @@ def test_damaged_images_are_not_in_the_reference(tars: Path, tmp_path: Path) -> 
 def test_processes_share_the_global_batch(tars: Path, tmp_path: Path) -> None:
     data = datamodule(tars, batch_size=4, flip=True, seed=5, buffer_size=3)
     assert next(data.train_dataloader()).shape == (4, 1, 2, 2)
-    data.trainer = SimpleNamespace(global_rank=1, world_size=2)  # type: ignore[assignment]
-    stream = data.train_dataloader()
-    assert (stream.batch_size, stream.rank, stream.world_size) == (2, 1, 2)
-    assert (stream.flip, stream.seed) == (True, 5)
-    data.trainer = SimpleNamespace(global_rank=1, world_size=3)  # type: ignore[assignment]
+    data.trainer = trainer(rank=1, world_size=2)
+    share = data.train_dataloader().share
+    assert (share.batch_size, share.rank, share.world_size) == (2, 1, 2)
+    assert (share.flip, share.seed) == (True, 5)
+    data.trainer = trainer(rank=1, world_size=3)
     with pytest.raises(UserError, match="choose a multiple of 3"):
         data.train_dataloader()
 

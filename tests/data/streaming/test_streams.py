@@ -1,12 +1,17 @@
 """Images read from shards: once per pass, shared, exactly resumable, damaged."""
 
+import time
 from collections.abc import Iterator
 from itertools import islice, pairwise
+from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
+from fpainter.data import render_all
+from fpainter.data.loader import BatchShare
 from fpainter.data.streaming import stream as shard_stream
 from fpainter.data.streaming.shards import Sample, samples_in_order
 from fpainter.data.streaming.shuffling import ShuffledSamples
@@ -63,7 +68,7 @@ def test_each_pass_has_each_image_once(opened: Open) -> None:
 
 def test_shards_are_shuffled_and_the_buffer_shuffles_within() -> None:
     def order(buffer_size: int) -> list[str]:
-        samples = ShuffledSamples(Memory(4, 4, 4, 4), seed=3, buffer_size=buffer_size).start()
+        samples = ShuffledSamples(Memory(4, 4, 4, 4), BatchShare(1, seed=3), buffer_size).start()
         return [sample.label for sample in islice(samples, 16)]
 
     plain = order(1)
@@ -75,7 +80,7 @@ def test_shards_are_shuffled_and_the_buffer_shuffles_within() -> None:
     assert order(100) != plain  # though all are read before the first leaves
     # The last shard's images cannot have been the first to leave.
     assert not set(order(3)[:4]) & set(plain[12:])
-    one = ShuffledSamples(Memory(90), seed=3, buffer_size=30).start()
+    one = ShuffledSamples(Memory(90), BatchShare(1, seed=3), 30).start()
     # The first sixty leave while others enter.
     left = [int(sample.label.removeprefix("image ")) for sample in islice(one, 60)]
     assert 20 < sum(after < before for before, after in pairwise(left)) < 40
@@ -89,7 +94,7 @@ def test_ranks_share_each_pass(sizes: tuple[int, ...], world_size: int) -> None:
     shards, passes = Memory(*sizes), 6
     served: list[list[str]] = [[] for _ in range(passes)]
     for rank in range(world_size):
-        samples = ShuffledSamples(shards, 0, 3, rank, world_size)
+        samples = ShuffledSamples(shards, BatchShare(1, 0, False, rank, world_size), 3)
         labels = (sample.label for sample in samples.start())
         for number in range(passes):
             before = len(shards.read_so_far)
@@ -193,6 +198,27 @@ def test_damaged_images_are_left_out_and_named(
     assert all(served.count(number) >= 10 for number in good)
     for number in DAMAGED:
         assert caplog.text.count(f"image {number} cannot be read and is left out: not an im") == 1
+
+
+def test_large_pictures_are_decoded_one_at_a_time(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow takes a gigabyte for the largest."""
+    monkeypatch.setattr(render_all, "_LARGE_PIXELS", 0)
+    inside: set[int] = set()
+    most = []
+    resize = Image.Image.resize
+
+    def slow(image: Image.Image, *arguments: Any) -> Image.Image:
+        inside.add(id(image))
+        time.sleep(0.01)
+        most.append(len(inside))
+        inside.remove(id(image))
+        return resize(image, *arguments)
+
+    monkeypatch.setattr(Image.Image, "resize", slow)
+    take(opened(Memory(6, 6), batch_size=6), 1)
+    assert max(most) == 1
 
 
 def test_many_damaged_images_are_counted(opened: Open, caplog: pytest.LogCaptureFixture) -> None:

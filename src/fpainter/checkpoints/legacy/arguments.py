@@ -1,6 +1,12 @@
-"""The original code's command-line arguments, as overrides of our configs."""
+"""The original code's command-line arguments: from its files, and as overrides of our configs."""
 
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from fpainter.checkpoints.record import in_hydras_grammar
+from fpainter.errors import UserError
 
 UNET = ("lstm_delta_unet", "lstm_delta_split_unet", "lstm_delta_split_v2_unet")
 V2 = ("lstm_delta_split_v2", "lstm_oja_split_v2", "lstm_delta_split_v2_unet")
@@ -14,76 +20,75 @@ INSTRUCTED = (*CANVASES, "lstm_delta_split_v2_unet")  # with all options of keys
 CORRECTED = (*LSTM_DELTA, *HEADS)
 
 _G, _P = "model.generator.", "model.generator.sequence_processor."
-_I, _H = "model.generator.input_generator.", "model.generator.head."
-_OFF_TANH = {False: "identity", True: "tanh"}
+_I, _H, _U = _G + "input_generator.", _G + "head.", _G + "refiner."
 
-# (argument, default of the original, our key, the types it means anything to, its values in ours).
-# Arguments without a key are translated together with others, by ``fpainter.import_legacy``.
-ARGUMENTS: list[tuple[str, Any, str, tuple[str, ...], dict[Any, Any] | None]] = [
+
+def _choice(off: Any, on: Any) -> Callable[[Any], Any]:
+    return lambda chosen: on if chosen else off
+
+
+_TANH = _choice("identity", "tanh")
+
+# (argument, default of the original, our key, the types it means anything to, its value in ours).
+ARGUMENTS: list[tuple[str, Any, str, tuple[str, ...], Callable[[Any], Any] | None]] = [
     ("model_type", "base", "model", MODEL_TYPES, None),
     ("image_size", 64, "image_size", MODEL_TYPES, None),
     ("num_train_steps", 150_000, "num_iterations", MODEL_TYPES, None),
     ("save_every", 1000, "checkpoint_every", MODEL_TYPES, None),
     ("seed", 1, "seed", MODEL_TYPES, None),
-    ("batch_size", 10, "", MODEL_TYPES, None),
     ("grad_cummulate_every", 4, "model.accumulate", MODEL_TYPES, None),
     ("learning_rate", 2e-4, "model.generator_optimiser.lr", MODEL_TYPES, None),
-    ("ttur_mult", 1.0, "", MODEL_TYPES, None),
-    ("optimizer", "adam", "", MODEL_TYPES, None),
-    ("data_dir", "data/celeba/img_align_celeba", "", MODEL_TYPES, None),
-    ("transparent", False, "", MODEL_TYPES, None),
-    ("greyscale", False, "", MODEL_TYPES, None),
-    ("transform_to_greyscale", False, "", MODEL_TYPES, None),
-    ("dataset_aug_prob", 0.0, "", MODEL_TYPES, None),
-    ("aug_prob", 0.0, "", MODEL_TYPES, None),
-    ("image_save_format", "jpg", "fid", MODEL_TYPES, {"jpg": "paper", "png": "png"}),
+    ("dataset_aug_prob", 0.0, "data.flip", MODEL_TYPES, bool),
+    ("image_save_format", "jpg", "fid", MODEL_TYPES, lambda f: "paper" if f == "jpg" else f),
     ("calculate_fid_num_images", 10_000, "fid.num_images", MODEL_TYPES, None),
-    ("calculate_fid_every", None, "", MODEL_TYPES, None),
+    ("calculate_fid_every", None, "fid.every", MODEL_TYPES, lambda every: int(every or 0)),
     ("fmap_max", 512, "model.discriminator.c_max", MODEL_TYPES, None),
     ("disc_output_size", 1, "model.discriminator.logit_size", MODEL_TYPES, None),
     ("attn_res_layers", [32], "model.discriminator.attention_at", MODEL_TYPES, None),
     ("freq_chan_attn", False, _G + "channel_attention", ("base",),
-     {False: "global_context", True: "frequency"}),
+     _choice("global_context", "frequency")),
     ("latent_dim", 256, _G + "d_latent", MODEL_TYPES, None),
     ("num_decoding_steps", 64, _G + "num_steps", PAINTERS, None),
     ("rnn_hidden_size", 512, _G + "d_hidden", PAINTERS, None),
-    ("out_tanh", False, _G + "output_activation", PAINTERS, _OFF_TANH),
+    ("out_tanh", False, _G + "output_activation", PAINTERS, _TANH),
     ("use_pos_enc", False, _I + "step_embedding", PAINTERS, None),
     ("mini_latent_dim", 8, _I + "d_slice", (*SPLIT_LSTM, "trafo_delta_split"), None),
     ("mini_input_size", 128, _I + "d_input", SPLIT_LSTM, None),
-    ("v2_input_sigmoid", False, _I + "slice_activation", V2, _OFF_TANH),
+    ("v2_input_sigmoid", False, _I + "slice_activation", V2, _TANH),
     ("num_layers", 1, _P + "num_layers", PAINTERS, None),
     ("rnn_init_fact", 1.0, _P + "gain", LSTM_DELTA, None),
     ("num_heads", 8, _P + "num_heads", HEADS, None),
     ("ff_dim", 1024, _P + "d_feedforward", HEADS, None),
     ("dropout", 0.0, _P + "dropout", HEADS, None),
     ("use_latent_to_init", False, "model/sequence_processor",
-     ("lstm_delta_split_v2", "lstm_delta_split_v2_unet"), {False: "lstm_zero_state", True: "lstm"}),
-    ("use_softmax", False, "", CORRECTED, None),
-    ("no_sigmoid_lr", False, _H + "rate_activation", CORRECTED,
-     {False: "sigmoid", True: "identity"}),
+     ("lstm_delta_split_v2", "lstm_delta_split_v2_unet"), _choice("lstm_zero_state", "lstm")),
+    ("use_softmax", False, _H + "key_activation", CORRECTED, _choice("identity", "softmax")),
+    ("no_sigmoid_lr", False, _H + "rate_activation", CORRECTED, _choice("sigmoid", "identity")),
     ("kvb_init_fact", 1.0, _H + "gain", LSTM_DELTA, None),
-    ("val_tanh", False, _H + "value_activation", INSTRUCTED, _OFF_TANH),
-    ("vect_lr", False, _H + "rate", INSTRUCTED, {False: "scalar", True: "row"}),
-    ("wide_out_dim", 0, _H + "d_wide", CANVASES, {0: None}),
+    ("val_tanh", False, _H + "value_activation", INSTRUCTED, _TANH),
+    ("vect_lr", False, _H + "rate", INSTRUCTED, _choice("scalar", "row")),
+    ("wide_out_dim", 0, _H + "d_wide", CANVASES, lambda size: size or None),
     ("use_learned_init", False, "model/canvas", ("lstm_delta", "lstm_delta_unet", "rfwp_delta"),
-     {False: "zero", True: "learned"}),
+     _choice("zero", "learned")),
     ("use_intermed_loss", 1, _G + "supervision.num_canvases", CANVASES, None),
     ("scale_intermed_loss", False, _G + "supervision.scale_canvases", CANVASES, None),
-    ("clip", 0.0, "", ("lstm_delta", "lstm_delta_unet"), None),
-    ("clip_rnn", 0.0, "", ("lstm_delta", "lstm_delta_unet"), None),
-    ("unet_lr", 2e-4, "", ("lstm_delta_unet",), None),
-    ("max_unet_dim", 4, "", UNET, None),
-    ("unet_tanh", False, "", ("lstm_delta_unet", "lstm_delta_split_v2_unet"), None),
-    ("stop_grad_unet", False, _G + "refiner.detach_input", UNET, None),
+    ("unet_lr", 2e-4, "model.generator_optimiser.lr_of", ("lstm_delta_unet",),
+     lambda rate: {"refiner": rate}),
+    ("max_unet_dim", 4, _U + "multipliers", UNET,
+     lambda largest: [2**power for power in range(largest.bit_length())]),
+    ("unet_tanh", False, _U + "input_activation",
+     ("lstm_delta_unet", "lstm_delta_split_v2_unet"), _TANH),
+    ("stop_grad_unet", False, _U + "detach_input", UNET, None),
     ("frozen_base", False, _G + "freeze_painter", UNET, None),
-    ("pre_unet_loss", False, "", UNET, None),
-    ("use_unet_match_loss", False, "", UNET, None),
-    ("use_unet_match_loss_only", False, "", UNET, None),
-    ("ema_only_unet", False, "", UNET, None),
+    ("use_unet_match_loss", False, _G + "supervision.match_refined", UNET, float),
 ]  # fmt: skip
 
-DEFAULTS = {argument: default for argument, default, *_ in ARGUMENTS}
+DEFAULTS = {argument: default for argument, default, *_ in ARGUMENTS} | {
+    "batch_size": 10, "ttur_mult": 1.0, "optimizer": "adam", "transparent": False,
+    "greyscale": False, "transform_to_greyscale": False, "aug_prob": 0.0, "clip": 0.0,
+    "clip_rnn": 0.0, "pre_unet_loss": False, "use_unet_match_loss_only": False,
+    "ema_only_unet": False, "data_dir": "data/celeba/img_align_celeba",
+}  # fmt: skip
 REMARKS = {
     "ema_only_unet": "the average covers the painter, too",
     "dataset_aug_prob": "images are mirrored with probability 1/2 and not cropped at random",
@@ -99,6 +104,58 @@ WITHOUT_MEANING = {
     "clear_fid_cache", "not_fid_all_real", "fid_real_path", "project_name", "job_name",
     "use_wandb", "skip_resize", "multi_gpus", "syncbatchnorm",
 }  # fmt: skip
+
+
+def read_arguments(path: Path, config: Path | None) -> tuple[dict[str, Any], list[str]]:
+    """Read the original's arguments.
+
+    Args:
+        path: its ``args.txt``.
+        config: its ``config.json``, which counts where they differ; None without one.
+
+    Returns:
+        All of them, by name, and remarks on those that are not carried as they were.
+
+    Raises:
+        UserError: if a file cannot be read, or a value cannot be used.
+    """
+    given = _read_json(path, "args")
+    stored = _read_json(config, "config") if config else {}
+    remarks = [
+        f"{name}={given[name]} of {path.name} is {stored[name]} in {config.name}, which counts"
+        for name in stored.keys() & given.keys()
+        if config and stored[name] != given[name]
+    ]
+    args = DEFAULTS | given | stored
+    if args["model_type"] not in MODEL_TYPES:
+        types = ", ".join(MODEL_TYPES)
+        raise UserError(f"args={path}: model_type={args['model_type']}: must be one of {types}")
+    for name, default in DEFAULTS.items():
+        allowed = (int, float) if isinstance(default, float) else type(default)
+        if default is not None and not isinstance(args[name], allowed):
+            raise UserError(f"args={path}: {name} must be like {default!r}; got {args[name]!r}")
+    if args["optimizer"] != "adam":
+        raise UserError(f"args={path}: optimizer={args['optimizer']}: must be adam")
+    harmless = {"ema_only_unet"} if args["frozen_base"] else set()  # the painter stays the same
+    for name in args.keys() - harmless:
+        if name in REMARKS and args[name]:
+            remarks.append(f"{name}={args[name]}: {REMARKS[name]}")
+        elif name not in DEFAULTS and name not in WITHOUT_MEANING:
+            remarks.append(f"{name} is no argument of the original and was ignored")
+    if "data_dir" not in given:
+        args["data_dir"] = None  # rather than a default that nobody chose
+    return args, sorted(remarks)
+
+
+def _read_json(path: Path, key: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{key}={path}: not a readable JSON file ({error})") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{key}={path}: must hold names and values")
+    return content
+
 
 # How names begin (ours), the arguments that decide whether such a tensor exists, and those that
 # decide the sizes of its first axis and of the others.
@@ -132,9 +189,9 @@ def blame(ours: str, decides: int, args: dict[str, Any], where: str) -> str:
         args: the original's arguments.
         where: the file they came from.
     """
-    means = {name for name, _, _, types, _ in ARGUMENTS if args["model_type"] in types}
+    ignored = {name for name, _, _, types, _ in ARGUMENTS if args["model_type"] not in types}
     candidates = next(row for row in BLAMED if ours.startswith(row[0]))[1 + decides]
-    causes = [name for name in candidates if name in means] or ["model_type"]
+    causes = [name for name in candidates if name not in ignored] or ["model_type"]
     return f"{where}'s {' or '.join(f'{name}={args[name]}' for name in causes)}"
 
 
@@ -145,44 +202,34 @@ def translate(args: dict[str, Any]) -> list[str]:
         args: all of them, by name.
     """
     model_type = args["model_type"]
-    settings = {
-        key: values.get(args[name], args[name]) if values else args[name]
-        for name, _, key, types, values in ARGUMENTS
-        if key and model_type in types
-    }
+    softmax = args["use_softmax"] and model_type in CORRECTED
     grey = args["greyscale"] or args["transform_to_greyscale"]
     unfinished = model_type in CANVASES and args["use_intermed_loss"] > 1
-    settings |= {
+    settings = {
+        key: convert(args[name]) if convert else args[name]
+        for name, _, key, types, convert in ARGUMENTS
+        if model_type in types
+    } | {
         "data.channels": 4 if args["transparent"] else 1 if grey else 3,
-        "data.flip": args["dataset_aug_prob"] > 0,
         "batch_size": args["batch_size"] * args["grad_cummulate_every"],
-        "fid.every": int(args["calculate_fid_every"] or 0),
         "model/ema": "released",
         "model/loss": "hinge_pooled" if model_type in UNET or unfinished else "hinge",
         "model.image_range": "unit",
         "model.discriminator_optimiser.lr": args["learning_rate"] * args["ttur_mult"],
     }
     if model_type == "base":
-        settings["model.generator.c_max"] = args["fmap_max"]
-        settings["model.generator.attention_at"] = args["attn_res_layers"]
+        settings[_G + "c_max"] = args["fmap_max"]
+        settings[_G + "attention_at"] = args["attn_res_layers"]
+    elif model_type == "lstm_sum":  # which ignores use_softmax
+        settings |= {"model/learning_rule": "sum", _H + "key_activation": "identity"}
+    elif model_type == "lstm_oja_split_v2":
+        settings["model/learning_rule"] = "oja_released" if softmax else "oja"
     else:
-        softmax = args["use_softmax"] and model_type in CORRECTED
-        settings["model.generator.head.key_activation"] = "softmax" if softmax else "identity"
-        settings["model/learning_rule"] = {
-            "lstm_sum": "sum",
-            "lstm_oja_split_v2": "oja_released" if softmax else "oja",
-        }.get(model_type, "delta_released")
+        settings["model/learning_rule"] = "delta_released"
     if model_type in UNET:
-        powers = range(args["max_unet_dim"].bit_length())
-        settings["model.generator.refiner.multipliers"] = [2**power for power in powers]
-        tanh = args["unet_tanh"] and model_type != "lstm_delta_split_unet"  # which ignores it
-        settings["model.generator.refiner.input_activation"] = "tanh" if tanh else "identity"
+        settings.setdefault(_U + "input_activation", "identity")
         before = args["pre_unet_loss"] and not args["use_unet_match_loss_only"]
-        settings["model.generator.supervision.before_refiner"] = before
-        match = float(args["use_unet_match_loss"])
-        settings["model.generator.supervision.match_refined"] = match
-    if model_type == "lstm_delta_unet":  # the others ignore it
-        settings["model.generator_optimiser.lr_of"] = {"refiner": args["unet_lr"]}
+        settings[_G + "supervision.before_refiner"] = before
     if args["aug_prob"] > 0:
         settings["model/augment"] = "diff"
         settings["model.augment.types"] = ["cutout", "translation"]
@@ -192,15 +239,4 @@ def translate(args: dict[str, Any]) -> list[str]:
             settings["model.clip"] = {"generator": args["clip"]}
         elif args["clip_rnn"] > 0:
             settings["model.clip"] = {"generator.sequence_processor.lstm": args["clip_rnn"]}
-    return [f"{key}={_literal(value)}" for key, value in settings.items()]
-
-
-def _literal(value: Any) -> str:
-    """Write a value in Hydra's grammar."""
-    if isinstance(value, list):
-        return f"[{','.join(map(_literal, value))}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{name}:{_literal(entry)}' for name, entry in value.items())}}}"
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return [f"{key}={in_hydras_grammar(value)}" for key, value in settings.items()]

@@ -1,29 +1,21 @@
 """Reading a checkpoint of the original code and writing it as one of ours."""
 
-import os
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
+import lightning
 import torch
-from lightning import Callback, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fpainter.checkpoints.legacy.arguments import blame
-from fpainter.checkpoints.legacy.names import (
-    discriminator_name,
-    generator_name,
-    is_dropped,
-    merged,
-    merged_name,
-    turned,
-)
-from fpainter.checkpoints.plain_data import read_plain_data
-from fpainter.data.loader import BatchStream
-from fpainter.errors import UserError, existing
+from fpainter.checkpoints.legacy.names import is_dropped, merged, renaming, turned
+from fpainter.checkpoints.safe_load import safe_load
+from fpainter.errors import UserError
+from fpainter.files import replacing
+from fpainter.generators.trained import part
 from fpainter.training.gan_module import GANModule
 
 PREFIXES = {"generator": "G.", "generator_ema": "GE.", "discriminator": "D."}
@@ -48,12 +40,6 @@ class Original:
     num_dropped: int = 0
     remarks: list[str] = field(default_factory=list)
 
-    @property
-    def c_max(self) -> int:
-        """The channels of the discriminator's deepest features, 0 if it has none."""
-        weight = self.tensors["discriminator"].get("decoder1.layers.0.1.weight")
-        return 0 if weight is None else weight.shape[1]
-
     def iteration(self) -> tuple[int, str]:
         """Return the number of iterations, which is not stored, and where it comes from."""
         for player, key in OPTIMISERS.items():
@@ -72,29 +58,26 @@ def read_original(path: str | Path) -> Original:
     Raises:
         UserError: if there is no such file, or it is something else.
     """
-    path = existing(path, "checkpoint")
-    stored = read_plain_data(path, "checkpoint", legacy=True)
+    stored = safe_load(path, "checkpoint", legacy=True)
     gan = stored.get("GAN") if isinstance(stored, dict) else None
     if not isinstance(gan, dict) or not all(isinstance(t, Tensor) for t in gan.values()):
         raise UserError(f"checkpoint={path}: has no 'GAN', so the original code did not write it")
-    parts = {part: _part(gan, prefix) for part, prefix in PREFIXES.items()}
-    for part, tensors in parts.items():
-        if not tensors:
-            raise UserError(f"checkpoint={path}: has no {part}, names with {PREFIXES[part]}")
-    unknown = [name for name in gan if not name.startswith((*PREFIXES.values(), "D_aug.D."))]
-    if unknown:
-        raise UserError(f"checkpoint={path}: {unknown[0]} belongs to no part of a model")
+    for name in gan:
+        if not name.startswith((*PREFIXES.values(), "D_aug.D.")):
+            raise UserError(f"checkpoint={path}: {name} belongs to no part of a model")
     remarks = []
-    trained = _part(gan, "D_aug.D.")
+    parts = {player: part(gan, prefix) for player, prefix in PREFIXES.items()}
+    trained = part(gan, "D_aug.D.")
     if trained and not _equal(parts["discriminator"], trained):
         parts["discriminator"] = trained
         remarks.append(
             "D differs from D_aug.D, as after --load_only_g: the latter is taken, which was trained"
         )
-    kept = {
-        part: {name: tensor for name, tensor in tensors.items() if not is_dropped(name)}
-        for part, tensors in parts.items()
-    }
+    kept = {}
+    for player, tensors in parts.items():
+        if not tensors:
+            raise UserError(f"checkpoint={path}: has no {player}, names with {PREFIXES[player]}")
+        kept[player] = {name: t for name, t in tensors.items() if not is_dropped(name)}
     num_dropped = len(gan) - sum(len(tensors) for tensors in kept.values())
     empty: dict[str, Any] = {"state": {}, "param_groups": []}
     optimisers = {player: stored.get(key, empty) for player, key in OPTIMISERS.items()}
@@ -116,28 +99,29 @@ def load_weights(module: GANModule, original: Original, args: dict[str, Any], wh
     Raises:
         UserError: at the first tensor without a place, place without a tensor, or other shape.
     """
-    for part, tensors in original.tensors.items():
-        target = module.get_submodule(part)
+    for player, tensors in original.tensors.items():
+        target = module.get_submodule(player)
         own = target.state_dict()
         placed: dict[str, Tensor] = {}
+        rename = renaming(player, args["model_type"])
         for name, tensor in merged(tensors).items():
-            ours = _rename(part, args)(name)
-            full = f"{PREFIXES[part]}{name}"
+            ours = rename(name)
+            full = f"{PREFIXES[player]}{name}"
             if ours not in own:
                 why = blame(ours, 0, args, where)
                 raise UserError(f"{full} is in the file, but {why} leaves no place for it")
             if _core(tensor.shape) != _core(own[ours].shape):
-                axis = _first_difference(tensor.shape, own[ours].shape)
+                axis = 1 if tensor.shape[:1] != own[ours].shape[:1] else 2
                 raise UserError(
                     f"{full} is {_shape(tensor)} in the file, "
                     f"{blame(ours, axis, args, where)} asks for {_shape(own[ours])}"
                 )
-            placed[ours] = tensor.to(own[ours].dtype).reshape(own[ours].shape)
-        missing = next((ours for ours in own if ours not in placed), None)
-        if missing is not None:
-            why = blame(missing, 0, args, where)
-            raise UserError(f"the file has nothing for {part}.{missing}, which {why} asks for")
-        target.load_state_dict(turned(placed) if part == "discriminator" else placed)
+            placed[ours] = tensor.reshape(own[ours].shape)
+        for ours in own:
+            if ours not in placed:
+                why = blame(ours, 0, args, where)
+                raise UserError(f"the file has nothing for {player}.{ours}, which {why} asks for")
+        target.load_state_dict(turned(placed) if player == "discriminator" else placed)
 
 
 def load_adam(
@@ -158,112 +142,87 @@ def load_adam(
     Raises:
         UserError: if the file's optimiser is not over the file's parameters.
     """
-    key, rename = OPTIMISERS[player], _rename(player, args)
+    key, rename = OPTIMISERS[player], renaming(player, args["model_type"])
     buffers = dict(target.named_buffers())
-    names = [name for name in original.tensors[player] if rename(name) not in buffers]
+    weights = {n: w for n, w in original.tensors[player].items() if rename(n) not in buffers}
     stored = original.optimisers[player]
     listed = [index for group in stored["param_groups"] for index in group["params"]]
-    if listed and len(listed) != len(names):
-        raise UserError(f"{key} lists {len(listed)} parameters, but there are {len(names)}")
-    steps: dict[str, Tensor] = {}
-    moments: dict[str, dict[str, Tensor]] = {moment: {} for moment in MOMENTS}
-    for index, name in zip(listed, names, strict=False):
+    if listed and len(listed) != len(weights):
+        raise UserError(f"{key} lists {len(listed)} parameters, but there are {len(weights)}")
+    states: dict[str, dict[str, Any]] = {}
+    for index, name in zip(listed, weights, strict=False):
         if index not in stored["state"]:
             continue
-        state = stored["state"][index]
-        weight = original.tensors[player][name]
+        state = states[name] = stored["state"][index]
         for moment in MOMENTS:
-            if state[moment].shape != weight.shape:
+            if state[moment].shape != weights[name].shape:
                 raise UserError(
-                    f"{key}: parameter {index}, {PREFIXES[player]}{name}, is {_shape(weight)}, "
-                    f"but its {moment} is {_shape(state[moment])}"
+                    f"{key}: parameter {index}, {PREFIXES[player]}{name}, is "
+                    f"{_shape(weights[name])}, but its {moment} is {_shape(state[moment])}"
                 )
-            moments[moment][name] = state[moment]
-        steps[rename(merged_name(name))] = torch.tensor(float(state["step"]))
-    ours = {m: {rename(n): t for n, t in merged(named).items()} for m, named in moments.items()}
+    steps = {rename(name): torch.tensor(float(state["step"])) for name, state in states.items()}
+    moments = {}
+    for moment in MOMENTS:
+        theirs = merged({name: state[moment] for name, state in states.items()})
+        moments[moment] = {rename(name): tensor for name, tensor in theirs.items()}
     if player == "discriminator":
-        ours["exp_avg"] = turned(ours["exp_avg"])
-    num_missing = 0
+        moments["exp_avg"] = turned(moments["exp_avg"])
     for group in optimiser.param_groups:
         for name, parameter in zip(group["param_names"], group["params"], strict=True):
-            if name not in steps:
-                num_missing += 1
-                continue
-            optimiser.state[parameter] = {
-                "step": steps[name],
-                **{m: ours[m][name].to(parameter.dtype).reshape(parameter.shape) for m in MOMENTS},
-            }
-    return num_missing
+            if name in steps:
+                optimiser.state[parameter] = {"step": steps[name]} | {
+                    moment: named[name].to(parameter.dtype).reshape(parameter.shape)
+                    for moment, named in moments.items()
+                }
+    return sum(len(g["params"]) for g in optimiser.param_groups) - len(optimiser.state)
 
 
 def write_checkpoint(
     path: Path,
     module: GANModule,
-    fill: Callable[[list[Optimizer]], None],
+    optimisers: list[Optimizer],
     batch_size: int,
-    record: Callback,
+    record: dict[str, Any],
 ) -> None:
     """Write the checkpoint that training would have left.
 
     Args:
         path: the file to write; replaced in one step.
         module: with its weights and its iteration.
-        fill: puts the states into the optimisers.
+        optimisers: of its players, with their states.
         batch_size: images per iteration; training goes on with the data after those used.
-        record: writes into the checkpoint what the run was.
+        record: what the run was.
     """
-    # Only its position is stored; there are no images to look at.
-    stream = BatchStream([None], batch_size, seed=0)  # type: ignore[arg-type]
-    stream.load_state_dict({"next_batch": module.iteration, "global_batch_size": batch_size})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # nothing is trained, so nothing that they say matters
-        trainer = Trainer(
-            accelerator="cpu",
-            max_steps=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=path.parent,
-        )
-        trainer.fit(module, stream)
-    fill(trainer.optimizers)
-    _count(trainer, module.iteration)
-    trainer.callbacks.append(record)  # type: ignore[attr-defined]
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        trainer.save_checkpoint(temporary, weights_only=False)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _count(trainer: Trainer, iteration: int) -> None:
-    """Set the counters of the trainer as they are in a callback after so many iterations."""
-    if iteration == 0:
-        return
-    loop = trainer.fit_loop
-    counts = {"ready": iteration, "started": iteration, "processed": iteration}
-    for progress, reached in [
-        (loop.epoch_progress, {"ready": 1, "started": 1}),
-        (loop.epoch_loop.batch_progress, counts | {"completed": iteration - 1}),
-        (
-            loop.epoch_loop.manual_optimization.optim_step_progress,
-            {"ready": iteration, "completed": iteration},
-        ),
-    ]:
-        for tracker in (progress.total, progress.current):
-            for name, number in reached.items():
-                setattr(tracker, name, number)
-    loop.epoch_loop._batches_that_stepped = iteration - 1
-
-
-def _rename(part: str, args: dict[str, Any]) -> Callable[[str], str]:
-    return discriminator_name if part == "discriminator" else generator_name(args["model_type"])
-
-
-def _part(gan: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): t for name, t in gan.items() if name.startswith(prefix)}
+    done = module.iteration
+    loop = lightning.Trainer(accelerator="cpu", logger=False, max_steps=0).fit_loop.state_dict()
+    loop["state_dict"] = {
+        "combined_loader": [{"next_batch": done, "global_batch_size": batch_size}]
+    }
+    if done:  # the counters as they are in a callback after the last iteration
+        steps = {"ready": done, "completed": done}
+        for progress, counts in {
+            "epoch_progress": {"ready": 1, "started": 1},
+            "epoch_loop.batch_progress": steps
+            | {"started": done, "processed": done, "completed": done - 1},
+            "epoch_loop.manual_optimization.optim_step_progress": steps,
+        }.items():
+            loop[progress]["total"].update(counts)
+            loop[progress]["current"].update(counts)
+        loop["epoch_loop.state_dict"] = {"_batches_that_stepped": done - 1}
+    checkpoint = {
+        "epoch": 0,
+        "global_step": done,
+        "pytorch-lightning_version": lightning.__version__,
+        "state_dict": module.state_dict(),
+        "loops": {"fit_loop": loop},
+        "callbacks": {},
+        "optimizer_states": [optimiser.state_dict() for optimiser in optimisers],
+        "lr_schedulers": [],
+        "fpainter": record,
+    }
+    module.on_save_checkpoint(checkpoint)
+    with replacing(path) as new:
+        torch.save(checkpoint, new)
 
 
 def _equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -272,15 +231,7 @@ def _equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 def _core(shape: torch.Size) -> tuple[int, ...]:
     """Return a shape without its leading ones."""
-    sizes = tuple(shape)
-    while sizes[:1] == (1,):
-        sizes = sizes[1:]
-    return sizes
-
-
-def _first_difference(got: torch.Size, expected: torch.Size) -> int:
-    """Return 1 if the first axes differ, else 2."""
-    return 1 if got[:1] != expected[:1] else 2
+    return tuple(dropwhile(lambda size: size == 1, shape))
 
 
 def _shape(tensor: Tensor) -> str:

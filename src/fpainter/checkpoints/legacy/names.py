@@ -6,41 +6,39 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-PAINTER_NAMES = {
-    "decoder_rnn.": "sequence_processor.lstm.",
-    "latent_to_init.": "sequence_processor.to_state.",
-    "kvb_net.": "head.to_instructions.",
-    "kv_net.": "head.to_instructions.",
-    "wide_net.": "head.widen.",
-    "input_generator.": "input_generator.to_slices.",
-    "per_time_linear_input.": "input_generator.to_input.",
-    "decoder_time_enc": "input_generator.step_embedding",
-    "learned_init": "canvas.canvas",
-    "transformer_encoder.": "sequence_processor.blocks.",
-    "latent_to_input.": "sequence_processor.to_hidden.",
-    "rfwp_layers.": "sequence_processor.memories.",
-    "ff_layers.": "sequence_processor.feedforwards.",
-}
+# Patterns and their replacements, applied in order.
+Renaming = list[tuple[str, str]]
 
-BLOCK_NAMES = {
-    "sequence_processor.blocks.": {"slow_net": "to_qkv"},
-    "sequence_processor.memories.": {"slow_net": "to_drive"},
-}
-SHARED_BLOCK_NAMES = {"out_linear": "to_out", "layer_norm": "norm", "ff_layers": "layers"}
-
-# On names without the leading "u_net."; patterns of all lists are applied in order.
-UNET_NAMES = [
-    (r"^init_conv\.", "stem."),
-    (r"^downs\.(\d+)\.3\.", r"downsample.\1."),
-    (r"^ups\.(\d+)\.3\.", r"upsample.\1."),
-    (r"^(downs|ups)\.(\d+)\.0\.", r"\1.\2.first."),
-    (r"^(downs|ups)\.(\d+)\.1\.", r"\1.\2.second."),
-    (r"^(downs|ups)\.(\d+)\.2\.", r"\1.\2.attention."),
-    (r"^mid_block1\.", "middle.0."),
-    (r"^mid_attn\.", "middle.1."),
-    (r"^mid_block2\.", "middle.2."),
-    (r"^final_res_block\.", "last."),
-    (r"^final_conv\.", "to_image."),
+PAINTER: Renaming = [
+    (r"^decoder_rnn\.", "sequence_processor.lstm."),
+    (r"^latent_to_init\.", "sequence_processor.to_state."),
+    (r"^latent_to_input\.", "sequence_processor.to_hidden."),
+    (r"^transformer_encoder\.", "sequence_processor.blocks."),
+    (r"^rfwp_layers\.", "sequence_processor.memories."),
+    (r"^ff_layers\.", "sequence_processor.feedforwards."),
+    (r"(blocks\.\d+)\.slow_net", r"\1.to_qkv"),
+    (r"(memories\.\d+)\.slow_net", r"\1.to_drive"),
+    (r"\.(R_q|R_k|R_v|r_b)$", ".recurrence"),
+    (r"\.out_linear\.", ".to_out."),
+    (r"\.layer_norm\.", ".norm."),
+    (r"\.ff_layers\.", ".layers."),
+    (r"^kvb?_net\.", "head.to_instructions."),
+    (r"^wide_net\.", "head.widen."),
+    (r"^input_generator\.", "input_generator.to_slices."),
+    (r"^per_time_linear_input\.", "input_generator.to_input."),
+    (r"^decoder_time_enc", "input_generator.step_embedding"),
+    (r"^learned_init", "canvas.canvas"),
+    (r"^u_net\.", "refiner.unet."),
+    (r"unet\.init_conv\.", "unet.stem."),
+    (r"unet\.(down|up)s\.(\d+)\.3\.", r"unet.\1sample.\2."),
+    (r"unet\.(downs|ups)\.(\d+)\.0\.", r"unet.\1.\2.first."),
+    (r"unet\.(downs|ups)\.(\d+)\.1\.", r"unet.\1.\2.second."),
+    (r"unet\.(downs|ups)\.(\d+)\.2\.", r"unet.\1.\2.attention."),
+    (r"unet\.mid_block1\.", "unet.middle.0."),
+    (r"unet\.mid_attn\.", "unet.middle.1."),
+    (r"unet\.mid_block2\.", "unet.middle.2."),
+    (r"unet\.final_res_block\.", "unet.last."),
+    (r"unet\.final_conv\.", "unet.to_image."),
     (r"block1\.proj\.", "first.0."),
     (r"block1\.norm\.", "first.1."),
     (r"block2\.proj\.", "second.0."),
@@ -53,17 +51,15 @@ UNET_NAMES = [
 ]
 
 # What the original's discriminator and its baseline's generator name alike.
-ATTENTION_NAMES = [
+ATTENTION: Renaming = [
     (r"(?<=\.)fn\.", ""),
-    (r"to_lin_q", "linear_q"),
-    (r"to_lin_kv\.net", "linear_kv"),
-    (r"to_q", "local_q"),
-    (r"to_kv", "local_kv"),
+    (r"to_lin_(q|kv)(\.net)?\.", r"linear_\1."),
+    (r"to_(q|kv)\.", r"local_\1."),
     (r"norm\.g$", "norm.gain"),
     (r"norm\.b$", "norm.shift"),
 ]
 
-DISCRIMINATOR_NAMES = [
+DISCRIMINATOR: Renaming = [
     (r"branches\.0\.", "convolved."),
     (r"branches\.1\.", "pooled."),
     (r"^residual_layers\.(\d+)\.0\.", r"downs.\1."),
@@ -72,10 +68,10 @@ DISCRIMINATOR_NAMES = [
     (r"^non_residual_layers", "plain"),
     (r"^decoder1\.layers\.(\d)\.1", r"decoder.convolutions.\1"),
     (r"^decoder2\.layers\.(\d)\.1", r"quadrant_decoder.convolutions.\1"),
-    *ATTENTION_NAMES,
+    *ATTENTION,
 ]
 
-BASELINE_NAMES = [
+BASELINE: Renaming = [
     (r"^initial_conv\.", "initial."),
     (r"^out_conv\.", "to_image."),
     (r"^layers\.(\d+)\.0\.2\.1\.", r"ups.\1.3."),
@@ -84,47 +80,35 @@ BASELINE_NAMES = [
     (r"^layers\.(\d+)\.1\.to_k\.", r"excitations.\1.to_score."),
     (r"^layers\.(\d+)\.1\.net\.", r"excitations.\1.to_gates."),
     (r"^layers\.(\d+)\.2\.", r"attentions.\1."),
-    *ATTENTION_NAMES,
+    *ATTENTION,
 ]
 
 # The last layers of our discriminator, with one logit or with 5×5: the original gives reals low
 # logits, so its last layers are ours with the sign turned.
 TURNED = ("to_logits.3.", "to_logits.2.", "small.layers.5.")
 
-RECURRENCE = (".R_q", ".R_k", ".R_v", ".r_b")  # of a layer of ``rfwp_delta``, one tensor of ours
+RECURRENCE = ("R_q", "R_k", "R_v", "r_b")  # of a layer of ``rfwp_delta``, one tensor of ours
 
 
-def renamed(name: str, names: list[tuple[str, str]]) -> str:
-    """Apply patterns and their replacements in order."""
-    for theirs, ours in names:
-        name = re.sub(theirs, ours, name)
-    return name
+def renaming(part: str, model_type: str) -> Callable[[str], str]:
+    """Return the function from the original's names of tensors to ours.
 
+    Args:
+        part: ``generator``, ``generator_ema`` or ``discriminator``.
+        model_type: of the original.
+    """
+    patterns = PAINTER
+    if part == "discriminator":
+        patterns = DISCRIMINATOR
+    elif model_type == "base":
+        patterns = BASELINE
 
-def painter_name(name: str) -> str:
-    """Return our name of a painter's tensor, with or without a U-Net."""
-    if name.startswith("u_net."):
-        return "refiner.unet." + renamed(name.removeprefix("u_net."), UNET_NAMES)
-    for theirs, ours in PAINTER_NAMES.items():
-        if name.startswith(theirs):
-            parts = BLOCK_NAMES.get(ours, {}) | SHARED_BLOCK_NAMES
-            return ours + ".".join(parts.get(p, p) for p in name.removeprefix(theirs).split("."))
-    return name
+    def rename(name: str) -> str:
+        for theirs, ours in patterns:
+            name = re.sub(theirs, ours, name)
+        return name
 
-
-def baseline_name(name: str) -> str:
-    """Return our name of a tensor of the generator of ``base``."""
-    return renamed(name, BASELINE_NAMES)
-
-
-def discriminator_name(name: str) -> str:
-    """Return our name of a discriminator's tensor."""
-    return renamed(name, DISCRIMINATOR_NAMES)
-
-
-def generator_name(model_type: str) -> Callable[[str], str]:
-    """Return the function that renames the tensors of this type's generator."""
-    return baseline_name if model_type == "base" else painter_name
+    return rename
 
 
 def is_dropped(name: str) -> bool:
@@ -137,21 +121,15 @@ def turned(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: -t if name.startswith(TURNED) else t for name, t in state.items()}
 
 
-def merged_name(name: str) -> str:
-    """Return the name of what `merged` makes of a tensor."""
-    stem, dot, leaf = name.rpartition(".")
-    return f"{stem}.recurrence" if dot + leaf in RECURRENCE else name
-
-
 def merged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Join the recurrent matrices [1 N d_out d_head] of ``rfwp_delta`` to [N d_head d_out]."""
     result: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
-        joined = merged_name(name)
-        if joined == name:
+        stem, _, leaf = name.rpartition(".")
+        joined = f"{stem}.recurrence"
+        if leaf not in RECURRENCE:
             result[name] = tensor
         elif joined not in result:
-            stem = name.rpartition(".")[0]
-            rows = [tensors[stem + leaf] for leaf in RECURRENCE if stem + leaf in tensors]
+            rows = [tensors[f"{stem}.{r}"] for r in RECURRENCE if f"{stem}.{r}" in tensors]
             result[joined] = torch.cat(rows, dim=-2)[0].transpose(-1, -2)
     return result

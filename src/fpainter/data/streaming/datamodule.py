@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fpainter.data.cache import CachedImages
 from fpainter.data.datamodule import ImageDataModule
 from fpainter.data.streaming.formats import DatasetShards, TarShards
 from fpainter.data.streaming.shards import FirstImages, Shards
@@ -13,20 +12,20 @@ from fpainter.nn.sizes import is_whole
 
 
 class StreamDataModule(ImageDataModule):
-    """Serves uint8 batches [B C H W] of images that are read from shards as they are needed.
+    """Serve uint8 batches [B C H W] of images that are read from shards as they are needed.
 
     Only the first images are decoded into the cache: `images`, the reference that FID and the
     other scores compare with. Where shards are sorted by what they show, so is the reference.
 
     Args:
-        shards: Where the images come from.
-        image_size: One positive int for square images, or [height, width].
-        num_reference: How many images the reference has, if there are as many; positive.
-        buffer_size: Encoded images that each process holds to shuffle them, positive.
-        **options: Those of `ImageDataModule`; the reference is kept in its `cache_dir`.
+        shards: where the images come from.
+        image_size: one positive int for square images, or [height, width].
+        num_reference: how many images the reference has, if there are as many; positive.
+        buffer_size: encoded images that each process holds to shuffle them, positive.
+        **options: those of `ImageDataModule`; the reference is kept in its `cache_dir`.
 
     Raises:
-        ValueError: If an argument is not one of the values above.
+        ValueError: if an argument is not one of the values above.
     """
 
     def __init__(
@@ -45,12 +44,14 @@ class StreamDataModule(ImageDataModule):
         self.shards = shards
         self.buffer_size = buffer_size
 
-    def __str__(self) -> str:
-        height, width = self.image_size
-        return (
-            f"{type(self).__name__}({self.shards.name}, {len(self.shards.labels)} shards, "
-            f"{self.channels}×{height}×{width}, batch_size={self.batch_size})"
-        )
+    def prepare_data(self) -> None:
+        """Build the cache of the reference; see `ImageDataModule.prepare_data`.
+
+        Raises:
+            UserError: if a shard or all images cannot be read, or the cache cannot be written.
+        """
+        super().prepare_data()
+        self.reference.forget()
 
     @classmethod
     def from_shards(
@@ -62,13 +63,13 @@ class StreamDataModule(ImageDataModule):
         """Serve the images of tar files.
 
         Args:
-            image_size: As in the constructor.
-            shards: As in `TarShards`; None is refused.
-            **options: The constructor's.
+            image_size: as in the constructor.
+            shards: as in `TarShards`; None is refused.
+            **options: the constructor's.
 
         Raises:
-            UserError: As in `TarShards`.
-            ValueError: As in the constructor.
+            UserError: as in `TarShards`.
+            ValueError: as in the constructor.
         """
         if shards is None:
             raise UserError("no images to train on. Give data.shards=: tar files, a folder or URLs")
@@ -87,16 +88,16 @@ class StreamDataModule(ImageDataModule):
         """Serve the images of a Hugging Face data set.
 
         Args:
-            image_size: As in the constructor.
-            path: As in `DatasetShards`, like the next three; None is refused.
-            name: Which configuration.
-            split: Which part.
-            column: Which column.
-            **options: The constructor's.
+            image_size: as in the constructor.
+            path: as in `DatasetShards`, like the next three; None is refused.
+            name: which configuration.
+            split: which part.
+            column: which column.
+            **options: the constructor's.
 
         Raises:
-            UserError: As in `DatasetShards`.
-            ValueError: As in the constructor.
+            UserError: as in `DatasetShards`.
+            ValueError: as in the constructor.
         """
         if path is None:
             raise UserError("no images to train on. Give data.path=OWNER/NAME or a local folder")
@@ -106,15 +107,9 @@ class StreamDataModule(ImageDataModule):
         """Return the endless stream of this process's share of every batch.
 
         Raises:
-            UserError: If `batch_size` cannot be shared equally by the trainer's processes.
+            UserError: if `batch_size` cannot be shared equally by the trainer's processes.
         """
-        share = super().train_dataloader()
-        return ShardStream(
-            self.shards, self.images, share.batch_size, self.seed, self.flip, self.buffer_size,
-            share.rank, share.world_size,
-        )  # fmt: skip
+        return ShardStream(self.shards, self.images, self._share(), self.buffer_size)
 
-    def _open_cache(self, progress: bool) -> CachedImages:
-        images = super()._open_cache(progress)
-        self.reference.forget()
-        return images
+    def _extent(self) -> str:
+        return f"{len(self.shards.labels)} shards"

@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fpainter.data.sources import MAX_BYTES, SUFFIXES, printable
-from fpainter.data.streaming.shards import Sample, sha256
+from fpainter.data.sources import MAX_BYTES, SUFFIXES, printable, sha256
+from fpainter.data.streaming.shards import Sample
 from fpainter.errors import UserError, first_line
 
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -28,11 +28,11 @@ class TarShards:
     or not, need no library; braces and URLs need webdataset.
 
     Args:
-        shards: A folder of tar files, a tar file, a URL that webdataset opens (http, https, gs,
+        shards: a folder of tar files, a tar file, a URL that webdataset opens (http, https, gs,
             hf, …), either of the last two with braces such as `{000..099}`, or a list of these.
 
     Raises:
-        UserError: If there is none, one is not there, or webdataset is needed and not installed.
+        UserError: if there is none, one is not there, or webdataset is needed and not installed.
     """
 
     def __init__(self, shards: str | Iterable[str]) -> None:
@@ -93,12 +93,12 @@ class DatasetShards:
 
     Args:
         path: `owner/name` on the hub, or a folder of Parquet files, of images, ….
-        name: Which configuration of it; None for its only one.
-        split: Which part.
-        column: Which column holds the images.
+        name: which configuration of it; None for its only one.
+        split: which part.
+        column: which column holds the images.
 
     Raises:
-        UserError: If `datasets` is not installed, or there is no such data set, configuration,
+        UserError: if `datasets` is not installed, or there is no such data set, configuration,
             part or column.
     """
 
@@ -156,8 +156,8 @@ def absolute(place: Any, key: str) -> Any:
     """Return where data lie so that it holds in any directory.
 
     Args:
-        place: A path, a URL, the name of a data set, or a list of these; none but paths change.
-        key: Of the config, as which it was given: `shards` can be URLs, and `path` is a name
+        place: a path, a URL, the name of a data set, or a list of these; none but paths change.
+        key: the key of the config that gives it: `shards` can be URLs, and `path` is a name
             unless there is such a folder.
     """
     if not isinstance(place, str):
@@ -169,20 +169,16 @@ def absolute(place: Any, key: str) -> Any:
 
 def _expand(place: str) -> list[str]:
     """Return the tar files of a folder, or what the braces of a path or URL stand for."""
-    if is_url(place):
-        path = place
-    else:
-        folder = Path(place).expanduser()
-        path = str(folder)
-        if folder.is_dir():
-            found = sorted(
-                str(file)
-                for file in folder.iterdir()
-                if file.name.lower().endswith(_TAR) and not file.name.startswith(".")
-            )
-            if not found:
-                raise UserError(f"data.shards={place}: no tar files in this folder")
-            return found
+    path = place if is_url(place) else os.path.expanduser(place)
+    if os.path.isdir(path):
+        found = [
+            os.path.join(path, name)
+            for name in sorted(os.listdir(path))
+            if name.lower().endswith(_TAR) and not name.startswith(".")
+        ]
+        if not found:
+            raise UserError(f"data.shards={place}: no tar files in this folder")
+        return found
     if "{" not in path:
         return [path]
     return _extra("webdataset.shardlists", "webdataset", f"data.shards={place}").expand_urls(path)

@@ -1,6 +1,5 @@
 """Collections too large for one disk: encoded images, read shard after shard in a fixed order."""
 
-import hashlib
 import logging
 import mmap
 import tempfile
@@ -10,8 +9,9 @@ from typing import NamedTuple, Protocol
 
 from PIL import Image
 
-from fpainter.data.sources import open_image
+from fpainter.data.sources import open_image, sha256
 from fpainter.errors import UserError, first_line
+from fpainter.progress import ProgressReport
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +27,8 @@ class Shards(Protocol):
     """Encoded images in a fixed order, in parts that can be read one without the others.
 
     Attributes:
-        name: Short, for the name of the cache folder and for messages.
-        labels: What each shard is called.
+        name: short, for the name of the cache folder and for messages.
+        labels: what each shard is called.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Shards(Protocol):
         """Yield the images of shard 0 ≤ `shard` < len(labels), always in the same order.
 
         Raises:
-            Exception: Of any type, when the shard cannot be opened or ends too early.
+            Exception: of any type, when the shard cannot be opened or ends too early.
         """
 
 
@@ -49,11 +49,11 @@ def read_shard(shards: Shards, shard: int) -> Iterator[Sample]:
     """Yield the images of one shard, going on after a failure once.
 
     Args:
-        shards: The shards.
-        shard: Which one.
+        shards: the shards.
+        shard: which one.
 
     Raises:
-        UserError: If it fails a second time.
+        UserError: if it fails a second time.
     """
     done = 0
     for attempt in (1, 2):
@@ -87,8 +87,8 @@ class FirstImages:
     so that any number of them takes no memory.
 
     Args:
-        shards: The shards, read in their own order.
-        count: How many images, if there are as many.
+        shards: the shards, read in their own order.
+        count: how many images, if there are as many.
     """
 
     def __init__(self, shards: Shards, count: int) -> None:
@@ -123,11 +123,15 @@ class FirstImages:
         if self._samples is None:
             log.info("Reading the first %d images of %s.", self._count, self.name)
             samples: list[tuple[str, int, int]] = []
-            with tempfile.TemporaryFile() as file:
+            with (
+                tempfile.TemporaryFile() as file,
+                ProgressReport(f"Reading {self.name}") as progress,
+            ):
                 for sample in islice(samples_in_order(self._shards), self._count):
                     start = file.tell()
                     file.write(sample.data)
                     samples.append((sample.label, start, file.tell()))
+                    progress.update(len(samples), self._count)
                 file.flush()
                 if file.tell():
                     self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -137,8 +141,3 @@ class FirstImages:
                 )
             self._samples = samples
         return self._samples
-
-
-def sha256(content: object) -> str:
-    """Return the sha256 of what plain data look like, in hex."""
-    return hashlib.sha256(repr(content).encode("utf-8", "backslashreplace")).hexdigest()

@@ -4,6 +4,7 @@ import itertools
 import random
 from collections.abc import Iterable, Iterator
 
+from fpainter.data.loader import BatchShare
 from fpainter.data.streaming.shards import Sample, Shards, read_shard
 from fpainter.errors import UserError
 from fpainter.nn.seeds import stream_seed
@@ -21,42 +22,32 @@ class ShuffledSamples:
     The order is a function of (seed, pass, rank) alone.
 
     Attributes:
-        num_samples: How many samples a shard has, for those that were read to their end. To know
+        num_samples: how many samples a shard has, for those that were read to their end. To know
             more of them is to skip faster.
 
     Args:
-        shards: The shards.
-        seed: Any int.
-        buffer_size: Samples held in memory, positive; 1 leaves the order within shards.
-        rank: This process, 0 ≤ rank < world_size.
-        world_size: How many processes share the samples.
-
-    Raises:
-        ValueError: If `buffer_size` is not positive.
+        shards: the shards.
+        share: the seed, and which of how many processes this is.
+        buffer_size: samples held in memory, positive; 1 leaves the order within shards.
     """
 
-    def __init__(
-        self, shards: Shards, seed: int, buffer_size: int, rank: int = 0, world_size: int = 1
-    ) -> None:
-        if buffer_size < 1:
-            raise ValueError(f"buffer_size must be positive, got {buffer_size}")
+    def __init__(self, shards: Shards, share: BatchShare, buffer_size: int) -> None:
         self.shards = shards
-        self.seed = seed
+        self.share = share
         self.buffer_size = buffer_size
-        self.rank = rank
-        self.world_size = world_size
         self.num_samples: dict[int, int] = {}
-        self._own_shards = len(shards.labels) >= world_size
+        self._own_shards = len(shards.labels) >= share.world_size
+        self._stride = slice(share.rank, None, share.world_size)
 
     def start(self, skip: int = 0) -> Iterator[Sample]:
         """Yield this process's samples, without an end.
 
         Args:
-            skip: How many to leave out at the beginning. Passes whose length is known are not
+            skip: how many to leave out at the beginning. Passes whose length is known are not
                 read for this; others are.
 
         Raises:
-            UserError: If a shard cannot be read, or there is no sample in a whole pass.
+            UserError: if a shard cannot be read, or there is no sample in a whole pass.
         """
         for number in itertools.count():
             shards = self._order(number)
@@ -65,7 +56,7 @@ class ShuffledSamples:
                 skip -= length
                 continue
             found = 0
-            generator = _generator(self.seed, number, f"buffer {self.rank}")
+            generator = self._generator(number, f"buffer {self.share.rank}")
             for sample in _through_buffer(self._read(shards), self.buffer_size, generator):
                 found += 1
                 if skip:
@@ -74,28 +65,28 @@ class ShuffledSamples:
                     yield sample
             if not found:
                 raise UserError(
-                    f"no images for process {self.rank + 1} of {self.world_size} in the "
-                    f"{len(self.shards.labels)} shards of {self.shards.name}"
+                    f"no images for process {self.share.rank + 1} of {self.share.world_size} in "
+                    f"the {len(self.shards.labels)} shards of {self.shards.name}"
                 )
 
     def _order(self, number: int) -> list[int]:
         """Return which shards this process reads in a pass, one after the other."""
         shards = list(range(len(self.shards.labels)))
-        _generator(self.seed, number, "pass").shuffle(shards)
-        return shards[self.rank :: self.world_size] if self._own_shards else shards
+        self._generator(number, "pass").shuffle(shards)
+        return shards[self._stride] if self._own_shards else shards
 
     def _length(self, shards: list[int]) -> int | None:
         """Return how many samples of these shards this process has, if it is known."""
         if not all(shard in self.num_samples for shard in shards):
             return None
         total = sum(self.num_samples[shard] for shard in shards)
-        return total if self._own_shards else len(range(self.rank, total, self.world_size))
+        return total if self._own_shards else len(range(total)[self._stride])
 
     def _read(self, shards: list[int]) -> Iterator[Sample]:
         samples = itertools.chain.from_iterable(map(self._counted, shards))
         if self._own_shards:
             return samples
-        return itertools.islice(samples, self.rank, None, self.world_size)
+        return itertools.islice(samples, self.share.rank, None, self.share.world_size)
 
     def _counted(self, shard: int) -> Iterator[Sample]:
         count = 0
@@ -103,6 +94,9 @@ class ShuffledSamples:
             count += 1
             yield sample
         self.num_samples[shard] = count
+
+    def _generator(self, number: int, stream: str) -> random.Random:
+        return random.Random(stream_seed(self.share.seed, number, stream))
 
 
 def _through_buffer(
@@ -118,7 +112,3 @@ def _through_buffer(
         buffer[place] = sample
     generator.shuffle(buffer)
     yield from buffer
-
-
-def _generator(seed: int, number: int, stream: str) -> random.Random:
-    return random.Random(stream_seed(seed, number, stream))

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from fpainter.data.cache import CachedImages
-from fpainter.data.decode import render
-from fpainter.data.loader import BatchStream
+from fpainter.data.loader import BatchShare, BatchStream
+from fpainter.data.render_all import pixels_or_reason
 from fpainter.data.sources import open_image
 from fpainter.data.streaming.shards import Sample, Shards
 from fpainter.data.streaming.shuffling import ShuffledSamples
@@ -41,60 +41,30 @@ class ShardStream(BatchStream):
     the first process has never read to their end.
 
     Args:
-        shards: Where the images come from.
-        images: Any images of the size and the channels that the batches shall have.
-        batch_size: Images in a batch of one process, positive.
-        seed: Any int; another seed gives another order.
-        flip: Mirror each image left-right with probability ½.
-        buffer_size: Encoded images held to shuffle them, positive.
-        rank: This process, 0 ≤ rank < world_size.
-        world_size: How many processes share each batch.
-
-    Raises:
-        ValueError: If an argument is out of range.
+        shards: where the images come from.
+        images: any images of the size and the channels that the batches shall have.
+        share: this process's share of every batch.
+        buffer_size: encoded images held to shuffle them, positive.
     """
 
     def __init__(
-        self,
-        shards: Shards,
-        images: CachedImages,
-        batch_size: int,
-        seed: int,
-        flip: bool = False,
-        buffer_size: int = 2_000,
-        rank: int = 0,
-        world_size: int = 1,
+        self, shards: Shards, images: CachedImages, share: BatchShare, buffer_size: int
     ) -> None:
-        super().__init__(images, batch_size, seed, flip, rank, world_size)
-        self._samples = ShuffledSamples(shards, seed, buffer_size, rank, world_size)
+        super().__init__(images, share)
+        self._samples = ShuffledSamples(shards, share, buffer_size)
         self._num_shards = len(shards.labels)
         self._damaged: set[str] = set()
         self._batches: Iterator[Tensor] | None = None
         self._ahead: deque[Future[Tensor]] = deque()
-        # One thread: batches are made one after the other. Neither executor is ever shut down,
-        # for want of a place: a finaliser that waits for threads can wait for ever. Their threads
-        # end when the stream is gone.
+        # One thread: batches are made one after the other. Neither executor is ever shut down: a
+        # finaliser that waits for threads can wait for ever. The threads end with the stream.
         self._maker = ThreadPoolExecutor(1)
         self._decoders = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-
-    def __next__(self) -> Tensor:
-        """Return the next batch, uint8 [B C H W].
-
-        Raises:
-            UserError: If a shard cannot be read, or there are no images or only damaged ones.
-        """
-        if self._batches is None:
-            self._batches = self._batches_from(self._next_batch)
-        while len(self._ahead) <= _AHEAD:
-            self._ahead.append(self._maker.submit(next, self._batches))
-        # As in BatchStream, counted before it is handed out.
-        self._next_batch += 1
-        return self._ahead.popleft().result()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position, the number of processes, and how many samples shards have."""
         return super().state_dict() | {
-            "world_size": self.world_size,
+            "world_size": self.share.world_size,
             "num_shards": self._num_shards,
             "num_samples": dict(self._samples.num_samples),
         }
@@ -108,7 +78,7 @@ class ShardStream(BatchStream):
         """
         super().load_state_dict(state_dict)
         same_shards = state_dict.get("num_shards") == self._num_shards
-        if not same_shards or state_dict["world_size"] != self.world_size:
+        if not same_shards or state_dict["world_size"] != self.share.world_size:
             log.warning(
                 "The checkpoint was written by another number of processes or with other shards: "
                 "the order of the images is not exactly that of an uninterrupted run."
@@ -121,19 +91,32 @@ class ShardStream(BatchStream):
         self._ahead.clear()
         self._batches = None
 
+    def _batch(self, number: int) -> Tensor:
+        """Return batch `number`, which comes after the last one unless a position was loaded.
+
+        Raises:
+            UserError: if a shard cannot be read, or there are no images or only damaged ones.
+        """
+        if self._batches is None:
+            self._batches = self._batches_from(number)
+        while len(self._ahead) <= _AHEAD:
+            self._ahead.append(self._maker.submit(next, self._batches))
+        return self._ahead.popleft().result()
+
     def _batches_from(self, number: int) -> Generator[Tensor, None, None]:
         """Yield this process's batches from batch `number` on."""
         if number:
             log.info("Reading shards up to where training stopped.")
-        samples = self._samples.start(skip=number * self.batch_size)
+        size = self.share.batch_size
+        samples = self._samples.start(skip=number * size)
         waiting: deque[Sample] = deque()
         while True:
-            waiting.extend(islice(samples, max(0, self.batch_size - len(waiting))))
-            decoded = self._decoders.map(self._decode, islice(waiting, self.batch_size))
+            waiting.extend(islice(samples, max(0, size - len(waiting))))
+            decoded = self._decoders.map(self._decode, islice(waiting, size))
             batch = np.stack(self._replaced(list(decoded), waiting, samples))
-            for _ in range(self.batch_size):
+            for _ in range(size):
                 waiting.popleft()
-            self._flip(batch, number)
+            self.share.mirror(batch, number)
             number += 1
             yield torch.from_numpy(batch)
 
@@ -157,7 +140,7 @@ class ShardStream(BatchStream):
 
     def _following(self, waiting: deque[Sample], samples: Iterator[Sample]) -> np.ndarray:
         """Return the first good image after the batch."""
-        for place in range(self.batch_size, self.batch_size + _MOST_DAMAGED):
+        for place in range(self.share.batch_size, self.share.batch_size + _MOST_DAMAGED):
             if place == len(waiting):
                 waiting.append(next(samples))
             image = self._decode(waiting[place])
@@ -171,15 +154,11 @@ class ShardStream(BatchStream):
     def _decode(self, sample: Sample) -> np.ndarray | None:
         """Return the pixels, uint8 [C H W]; None, and a warning why, if there are none."""
         _, channels, height, width = self.images.shape
-        try:
-            with open_image(sample.data) as image:
-                return render(image, (height, width), channels)
-        except MemoryError:
-            raise
-        # Pillow's decoders raise nearly anything when a file is damaged.
-        except Exception as error:
-            self._warn(sample.label, str(error) or type(error).__name__)
+        pixels = pixels_or_reason(lambda: open_image(sample.data), (height, width), channels)
+        if isinstance(pixels, str):
+            self._warn(sample.label, pixels)
             return None
+        return pixels
 
     def _warn(self, label: str, reason: str) -> None:
         if label in self._damaged:

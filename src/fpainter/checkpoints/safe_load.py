@@ -10,6 +10,7 @@ from typing import IO, Any
 import torch
 
 from fpainter.errors import UserError, first_line
+from fpainter.paths import existing
 
 _ZIP = b"PK\x03\x04"
 _NUM_PICKLES = 5  # in files of torch before 1.6: magic number, protocol, system, content, keys
@@ -25,7 +26,7 @@ _NEEDED = re.compile(
 _LONGEST = 10_000
 
 
-def read_plain_data(path: Path, key: str, legacy: bool = False) -> Any:
+def safe_load(path: str | Path, key: str, legacy: bool = False) -> Any:
     """Read a file by ``torch.save`` without running anything that is named in it.
 
     Args:
@@ -37,8 +38,10 @@ def read_plain_data(path: Path, key: str, legacy: bool = False) -> Any:
         What was saved, on the CPU; its tensors are mapped from the file unless `legacy`.
 
     Raises:
-        UserError: if the file is damaged, is something else, or asks for more than tensors.
+        UserError: if there is no such file, it is damaged or something else, or asks for more than
+            tensors.
     """
+    path = existing(path, key)
     try:
         with path.open("rb") as file:
             if file.read(len(_ZIP)) == _ZIP:

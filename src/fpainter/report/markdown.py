@@ -1,0 +1,50 @@
+"""Tables in Markdown."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as Markdown.
+
+    Args:
+        headers: one for each column.
+        rows: their cells; markup is not escaped.
+
+    Returns:
+        The table, without a newline at its end.
+    """
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def score_table(results: list[dict[str, Any]]) -> str:
+    """Put one line for each result under the names of its scores.
+
+    Args:
+        results: as in ``scores.json``, all of one protocol.
+    """
+    rows = [_row(result) for result in results]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = markdown_table(columns, [[row.get(c, "") for c in columns] for row in rows])
+    first = results[0]
+    about = f"{first['protocol']}, {first['num_real']} reals of {first['data']}"
+    return f"{table}\n\n{about}\n"
+
+
+def _row(result: dict[str, Any]) -> dict[str, str]:
+    path = Path(result.get("checkpoint") or result["images"])
+    row = {"what": "/".join(path.parts[-3:]) if "checkpoint" in result else path.name}
+    for key in ("iteration", "weights", "num_fake"):
+        if key in result:
+            row[key] = str(result[key])
+    for name, score in result["scores"].items():
+        match score:
+            case float():
+                row[name] = f"{score:.4g}" if abs(score) < 1 else f"{score:.3f}"
+            case {"mean": mean, "std": deviation}:
+                row[name] = f"{mean:.4g} ± {deviation:.2g}"
+            case {"value": value, "standard_error": error}:
+                row[name] = f"{value:.3f} ± {error:.2g}"
+    return row
