@@ -50,4 +50,4 @@ class RefusedRun(Callback):
     def _others(self) -> dict[Path, int]:
         """Return when each of the other files and folders in the run directory has changed."""
         paths = self.directory.glob("*")
-        return {path: path.stat().st_mtime_ns for path in paths if path not in self.hydras}
+        return {path: path.lstat().st_mtime_ns for path in paths if path not in self.hydras}
