@@ -289,3 +289,34 @@ def test_other_mistakes_give_a_sentence(
 ) -> None:
     ckpt = [] if command == "train" else [f"ckpt={finished_run / 'checkpoints' / 'last.ckpt'}"]
     assert words in refused(command, *ckpt, argument, f"hydra.run.dir={tmp_path}")
+
+
+def test_a_run_goes_on_with_the_options_it_is_given(tmp_path: Path) -> None:
+    """Rates, betas and groups of parameters are the configuration's; moments are the run's."""
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    run("train", *SMALL, "num_iterations=2", f"hydra.run.dir={tmp_path}")
+    before = torch.load(last, weights_only=True)
+    run(
+        "train", "ckpt=last", f"hydra.run.dir={tmp_path}", "num_iterations=3",
+        "model.generator_optimiser.lr=1e-6", "model.generator_optimiser.betas=[0.5,0.99]",
+        "model.generator_optimiser.lr_of={head:0}", "model.discriminator_optimiser.fused=false",
+    )  # fmt: skip
+    after = torch.load(last, weights_only=True)
+    generator, discriminator = (state["param_groups"] for state in after["optimizer_states"])
+    assert [group["lr"] for group in generator] == [1e-6, 0]
+    assert all(list(group["betas"]) == [0.5, 0.99] for group in generator)
+    assert [group["fused"] for group in discriminator] == [False]
+    recorded = OmegaConf.load(tmp_path / "config.yaml").model.generator_optimiser
+    assert (recorded.lr, recorded.lr_of) == (1e-6, {"head": 0})
+    for name, weight in before["state_dict"].items():
+        moved = (after["state_dict"][name] - weight).abs().max()
+        if name.startswith("generator.head."):
+            assert moved == 0
+        elif name.startswith("generator."):
+            assert 0 < moved < 3e-6, name
+    states = [state for each in after["optimizer_states"] for state in each["state"].values()]
+    assert all(state["step"] == 3 for state in states)
+    log = (tmp_path / "train.log").read_text()
+    assert "model.generator_optimiser: lr 0.0002 in the checkpoint, 1e-06 from now on" in log
+    assert "lr 0.0002 in the checkpoint, 0 from now on" in log
+    assert "model.discriminator_optimiser: fused True in the checkpoint, False from now on" in log

@@ -1,4 +1,4 @@
-"""One optimiser for a player whose parts may learn at different rates."""
+"""One optimiser for a player: its parts' learning rates, and its state in another optimiser."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -51,3 +51,55 @@ def adam(
         lr=lr,
         **options,
     )
+
+
+def regrouped(
+    stored: dict[str, Any], optimiser: torch.optim.Optimizer
+) -> tuple[dict[str, Any], list[str]]:
+    """Return stored states of parameters with the options and groups of an optimiser.
+
+    States belong to the parameters' names; where a checkpoint has none, to their order.
+
+    Args:
+        stored: the ``state_dict()`` of an optimiser.
+        optimiser: over named parameters, perhaps in other groups.
+
+    Returns:
+        What ``optimiser.load_state_dict`` takes, and the names of parameters without a state.
+    """
+    groups = optimiser.state_dict()["param_groups"]
+    own = [name for group in groups for name in group["param_names"]]
+    there = [name for group in stored["param_groups"] for name in group.get("param_names", ())]
+    states = {
+        name: stored["state"][index]
+        for index, name in enumerate(there or own)
+        if index in stored["state"]
+    }
+    found = {index: states[name] for index, name in enumerate(own) if name in states}
+    missing = [name for name in own if name not in states]
+    return {"state": found, "param_groups": groups}, missing
+
+
+def changed_options(stored: dict[str, Any], optimiser: torch.optim.Optimizer) -> list[str]:
+    """Say which options of parameters an optimiser has other values for than a stored one."""
+    before, now = _options(stored), _options(optimiser.state_dict())
+    changes = [
+        f"{option} {before[name][option]} in the checkpoint, {value} from now on"
+        for name, options in now.items()
+        for option, value in options.items()
+        if before.get(name, {}).get(option, value) != value
+    ]
+    return list(dict.fromkeys(changes))
+
+
+def _options(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the options of each parameter, by its name."""
+    return {
+        name: {
+            option: list(value) if isinstance(value, tuple) else value
+            for option, value in group.items()
+            if option not in ("params", "param_names")
+        }
+        for group in state["param_groups"]
+        for name in group.get("param_names", ())
+    }
