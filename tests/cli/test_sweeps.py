@@ -162,7 +162,7 @@ def test_what_makes_two_runs_the_same(
     difference: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    start = EarlierStart(Path("last.ckpt"), 1, True, None, there)
+    start = EarlierStart(Path("last.ckpt"), 1, None, there)
     monkeypatch.setattr(sweeps, "earlier_start", lambda _: start)
     if difference is None:
         assert sweeps.same_run(Path("run"), here) is start
@@ -173,8 +173,8 @@ def test_what_makes_two_runs_the_same(
 
 def test_the_table_of_jobs_of_all_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     starts = {
-        "0": EarlierStart(Path(), 2, True, 1.5, {}),
-        "1": EarlierStart(Path(), 2, False, None, {}),  # without its final scores
+        "0": EarlierStart(Path(), 2, 1.5, {}),
+        "1": EarlierStart(Path(), 1, None, {}),
         "2": None,
     }
     for job in starts:
@@ -193,7 +193,7 @@ def test_the_table_of_jobs_of_all_kinds(tmp_path: Path, monkeypatch: pytest.Monk
             "| job | a | best FID | iterations | status |",
             "| --- | --- | --- | --- | --- |",
             r"| 0 | x\|0 | 1.50 | 2 of 2 | finished |",
-            r"| 1 | x\|1 |  | 2 of 2 | not finished |",
+            r"| 1 | x\|1 |  | 1 of 2 | not finished |",
             rf"| 2 | x\|2 |  | 0 of 2 | {status} |",
         ]
 

@@ -13,7 +13,7 @@ SHAPES = [(2, 3), (), (5,), (4,)]
 
 
 def average(rank: int, path: Path) -> None:
-    """Average in one of two processes; the third gradient is the second's only, the last nobody's."""
+    """Average in one of two processes; the second alone has the third gradient, nobody the last."""
     distributed.init_process_group("gloo", f"file://{path / 'meet'}", rank=rank, world_size=2)
     exchange.BUCKET_BYTES = 20
     parameters = [nn.Parameter(torch.zeros(shape)) for shape in SHAPES]
@@ -27,7 +27,7 @@ def average(rank: int, path: Path) -> None:
 
 
 def test_means_over_processes(tmp_path: Path) -> None:
-    multiprocessing.spawn(average, (tmp_path,), nprocs=2)  # type: ignore[attr-defined]
+    multiprocessing.spawn(average, (tmp_path,), nprocs=2)
     for rank in range(2):
         first, second, third, last = torch.load(tmp_path / f"{rank}.pt")
         torch.testing.assert_close(first, torch.full((2, 3), 0.5))

@@ -43,7 +43,7 @@ class Stopping(Callback):
         self.trainer = trainer
         self._training = False
         self._before: dict[int, Any] = {}
-        self._group: distributed.ProcessGroup | None = None
+        self._group: Any = None  # of all processes, on the CPU
 
     def __enter__(self) -> None:
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
@@ -105,5 +105,3 @@ class Stopping(Callback):
         if told:
             # A process that the first has started must not look as if it had failed.
             raise SIGTERMException(128 + signal.SIGTERM if trainer.is_global_zero else 0)
-
-    on_train_end = on_train_batch_end

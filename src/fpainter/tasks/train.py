@@ -1,11 +1,7 @@
 """Training: modules, data, callbacks and trainer put together from the config."""
 
 import logging
-import signal
-import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fpainter.callbacks.checkpoints import RunCheckpoints
 from fpainter.callbacks.record import RunRecord
-from fpainter.callbacks.termination import ended_by_sigterm
+from fpainter.callbacks.stopping import Stopping
 from fpainter.callbacks.warm_start import WarmStart
 from fpainter.checkpoints.inference import exported_state, read_checkpoint
 from fpainter.data.streaming.formats import absolute
@@ -59,7 +55,7 @@ def train(cfg: DictConfig) -> float | None:
     ckpt = cfg.ckpt
     if in_sweep() or (cfg.auto_resume and ckpt is None):
         before = same_run(run_dir, config)
-        if before is not None and before.has_ended and before.iteration >= cfg.num_iterations:
+        if before is not None and before.iteration >= cfg.num_iterations:
             log.info("%s is finished", run_dir)
             return before.best_fid
         ckpt = ckpt if before is None else before.checkpoint
@@ -85,11 +81,7 @@ def train(cfg: DictConfig) -> float | None:
     trainer.precision_plugin.convert_module(module)
     log.info("%s; run directory %s", _describe(module), run_dir)
     resuming = [] if ckpt is None else [f"ckpt={quoted(ckpt)}"]
-    with (
-        launching(HydraConfig.get(), *resuming),
-        stopping_between_iterations(),
-        ended_by_sigterm(trainer),
-    ):
+    with launching(HydraConfig.get(), *resuming), Stopping(trainer):
         trainer.fit(module, data, ckpt_path=ckpt, weights_only=True if ckpt else None)
     if trainer.is_global_zero:
         log.info("results in %s\n%s", run_dir, _contents(run_dir))
@@ -171,29 +163,3 @@ def _silence_known_messages() -> None:
     ):
         warnings.filterwarnings("ignore", message)
 
-
-@contextmanager
-def stopping_between_iterations() -> Iterator[None]:
-    """Let the first Ctrl-C take effect like a SIGTERM, when the iteration is done.
-
-    Lightning then saves a last checkpoint that is as good as any other. A second Ctrl-C stops at
-    once, and what was done since the checkpoint before is lost.
-    """
-    before = signal.getsignal(signal.SIGINT)
-
-    def stop(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, before)
-        if callable(signal.getsignal(signal.SIGTERM)):  # somebody looks after the processes
-            log.info("stopping before the next iteration; press Ctrl-C again to stop at once")
-            signal.raise_signal(signal.SIGTERM)
-        else:
-            raise KeyboardInterrupt
-
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread:
-        signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        if in_main_thread:
-            signal.signal(signal.SIGINT, before)
