@@ -201,6 +201,9 @@ def test_grey_and_transparent_images(channels: int, tmp_path: Path) -> None:
         (["checkpoint_every=0"], "checkpoint_every must be at least 1"),
         (["fid.protocol=jpeg"], "allowed: png, paper"),
         (["model.image_range=bytes"], "image_range must be one of"),
+        (["trainer.precision=16-mixed"], "trainer.precision=16-mixed: half-precision weights or"),
+        (["trainer.precision=bf16-true"], "give bf16-mixed, 32-true or 64-true"),
+        (["matmul_precision=low"], "matmul_precision=low: must be highest, high or medium"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -320,3 +323,25 @@ def test_a_run_goes_on_with_the_options_it_is_given(tmp_path: Path) -> None:
     assert "model.generator_optimiser: lr 0.0002 in the checkpoint, 1e-06 from now on" in log
     assert "lr 0.0002 in the checkpoint, 0 from now on" in log
     assert "model.discriminator_optimiser: fused True in the checkpoint, False from now on" in log
+
+
+@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
+def test_precision_of_products(
+    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TF32, which GPUs have, for matrices and for convolutions or for neither."""
+    found: list[tuple[str, bool]] = []
+
+    def train(module: GANModule, batch: torch.Tensor, batch_idx: int) -> None:
+        found.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(GANModule, "training_step", train)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    before = torch.get_float32_matmul_precision()
+    try:
+        with pytest.raises(SystemExit):
+            run("train", *SMALL, f"matmul_precision={precision}", f"hydra.run.dir={tmp_path}")
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert found == [(precision, precision != "highest")]

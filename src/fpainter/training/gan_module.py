@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -72,6 +73,8 @@ class GANModule(LightningModule):
         iteration: iterations done.
         metrics: what the last iteration left to be reported; ``skipped`` is its skipped updates.
         skipped_in_a_row: a scalar tensor, the last iterations of which each skipped an update.
+        begun: when the present iteration began, with the wait for its images, by the clock of
+            ``time.perf_counter``; scores, pictures and checkpoints belong to none.
 
     Raises:
         ValueError: if an option is out of range.
@@ -116,6 +119,7 @@ class GANModule(LightningModule):
         self.iteration = 0
         self.metrics: dict[str, Tensor] = {}
         self.skipped_in_a_row = torch.zeros(())
+        self.begun = 0.0
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Build one optimiser per player."""
@@ -128,6 +132,14 @@ class GANModule(LightningModule):
     def on_fit_start(self) -> None:
         """Refuse half precision."""
         check_precision(str(self.trainer.precision))
+
+    def on_train_start(self) -> None:
+        """Start the clock of the first iteration."""
+        self.begun = time.perf_counter()
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Start the clock of the next iteration; Lightning calls this after all callbacks."""
+        self.begun = time.perf_counter()
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """Train one iteration on real images, uint8 [B C H W]."""
