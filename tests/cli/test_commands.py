@@ -89,6 +89,7 @@ def test_resuming_equals_never_stopping(tmp_path: Path) -> None:
     states = [
         torch.load(path / "checkpoints" / "last.ckpt", weights_only=True) for path in (whole, parts)
     ]
+    assert "in the checkpoint" not in (parts / "train.log").read_text()  # no option has changed
     assert [state["iteration"] for state in states] == [7, 7]
     assert [state["global_step"] for state in states] == [7, 7]
     for name, tensor in states[0]["state_dict"].items():

@@ -68,7 +68,7 @@ def test_states_follow_names_into_other_groups_with_other_options() -> None:
     ]  # fmt: skip
     assert changed_options(stored, begun) == [
         "lr 1.0 in the checkpoint, 3.0 from now on",
-        "betas [0.9, 0.999] in the checkpoint, [0.5, 0.9] from now on",
+        "betas (0.9, 0.999) in the checkpoint, (0.5, 0.9) from now on",
         "lr 1.0 in the checkpoint, 2.0 from now on",
     ]
     assert not changed_options(stored, stepped())

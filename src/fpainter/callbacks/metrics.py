@@ -126,15 +126,10 @@ class IterationBar(ProgressBar):
             disable=not self.console.is_terminal,
         )
         self._training = self._progress.add_task(
-            "training", total=trainer.max_steps, completed=pl_module.iteration, note="", start=False
+            "training", total=trainer.max_steps, completed=pl_module.iteration, note=""
         )
         self._progress.start()
         self._redirect_logs()
-
-    def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
-        """Let the clock run: what came before, such as statistics, tells nothing of the rest."""
-        assert self._progress is not None
-        self._progress.start_task(self._training)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Move the bar; read losses only as often as they are logged, to spare the device."""

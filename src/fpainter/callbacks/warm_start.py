@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +149,5 @@ def _shape(tensor: Tensor) -> str:
 
 def _summary(names: list[str]) -> str:
     """Count names by their first two parts."""
-    counts: dict[str, int] = {}
-    for name in names:
-        part = ".".join(name.split(".")[:2])
-        counts[part] = counts.get(part, 0) + 1
+    counts = Counter(".".join(name.split(".")[:2]) for name in names)
     return ", ".join(f"{part} ({count})" for part, count in counts.items()) or "nothing"

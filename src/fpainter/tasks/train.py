@@ -24,7 +24,7 @@ from fpainter.launch.continuation import find_checkpoint
 from fpainter.launch.processes import launching
 from fpainter.launch.sweeps import same_run
 from fpainter.loggers.metrics_file import MetricsFile
-from fpainter.training.gan_module import GANModule, check_precision
+from fpainter.training.gan_module import PLAYERS, GANModule, check_precision
 
 log = logging.getLogger(__name__)
 
@@ -149,11 +149,8 @@ def _recorded(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
 
 
 def _describe(module: GANModule) -> str:
-    sizes = [
-        f"{name} {sum(p.numel() for p in part.parameters()) / 1e6:.2f} M"
-        for name, part in [("generator", module.generator), ("discriminator", module.discriminator)]
-    ]
-    return f"parameters: {', '.join(sizes)}"
+    sizes = {p: sum(w.numel() for w in module.get_submodule(p).parameters()) for p in PLAYERS}
+    return "parameters: " + ", ".join(f"{p} {size / 1e6:.2f} M" for p, size in sizes.items())
 
 
 def _contents(run_dir: Path) -> str:
@@ -170,9 +167,7 @@ def _silence_known_messages() -> None:
     """Hide what Lightning says that does not apply here."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     for message in (
-        ".*does not have many workers.*",  # batches come from memory
         ".*LeafSpec.*",  # between Lightning and torch
         ".*in eval mode at the start of training.*",  # the average of the generator, on purpose
-        ".*Checkpoint directory .* exists and is not empty.*",  # it does when a run goes on
     ):
         warnings.filterwarnings("ignore", message)

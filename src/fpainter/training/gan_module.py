@@ -111,7 +111,7 @@ class GANModule(LightningModule):
         self.accumulate = accumulate
         self.clip = {name: limit for name, limit in (clip or {}).items() if limit is not None}
         for name in self.clip:
-            if name.split(".")[0] not in PLAYERS or not _has(self, name):
+            if name.split(".")[0] not in PLAYERS or name not in dict(self.named_modules()):
                 raise ValueError(f"clip: there is no part {name!r} of generator or discriminator")
         self.auxiliary_weight = auxiliary_weight
         self.augment = augment or nn.Identity()
@@ -123,10 +123,11 @@ class GANModule(LightningModule):
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Build one optimiser per player."""
-        players = zip(self.optimiser_factories, (self.generator, self.discriminator), strict=True)
         return [
-            make((name, p) for name, p in player.named_parameters() if p.requires_grad)
-            for make, player in players
+            make(
+                (n, p) for n, p in self.get_submodule(player).named_parameters() if p.requires_grad
+            )
+            for make, player in zip(self.optimiser_factories, PLAYERS, strict=True)
         ]
 
     def on_fit_start(self) -> None:
@@ -236,11 +237,8 @@ class GANModule(LightningModule):
         return torch.stack([self.loss.generator(f, r) for f, r in heads]).sum()
 
     def _optimiser(self, index: int) -> LightningOptimizer:
-        optimisers = self.optimizers()
-        assert isinstance(optimisers, list)
-        optimiser = optimisers[index]
-        assert isinstance(optimiser, LightningOptimizer)
-        return optimiser
+        optimisers: Any = self.optimizers()
+        return optimisers[index]
 
     def _backward(self, terms: dict[str, Tensor]) -> None:
         """Add the gradient of this micro-batch's share of the terms' sum, and report the terms."""
@@ -287,15 +285,11 @@ class GANModule(LightningModule):
                 "model it has, and warm_start.ckpt=PATH begins a new one with its weights"
             )
         self.iteration = checkpoint["iteration"]
-        stored = checkpoint["optimizer_states"]
-        optimisers = self.configure_optimizers()
-        for player, state, optimiser in zip(PLAYERS, stored, optimisers, strict=True):
-            for change in changed_options(state, optimiser):
-                log.info("model.%s_optimiser: %s", player, change)
-        checkpoint["optimizer_states"] = [
-            regrouped(state, optimiser)[0]
-            for state, optimiser in zip(stored, optimisers, strict=True)
-        ]
+        states = checkpoint["optimizer_states"]
+        for index, optimiser in enumerate(self.configure_optimizers()):
+            for change in changed_options(states[index], optimiser):
+                log.info("model.%s_optimiser: %s", PLAYERS[index], change)
+            states[index], _ = regrouped(states[index], optimiser)
 
 
 def skip_unless_finite(optimiser: Optimizer) -> Tensor:
@@ -314,7 +308,3 @@ def skip_unless_finite(optimiser: Optimizer) -> Tensor:
         for parameter in parameters:
             parameter.grad = None
     return skipped
-
-
-def _has(module: nn.Module, name: str) -> bool:
-    return name in dict(module.named_modules())

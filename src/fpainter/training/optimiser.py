@@ -82,24 +82,16 @@ def regrouped(
 
 def changed_options(stored: dict[str, Any], optimiser: torch.optim.Optimizer) -> list[str]:
     """Say which options of parameters an optimiser has other values for than a stored one."""
-    before, now = _options(stored), _options(optimiser.state_dict())
+    before, now = _group_of_each(stored), _group_of_each(optimiser.state_dict())
     changes = [
         f"{option} {before[name][option]} in the checkpoint, {value} from now on"
-        for name, options in now.items()
-        for option, value in options.items()
-        if before.get(name, {}).get(option, value) != value
+        for name, group in now.items()
+        for option, value in group.items()
+        if option not in ("params", "param_names")
+        and before.get(name, group).get(option, value) != value
     ]
     return list(dict.fromkeys(changes))
 
 
-def _options(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the options of each parameter, by its name."""
-    return {
-        name: {
-            option: list(value) if isinstance(value, tuple) else value
-            for option, value in group.items()
-            if option not in ("params", "param_names")
-        }
-        for group in state["param_groups"]
-        for name in group.get("param_names", ())
-    }
+def _group_of_each(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: group for group in state["param_groups"] for name in group.get("param_names", ())}
