@@ -204,7 +204,7 @@ def test_grey_and_transparent_images(channels: int, tmp_path: Path) -> None:
         (["model.image_range=bytes"], "image_range must be one of"),
         (["trainer.precision=16-mixed"], "trainer.precision=16-mixed: half-precision weights or"),
         (["trainer.precision=bf16-true"], "give bf16-mixed, 32-true or 64-true"),
-        (["matmul_precision=low"], "matmul_precision=low: must be highest, high or medium"),
+        (["matmul_precision=low"], "matmul_precision=low: must be one of highest, high, medium"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

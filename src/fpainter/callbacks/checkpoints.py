@@ -38,7 +38,8 @@ class CheckpointFile(TorchCheckpointIO):
         """
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.save(checkpoint, path)
+            with open(path, "wb") as file:
+                torch.save(checkpoint, file)
         except RuntimeError as error:  # torch's, about the archive that it could not close
             if isinstance(error.__context__, OSError | KeyboardInterrupt):
                 raise error.__context__ from None

@@ -5,7 +5,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
@@ -24,7 +23,8 @@ from fpainter.launch.continuation import find_checkpoint
 from fpainter.launch.processes import launching
 from fpainter.launch.sweeps import same_run
 from fpainter.loggers.metrics_file import MetricsFile
-from fpainter.training.gan_module import PLAYERS, GANModule, check_precision
+from fpainter.training.gan_module import PLAYERS, GANModule
+from fpainter.training.precision import check_precision, set_matmul_precision
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,6 @@ PATHS = (
     ("fid", "weights_path"),
     ("fid", "cache_dir"),
 )  # what a run records as absolute
-
-SHORT_PRECISIONS = {"32": "32-true", "64": "64-true", "bf16": "bf16-mixed"}  # Lightning's
 
 # What a warm start can keep of another run's checkpoint, but not of an exported painter.
 OPTIONS_OF_FILES = ("discriminator", "generator_optimiser", "discriminator_optimiser")
@@ -53,7 +51,8 @@ def train(cfg: DictConfig) -> float | None:
     Returns:
         The best FID, for sweepers; None without scores.
     """
-    _set_precision(cfg)
+    check_precision(cfg.trainer.precision)
+    set_matmul_precision(cfg.matmul_precision)
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     config, overrides = _recorded(cfg)
     ckpt = cfg.ckpt
@@ -95,16 +94,6 @@ def train(cfg: DictConfig) -> float | None:
     if in_sweep() and "direction" in HydraConfig.get().sweeper:
         raise UserError("the sweeper looks for the best FID, and this run has no FID")
     return None
-
-
-def _set_precision(cfg: DictConfig) -> None:
-    """Refuse precisions that nothing learns in, and let torch use TF32 if that is asked for."""
-    precision = str(cfg.trainer.precision)
-    check_precision(SHORT_PRECISIONS.get(precision, precision))
-    if cfg.matmul_precision not in ("highest", "high", "medium"):
-        raise UserError(f"matmul_precision={cfg.matmul_precision}: must be highest, high or medium")
-    torch.set_float32_matmul_precision(cfg.matmul_precision)
-    torch.backends.cudnn.allow_tf32 = cfg.matmul_precision != "highest"
 
 
 def _warm_start(

@@ -24,27 +24,14 @@ from fpainter.nn.noise import own_rows
 from fpainter.nn.sizes import first_misfit
 from fpainter.training.ema import EMASchedule, move_average
 from fpainter.training.exchange import average_gradients
-from fpainter.training.optimiser import changed_options, regrouped
+from fpainter.training.optimiser import changed_options, regrouped, skip_unless_finite
+from fpainter.training.precision import check_precision
 
 log = logging.getLogger(__name__)
 
 OptimiserFactory = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
 
 PLAYERS = ("generator", "discriminator")
-PRECISIONS = ("32-true", "64-true", "bf16-mixed")
-
-
-def check_precision(precision: str) -> None:
-    """Refuse half-precision weights and gradients, in which small updates are rounded away.
-
-    Raises:
-        UserError: if `precision`, by Lightning's name, is not one to train in.
-    """
-    if precision not in PRECISIONS:
-        raise UserError(
-            f"trainer.precision={precision}: half-precision weights or gradients round small "
-            f"updates and the running average away; give bf16-mixed, 32-true or 64-true"
-        )
 
 
 class GANModule(LightningModule):
@@ -132,7 +119,7 @@ class GANModule(LightningModule):
 
     def on_fit_start(self) -> None:
         """Refuse half precision."""
-        check_precision(str(self.trainer.precision))
+        check_precision(self.trainer.precision)
 
     def on_train_start(self) -> None:
         """Start the clock of the first iteration."""
@@ -290,21 +277,3 @@ class GANModule(LightningModule):
             for change in changed_options(states[index], optimiser):
                 log.info("model.%s_optimiser: %s", PLAYERS[index], change)
             states[index], _ = regrouped(states[index], optimiser)
-
-
-def skip_unless_finite(optimiser: Optimizer) -> Tensor:
-    """Let an optimiser's next step change nothing if a gradient is infinite or not a number.
-
-    Returns:
-        1 if the step will be skipped, else 0, a scalar tensor on the device of the parameters.
-    """
-    parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    skipped = (~nn.utils.get_total_norm(gradients).isfinite()).float()
-    if getattr(optimiser, "_step_supports_amp_scaling", False):
-        # Fused optimisers look at this on the device, so that nobody has to wait for it.
-        optimiser.found_inf, optimiser.grad_scale = skipped, None  # type: ignore[attr-defined]
-    elif skipped:
-        for parameter in parameters:
-            parameter.grad = None
-    return skipped

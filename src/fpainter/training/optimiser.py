@@ -1,10 +1,10 @@
-"""One optimiser for a player: its parts' learning rates, and its state in another optimiser."""
+"""One optimiser for a player: its parts' rates, its stored states, the updates it must skip."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fpainter.errors import UserError
 
@@ -95,3 +95,21 @@ def changed_options(stored: dict[str, Any], optimiser: torch.optim.Optimizer) ->
 
 def _group_of_each(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: group for group in state["param_groups"] for name in group.get("param_names", ())}
+
+
+def skip_unless_finite(optimiser: torch.optim.Optimizer) -> Tensor:
+    """Let an optimiser's next step change nothing if a gradient is infinite or not a number.
+
+    Returns:
+        1 if the step will be skipped, else 0, a scalar tensor on the device of the parameters.
+    """
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    skipped = (~nn.utils.get_total_norm(gradients).isfinite()).float()
+    if getattr(optimiser, "_step_supports_amp_scaling", False):
+        # Fused optimisers look at this on the device, so that nobody has to wait for it.
+        optimiser.found_inf, optimiser.grad_scale = skipped, None  # type: ignore[attr-defined]
+    elif skipped:
+        for parameter in parameters:
+            parameter.grad = None
+    return skipped
