@@ -62,7 +62,7 @@ def finishes(run_dir: Path) -> None:
 def test_a_disk_that_is_full_when_saving(begun: Path) -> None:
     with files_of_at_most(40_000):
         message = broken_off(begun)
-    assert "last.ckpt: File too large; the state saved before is whole" in message
+    assert ".ckpt: File too large; the state saved before is whole" in message
     finishes(begun)
 
 
