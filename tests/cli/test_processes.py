@@ -133,9 +133,13 @@ class Meter(Callback):
             return future
 
         distributed.all_reduce = counted
+        distributed.broadcast = self.refuse
         model = trainer.strategy.model
         assert isinstance(model, DistributedDataParallel)
         model.register_comm_hook(None, hook)
+
+    def refuse(self, *args: Any, **options: Any) -> None:
+        raise AssertionError("waits for the device in each iteration")
 
     def on_train_end(self, trainer: Trainer, module: GANModule) -> None:  # type: ignore[override]
         players = module.generator, module.discriminator

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class CheckpointFile(TorchCheckpointIO):
-    """Writes a checkpoint straight into its file.
+    """Write a checkpoint straight into its file.
 
     Lightning's own way makes two copies of it in memory and one in the folder for temporary files.
     """

@@ -28,9 +28,9 @@ def stop_requested() -> bool:
 class Stopping(Callback):
     """End a run when it is told to, in all processes after the same iteration.
 
-    To be entered around ``trainer.fit``. Before the first iteration there is nothing to save, and
-    a SIGTERM or Ctrl-C ends all processes at once. While training it takes effect when the
-    iteration and what belongs to it are done; a second Ctrl-C stops at once.
+    Enter it around ``trainer.fit``. Before the first iteration there is nothing to save, and a
+    SIGTERM or Ctrl-C ends all processes at once. While training it takes effect when the iteration
+    and its scores and pictures are done; a second Ctrl-C stops at once.
 
     Lightning's own handler talks to the other processes wherever the signal finds this one, so that
     each may wait for ever for what another does not say.
