@@ -53,15 +53,16 @@ def test_the_last_state_before_is_kept(tmp_path: Path) -> None:
     assert (iteration(tmp_path / "last.ckpt"), iteration(tmp_path / "previous.ckpt")) == (5, 4)
 
 
-def test_the_last_iteration_is_saved_before_its_scores_and_pictures(tmp_path: Path) -> None:
+def test_the_last_iteration_is_saved_with_its_scores_and_pictures(tmp_path: Path) -> None:
     seen: list[int] = []
 
     class Draw(Callback):
         def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
             seen.append(iteration(tmp_path / "last.ckpt"))
 
-    fit(gan(), 5, tmp_path, Draw(), RunCheckpoints(tmp_path, every=2))
-    assert seen == [5]
+    fit(gan(), 6, tmp_path, Draw(), RunCheckpoints(tmp_path, every=2))
+    assert seen == [4]
+    assert iteration(tmp_path / "last.ckpt") == 6
 
 
 def test_states_that_stay(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning import Callback, Trainer
 from torch import Tensor, nn
 
 from fpainter.callbacks.checkpoints import RunCheckpoints
@@ -91,6 +92,19 @@ def test_the_last_checkpoint_comes_back(tmp_path: Path, caplog: pytest.LogCaptur
     torch.testing.assert_close(notes.moments[8], notes.moments[4], rtol=0, atol=0)
     assert not all(torch.equal(notes.weights[5][n], w) for n, w in notes.weights[4].items())
     assert all(p.isfinite().all() for p in module.parameters())
+
+
+def test_going_back_leaves_the_learning_rate(tmp_path: Path) -> None:
+    class Slower(Callback):
+        def on_train_batch_start(self, trainer: Trainer, module: GANModule, *args: Any) -> None:  # type: ignore[override]
+            if module.iteration == 4:
+                for optimiser in trainer.optimizers:
+                    optimiser.param_groups[0]["lr"] = 1e-5
+
+    module = poisoned(5, 7)
+    callbacks = [Slower(), FiniteGuard(tmp_path / "last.ckpt", 3), RunCheckpoints(tmp_path, 4)]
+    trainer = fit(module, 8, tmp_path, *callbacks, log_every_n_steps=1)
+    assert [optimiser.param_groups[0]["lr"] for optimiser in trainer.optimizers] == [1e-5, 1e-5]
 
 
 def test_the_run_stops_with_the_facts(tmp_path: Path) -> None:

@@ -1,9 +1,13 @@
 """What is reported, and under which iteration."""
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from lightning import Trainer
+from lightning import Callback, Trainer
+from torch import Tensor
 
 from fpainter.callbacks.metrics import MetricsReport
 from fpainter.loggers.metrics_file import MetricsFile
@@ -51,3 +55,40 @@ def test_reports_are_means_since_the_last(tmp_path: Path) -> None:
         for place, (_, value) in enumerate(series[name]):
             pair = [row[name] for row in watch.metrics[2 * place : 2 * place + 2]]
             assert value == pytest.approx(sum(pair) / 2, rel=1e-4), name
+
+
+class Slow(Callback):
+    """Takes a second to score or draw."""
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        time.sleep(1.0)
+
+
+def test_seconds_are_those_of_fetching_copying_and_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetched() -> Iterator[Tensor]:
+        for batch in batches(3):  # Lightning is one ahead
+            time.sleep(0.1)
+            yield batch
+
+    def copied(batch: Tensor, *args: Any) -> Tensor:
+        time.sleep(0.1)
+        return batch
+
+    module = gan()
+    monkeypatch.setattr(module, "transfer_batch_to_device", copied)
+    trainer = Trainer(
+        accelerator="cpu",
+        max_steps=2,
+        log_every_n_steps=1,
+        logger=MetricsFile(tmp_path),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[MetricsReport(), Slow()],
+    )
+    trainer.fit(module, fetched())
+    (_, first), (_, second) = read_metrics(tmp_path / "metrics.csv")["seconds"]
+    assert 0.2 < first < 1.0
+    assert 0.2 < second < 1.0

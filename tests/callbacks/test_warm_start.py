@@ -1,10 +1,12 @@
 """A run that begins with the weights of another."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from lightning import Trainer
 from omegaconf import OmegaConf
 
 from fpainter.callbacks.checkpoints import RunCheckpoints
@@ -145,6 +147,18 @@ def test_kept_states_are_those_of_training_on(tmp_path: Path, trained: dict[str,
     assert all(
         float(state["step"]) == 6 for o in begun.trainer.optimizers for state in o.state.values()
     )
+
+
+def test_steps_are_counted_where_adam_wants_them(tmp_path: Path, trained: dict[str, Any]) -> None:
+    """On the CPU, unless it is fused, wherever the parameters are; "meta" stands for a GPU."""
+    begun = WarmStart(tmp_path, trained, "other.ckpt", generator_optimiser="keep")
+    begun.setup(Trainer(logger=False, accelerator="cpu"), module(), "fit")
+    elsewhere = module().to("meta")
+    optimisers = elsewhere.configure_optimizers()
+    begun.on_fit_start(SimpleNamespace(optimizers=optimisers), elsewhere)  # type: ignore[arg-type]
+    states = [state for optimiser in optimisers for state in optimiser.state.values()]
+    assert {state["exp_avg"].device.type for state in states} == {"meta"}
+    assert {state["step"].device.type for state in states} == {"cpu"}
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ def test_resuming_equals_never_stopping(tmp_path: Path) -> None:
     states = [
         torch.load(path / "checkpoints" / "last.ckpt", weights_only=True) for path in (whole, parts)
     ]
+    assert "in the checkpoint" not in (parts / "train.log").read_text()  # no option has changed
     assert [state["iteration"] for state in states] == [7, 7]
     assert [state["global_step"] for state in states] == [7, 7]
     for name, tensor in states[0]["state_dict"].items():
@@ -202,6 +203,9 @@ def test_grey_and_transparent_images(channels: int, tmp_path: Path) -> None:
         (["checkpoint_every=0"], "checkpoint_every must be at least 1"),
         (["fid.protocol=jpeg"], "allowed: png, paper"),
         (["model.image_range=bytes"], "image_range must be one of"),
+        (["trainer.precision=16-mixed"], "trainer.precision=16-mixed: half-precision weights or"),
+        (["trainer.precision=bf16-true"], "give bf16-mixed, 32-true or 64-true"),
+        (["matmul_precision=low"], "matmul_precision=low: must be one of highest, high, medium"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -290,3 +294,56 @@ def test_other_mistakes_give_a_sentence(
 ) -> None:
     ckpt = [] if command == "train" else [f"ckpt={finished_run / 'checkpoints' / 'last.ckpt'}"]
     assert words in refused(command, *ckpt, argument, f"hydra.run.dir={tmp_path}")
+
+
+def test_a_run_goes_on_with_the_options_it_is_given(tmp_path: Path) -> None:
+    """Rates, betas and groups of parameters are the configuration's; moments are the run's."""
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    run("train", *SMALL, "num_iterations=2", f"hydra.run.dir={tmp_path}")
+    before = torch.load(last, weights_only=True)
+    run(
+        "train", "ckpt=last", f"hydra.run.dir={tmp_path}", "num_iterations=3",
+        "model.generator_optimiser.lr=1e-6", "model.generator_optimiser.betas=[0.5,0.99]",
+        "model.generator_optimiser.lr_of={head:0}", "model.discriminator_optimiser.fused=false",
+    )  # fmt: skip
+    after = torch.load(last, weights_only=True)
+    generator, discriminator = (state["param_groups"] for state in after["optimizer_states"])
+    assert [group["lr"] for group in generator] == [1e-6, 0]
+    assert all(list(group["betas"]) == [0.5, 0.99] for group in generator)
+    assert [group["fused"] for group in discriminator] == [False]
+    recorded = OmegaConf.load(tmp_path / "config.yaml").model.generator_optimiser
+    assert (recorded.lr, recorded.lr_of) == (1e-6, {"head": 0})
+    for name, weight in before["state_dict"].items():
+        moved = (after["state_dict"][name] - weight).abs().max()
+        if name.startswith("generator.head."):
+            assert moved == 0
+        elif name.startswith("generator."):
+            assert 0 < moved < 3e-6, name
+    states = [state for each in after["optimizer_states"] for state in each["state"].values()]
+    assert all(state["step"] == 3 for state in states)
+    log = (tmp_path / "train.log").read_text()
+    assert "model.generator_optimiser: lr 0.0002 in the checkpoint, 1e-06 from now on" in log
+    assert "lr 0.0002 in the checkpoint, 0 from now on" in log
+    assert "model.discriminator_optimiser: fused True in the checkpoint, False from now on" in log
+
+
+@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
+def test_precision_of_products(
+    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TF32, which GPUs have, for matrices and for convolutions or for neither."""
+    found: list[tuple[str, bool]] = []
+
+    def train(module: GANModule, batch: torch.Tensor, batch_idx: int) -> None:
+        found.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(GANModule, "training_step", train)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    before = torch.get_float32_matmul_precision()
+    try:
+        with pytest.raises(SystemExit):
+            run("train", *SMALL, f"matmul_precision={precision}", f"hydra.run.dir={tmp_path}")
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert found == [(precision, precision != "highest")]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 from lightning import Callback, Trainer
-from torch import Tensor
+from torch import Tensor, distributed
+from torch.nn.parallel import DistributedDataParallel
 
 from fpainter.launch.earlier import earlier_start
 from fpainter.launch.processes import arguments_of_process
@@ -99,6 +100,66 @@ def test_two_processes_train_as_one(options: list[str], tmp_path: Path) -> None:
     check_same(one, two)
     files = [{p.relative_to(d).as_posix() for p in d.rglob("*")} for d in (one, two)]
     assert files[1] - files[0] == {"watched_1.json"}  # nothing else but by the first process
+
+
+class Meter(Callback):
+    """Counts the bytes of gradients that a process gives to the others, DDP's and our own.
+
+    It also begins with other weights in the second process, which must take those of the first.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self.num_bytes = 0
+
+    def setup(self, trainer: Trainer, module: GANModule, stage: str) -> None:  # type: ignore[override]
+        if trainer.global_rank == 1:
+            with torch.no_grad():
+                for parameter in module.parameters():
+                    parameter.add_(1)
+
+    def on_train_start(self, trainer: Trainer, module: GANModule) -> None:  # type: ignore[override]
+        all_reduce = distributed.all_reduce
+
+        def counted(tensor: Tensor, *args: Any, **options: Any) -> Any:
+            self.num_bytes += tensor.nbytes
+            return all_reduce(tensor, *args, **options)
+
+        def hook(state: None, bucket: distributed.GradBucket) -> torch.futures.Future[Tensor]:
+            flat = bucket.buffer()
+            counted(flat.div_(2))
+            future: torch.futures.Future[Tensor] = torch.futures.Future()
+            future.set_result(flat)
+            return future
+
+        distributed.all_reduce = counted
+        distributed.broadcast = self.refuse
+        model = trainer.strategy.model
+        assert isinstance(model, DistributedDataParallel)
+        model.register_comm_hook(None, hook)
+
+    def refuse(self, *args: Any, **options: Any) -> None:
+        raise AssertionError("waits for the device in each iteration")
+
+    def on_train_end(self, trainer: Trainer, module: GANModule) -> None:  # type: ignore[override]
+        players = module.generator, module.discriminator
+        sizes = [p.nbytes for player in players for p in player.parameters()]
+        if trainer.is_global_zero:
+            self.path.write_text(json.dumps([self.num_bytes, trainer.max_steps * sum(sizes)]))
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "ddp_find_unused_parameters_true"])
+def test_each_gradient_is_exchanged_once(strategy: str, tmp_path: Path) -> None:
+    one, two, path = tmp_path / "one", tmp_path / "two", tmp_path / "bytes.json"
+    train(*EXACT, *CONVOLUTIONAL, "trainer=cpu", f"hydra.run.dir={one}")
+    train(
+        *EXACT, *CONVOLUTIONAL, "trainer=ddp_2cpu", f"trainer.strategy={strategy}",
+        "+callbacks.meter._target_=tests.cli.test_processes.Meter", f"+callbacks.meter.path={path}",
+        f"hydra.run.dir={two}",
+    )  # fmt: skip
+    check_same(one, two)
+    sent, needed = json.loads(path.read_text())
+    assert needed <= sent < 1.05 * needed
 
 
 @pytest.mark.slow

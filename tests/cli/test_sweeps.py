@@ -142,7 +142,7 @@ def test_a_run_killed_before_its_end_is_not_finished(
         patch.setattr(LearningCurves, "on_train_end", kill)
         with pytest.raises(RuntimeError, match="killed"):
             run("train", *again)
-    assert earlier_start(tmp_path).iteration == 2  # type: ignore[union-attr]
+    assert earlier_start(tmp_path).iteration == 1  # type: ignore[union-attr]
     run("train", *again)
     assert (tmp_path / "curves.png").is_file()
 
@@ -162,7 +162,7 @@ def test_what_makes_two_runs_the_same(
     difference: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    start = EarlierStart(Path("last.ckpt"), 1, True, None, there)
+    start = EarlierStart(Path("last.ckpt"), 1, None, there)
     monkeypatch.setattr(earlier, "earlier_start", lambda _: start)
     if difference is None:
         assert earlier.same_run(Path("run"), here) is start
@@ -173,8 +173,8 @@ def test_what_makes_two_runs_the_same(
 
 def test_the_table_of_jobs_of_all_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     starts = {
-        "0": EarlierStart(Path(), 2, True, 1.5, {}),
-        "1": EarlierStart(Path(), 2, False, None, {}),  # without its final scores
+        "0": EarlierStart(Path(), 2, 1.5, {}),
+        "1": EarlierStart(Path(), 1, None, {}),
         "2": None,
     }
     for job in starts:
@@ -193,7 +193,7 @@ def test_the_table_of_jobs_of_all_kinds(tmp_path: Path, monkeypatch: pytest.Monk
             "| job | a | best FID | iterations | status |",
             "| --- | --- | --- | --- | --- |",
             r"| 0 | x\|0 | 1.50 | 2 of 2 | finished |",
-            r"| 1 | x\|1 |  | 2 of 2 | not finished |",
+            r"| 1 | x\|1 |  | 1 of 2 | not finished |",
             rf"| 2 | x\|2 |  | 0 of 2 | {status} |",
         ]
 

@@ -1,10 +1,12 @@
 """Adam whose parts learn at different rates."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
-from fpainter.training.optimiser import adam
+from fpainter.training.optimiser import adam, changed_options, regrouped
 
 
 def net() -> nn.ModuleDict:
@@ -32,3 +34,61 @@ def test_names_are_kept_with_the_state() -> None:
 def test_a_part_without_parameters_is_named() -> None:
     with pytest.raises(ValueError, match="there is no trained part 'brush'"):
         adam(net().named_parameters(), lr=1.0, lr_of={"brush": 2.0})
+
+
+def stepped(**options: Any) -> torch.optim.Adam:
+    """Return an optimiser after one step, over weights whose gradient is 1 and biases' 2."""
+    module = net()
+    optimiser = adam(module.named_parameters(), lr=1.0, **options)
+    for name, parameter in module.named_parameters():
+        parameter.grad = torch.full_like(parameter, 2.0 if name.endswith("bias") else 1.0)
+    optimiser.step()
+    return optimiser
+
+
+def moments(optimiser: torch.optim.Adam) -> dict[str, float]:
+    return {
+        name: float(optimiser.state[parameter]["exp_avg"].mean())
+        for group in optimiser.param_groups
+        for name, parameter in zip(group["param_names"], group["params"], strict=True)
+        if parameter in optimiser.state
+    }
+
+
+def test_states_follow_names_into_other_groups_with_other_options() -> None:
+    stored = stepped().state_dict()
+    parts = {"refiner": 3.0, "painter": 2.0}  # the other way round
+    begun = adam(net().named_parameters(), lr=5.0, lr_of=parts, betas=(0.5, 0.9))
+    state, missing = regrouped(stored, begun)
+    begun.load_state_dict(state)
+    assert not missing
+    assert moments(begun) == pytest.approx(moments(stepped()))
+    assert [(group["lr"], group["betas"]) for group in begun.param_groups] == [
+        (3.0, (0.5, 0.9)), (2.0, (0.5, 0.9)),
+    ]  # fmt: skip
+    assert changed_options(stored, begun) == [
+        "lr 1.0 in the checkpoint, 3.0 from now on",
+        "betas (0.9, 0.999) in the checkpoint, (0.5, 0.9) from now on",
+        "lr 1.0 in the checkpoint, 2.0 from now on",
+    ]
+    assert not changed_options(stored, stepped())
+
+
+def test_states_without_names_follow_the_order() -> None:
+    stored = stepped().state_dict()
+    for group in stored["param_groups"]:
+        del group["param_names"]
+    begun = adam(net().named_parameters(), lr=5.0)
+    begun.load_state_dict(regrouped(stored, begun)[0])
+    assert moments(begun) == pytest.approx(moments(stepped()))
+    assert begun.param_groups[0]["lr"] == 5.0
+    assert changed_options(stored, begun) == []
+
+
+def test_parameters_without_a_state_are_named() -> None:
+    painter = adam(net()["painter"].named_parameters(prefix="painter"), lr=1.0)
+    whole = adam(net().named_parameters(), lr=1.0)
+    state, missing = regrouped(stepped().state_dict(), painter)
+    assert (len(state["state"]), missing) == (2, [])
+    state, missing = regrouped({**painter.state_dict(), "state": {0: {}, 1: {}}}, whole)
+    assert missing == ["refiner.weight", "refiner.bias"]

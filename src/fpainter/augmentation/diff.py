@@ -28,7 +28,7 @@ def _choice(x: Tensor, probability: float) -> Tensor:
 
 
 def _rows_and_columns(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Number the rows [1 1 H 1] and the columns [1 1 1 W] of x."""
+    """Return the numbers of the rows [1 1 H 1] and of the columns [1 1 1 W] of x."""
     height, width = x.shape[2:]
     rows = torch.arange(height, device=x.device).view(1, 1, height, 1)
     return rows, torch.arange(width, device=x.device).view(1, 1, 1, width)

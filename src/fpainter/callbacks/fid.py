@@ -10,7 +10,6 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 
 from fpainter.callbacks.metrics import IterationBar, report
-from fpainter.callbacks.termination import ended_by_sigterm
 from fpainter.errors import UserError
 from fpainter.evaluation.protocols import get_protocol
 from fpainter.evaluation.scorer import Scorer, check_metrics
@@ -78,12 +77,11 @@ class FIDCallback(Callback):
         """Load the feature network and the real statistics, or say why there are no scores."""
         if not self.every:
             return
-        with ended_by_sigterm(trainer):
-            # The first process fills the cache for the others, and they start together.
-            for turn_of_first in (True, False):
-                if trainer.is_global_zero == turn_of_first:
-                    self._load(trainer, pl_module)
-                trainer.strategy.barrier()
+        # The first process fills the cache for the others, and they start together.
+        for turn_of_first in (True, False):
+            if trainer.is_global_zero == turn_of_first:
+                self._load(trainer, pl_module)
+            trainer.strategy.barrier()
         if not trainer.strategy.reduce_boolean_decision(self._scorer is not None):
             self._scorer = None  # another process, perhaps on another machine, cannot score
 

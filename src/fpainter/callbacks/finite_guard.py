@@ -11,6 +11,7 @@ from fpainter.callbacks.metrics import due_for_report
 from fpainter.checkpoints.safe_load import safe_load
 from fpainter.errors import UserError
 from fpainter.training.gan_module import GANModule
+from fpainter.training.optimiser import regrouped
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class FiniteGuard(Callback):
             raise UserError(f"{facts}; {error}; ckpt=last goes on from the one before") from error
         module.load_state_dict(stored["state_dict"])
         for optimiser, state in zip(trainer.optimizers, stored["optimizer_states"], strict=True):
-            optimiser.load_state_dict(state)
+            optimiser.load_state_dict(regrouped(state, optimiser)[0])
         module.skipped_in_a_row = torch.zeros_like(module.skipped_in_a_row)
         log.warning(
             "%s; back to the weights of iteration %d (%d of %d times)",

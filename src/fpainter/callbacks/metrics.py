@@ -34,11 +34,11 @@ class MetricsReport(Callback):
 
     Each value is the mean over the iterations since the last report in which it occurred, so
     that a penalty of every fourth iteration is seen whatever the interval, and over all
-    processes. ``seconds`` is the mean time per iteration, scoring and drawing left out.
+    processes. ``seconds`` is the mean time per iteration, with the wait for its images and
+    without scoring, drawing and saving.
     """
 
     def __init__(self) -> None:
-        self._started = 0.0
         self._spent = 0.0
         self._since = 0
         self._sums: dict[str, torch.Tensor] = {}
@@ -51,10 +51,6 @@ class MetricsReport(Callback):
             if isinstance(logger, MetricsFile):
                 logger.resume(pl_module.iteration)
 
-    def on_train_batch_start(self, *args: Any) -> None:
-        """Start the clock of one iteration."""
-        self._started = time.perf_counter()
-
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Add up the iteration's values; report when it is time to."""
         for name, value in pl_module.metrics.items():
@@ -63,7 +59,7 @@ class MetricsReport(Callback):
         due = due_for_report(trainer, pl_module)
         # Reading the sums waits for the device, so it belongs to the time they took.
         means = self._means(trainer) if due else {}
-        self._spent += time.perf_counter() - self._started
+        self._spent += time.perf_counter() - pl_module.begun
         self._since += 1
         if due:
             report(trainer, means | {"seconds": self._spent / self._since}, pl_module.iteration)
@@ -130,15 +126,10 @@ class IterationBar(ProgressBar):
             disable=not self.console.is_terminal,
         )
         self._training = self._progress.add_task(
-            "training", total=trainer.max_steps, completed=pl_module.iteration, note="", start=False
+            "training", total=trainer.max_steps, completed=pl_module.iteration, note=""
         )
         self._progress.start()
         self._redirect_logs()
-
-    def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
-        """Let the clock run: what came before, such as statistics, tells nothing of the rest."""
-        assert self._progress is not None
-        self._progress.start_task(self._training)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Move the bar; read losses only as often as they are logged, to spare the device."""

@@ -1,10 +1,11 @@
 """Beginning a run with the weights of another, as the training of a U-Net does."""
 
+import copy
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from fpainter.errors import UserError
 from fpainter.training.gan_module import PLAYERS, GANModule
+from fpainter.training.optimiser import regrouped
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +97,12 @@ class WarmStart(Callback):
         optimisers = zip(PLAYERS, trainer.optimizers, self.keeps_states, strict=True)
         for index, (player, optimiser, keeps) in enumerate(optimisers):
             if keeps:
-                self._load_states(player, optimiser, self.checkpoint["optimizer_states"][index])
+                stored = copy.deepcopy(self.checkpoint["optimizer_states"][index])
+                state, missing = regrouped(stored, optimiser)
+                optimiser.load_state_dict(state)
+                for name in (n for group in optimiser.param_groups for n in group["param_names"]):
+                    verdict = "missing" if name in missing else "taken"
+                    self.report[verdict].append(f"optimiser of {player}.{name}")
         self._tell(pl_module)
 
     def _load(self, module: nn.Module, stored: dict[str, Tensor], prefix: str) -> None:
@@ -118,28 +125,6 @@ class WarmStart(Callback):
                 tensor.copy_(stored[name])
             self.report["taken" if name in stored else "missing"].append(prefix + name)
         self.report["left"] += [prefix + name for name in stored if name not in own]
-
-    def _load_states(
-        self, player: str, optimiser: torch.optim.Optimizer, stored: dict[str, Any]
-    ) -> None:
-        """Copy the state of each parameter that has the same name in both runs."""
-        states = {
-            name: stored["state"][index]
-            for group in stored["param_groups"]
-            for index, name in zip(group["params"], group.get("param_names", ()), strict=False)
-            if index in stored["state"]
-        }
-        for group in optimiser.param_groups:
-            for name, parameter in zip(group["param_names"], group["params"], strict=True):
-                key = f"optimiser of {player}.{name}"
-                if f"{player}.{name}" not in self.report["taken"] or name not in states:
-                    self.report["missing"].append(key)
-                    continue
-                optimiser.state[parameter] = {
-                    entry: value.clone().to(parameter.device) if torch.is_tensor(value) else value
-                    for entry, value in states[name].items()
-                }
-                self.report["taken"].append(key)
 
     @rank_zero_only
     def _tell(self, module: GANModule) -> None:
@@ -164,8 +149,5 @@ def _shape(tensor: Tensor) -> str:
 
 def _summary(names: list[str]) -> str:
     """Count names by their first two parts."""
-    counts: dict[str, int] = {}
-    for name in names:
-        part = ".".join(name.split(".")[:2])
-        counts[part] = counts.get(part, 0) + 1
+    counts = Counter(".".join(name.split(".")[:2]) for name in names)
     return ", ".join(f"{part} ({count})" for part, count in counts.items()) or "nothing"

@@ -18,14 +18,12 @@ class EarlierStart:
     Attributes:
         checkpoint: its last one.
         iteration: how many are done.
-        has_ended: whether it also has its final scores and pictures.
         best_fid: None without scores.
         config: the resolved config, plain data.
     """
 
     checkpoint: Path
     iteration: int
-    has_ended: bool
     best_fid: float | None
     config: dict[str, Any]
 
@@ -48,9 +46,8 @@ def earlier_start(run_dir: Path) -> EarlierStart | None:
     if best.is_file():
         state = read_checkpoint(best, key="auto_resume")["callbacks"]["RunCheckpoints"]
         best_fid = state["best_score"]
-    has_ended = checkpoint["callbacks"].get("RunCheckpoints", {}).get("has_ended", True)
     config = checkpoint["fpainter"]["config"]
-    return EarlierStart(last, checkpoint["iteration"], has_ended, best_fid, config)
+    return EarlierStart(last, checkpoint["iteration"], best_fid, config)
 
 
 def same_run(run_dir: Path, config: dict[str, Any]) -> EarlierStart | None:

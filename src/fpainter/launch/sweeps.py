@@ -89,5 +89,5 @@ def _results(job: Path) -> list[str]:
         reason = (job / FAILED).read_text().splitlines()[0].replace("|", "\\|")
         status = f"failed: {reason}"
     else:
-        status = "finished" if found and found.has_ended and done >= planned else "not finished"
+        status = "finished" if done >= planned else "not finished"
     return [fid, f"{done:,} of {planned:,}", status]

@@ -1,14 +1,14 @@
 """metrics.csv: one row per logged iteration, kept when a run is resumed."""
 
 import csv
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
+
+from fpainter.files import replacing
 
 
 class MetricsFile(Logger):
@@ -21,29 +21,15 @@ class MetricsFile(Logger):
         directory: the run directory; created when missing.
     """
 
+    name = "metrics.csv"
+    version = ""  # there is one file per run
+
     def __init__(self, directory: str | Path) -> None:
         super().__init__()
-        self.path = Path(directory) / "metrics.csv"
+        self.path = Path(directory) / self.name
         self._rows: dict[int, dict[str, str]] = {}
         self._columns = ["iteration"]
 
-    @property
-    def name(self) -> str:
-        """Return the file's name."""
-        return self.path.name
-
-    @property
-    def version(self) -> str:
-        """Return nothing: there is one file per run."""
-        return ""
-
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> Path:
-        """Return the file's path."""
-        return self.path
-
-    @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Keep nothing: the configuration has a file of its own."""
 
@@ -81,14 +67,11 @@ class MetricsFile(Logger):
                 self._writer(file).writerow(row)
 
     def _write_all(self) -> None:
-        """Replace the file in one step, so that an interruption never leaves half of it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", newline="") as file:
+        with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = self._writer(file)
             writer.writeheader()
             writer.writerows(row for _, row in sorted(self._rows.items()))
-        os.replace(temporary, self.path)
 
     def _writer(self, file: Any) -> "csv.DictWriter[str]":
         return csv.DictWriter(file, self._columns, restval="")

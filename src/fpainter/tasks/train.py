@@ -1,11 +1,7 @@
 """Training: modules, data, callbacks and trainer put together from the config."""
 
 import logging
-import signal
-import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fpainter.callbacks.checkpoints import RunCheckpoints
 from fpainter.callbacks.record import RunRecord
-from fpainter.callbacks.termination import ended_by_sigterm
+from fpainter.callbacks.stopping import Stopping
 from fpainter.callbacks.warm_start import WarmStart
 from fpainter.checkpoints.inference import exported_state, read_checkpoint
 from fpainter.data.streaming.formats import absolute
@@ -27,7 +23,8 @@ from fpainter.launch.earlier import same_run
 from fpainter.launch.processes import launching
 from fpainter.launch.settings import blaming, in_sweep, quoted
 from fpainter.loggers.metrics_file import MetricsFile
-from fpainter.training.gan_module import GANModule
+from fpainter.training.gan_module import PLAYERS, GANModule
+from fpainter.training.precision import check_precision, set_matmul_precision
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +51,14 @@ def train(cfg: DictConfig) -> float | None:
     Returns:
         The best FID, for sweepers; None without scores.
     """
+    check_precision(cfg.trainer.precision)
+    set_matmul_precision(cfg.matmul_precision)
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     config, overrides = _recorded(cfg)
     ckpt = cfg.ckpt
     if in_sweep() or (cfg.auto_resume and ckpt is None):
         before = same_run(run_dir, config)
-        if before is not None and before.has_ended and before.iteration >= cfg.num_iterations:
+        if before is not None and before.iteration >= cfg.num_iterations:
             log.info("%s is finished", run_dir)
             return before.best_fid
         ckpt = ckpt if before is None else before.checkpoint
@@ -85,11 +84,7 @@ def train(cfg: DictConfig) -> float | None:
     trainer.precision_plugin.convert_module(module)
     log.info("%s; run directory %s", _describe(module), run_dir)
     resuming = [] if ckpt is None else [f"ckpt={quoted(ckpt)}"]
-    with (
-        launching(HydraConfig.get(), *resuming),
-        stopping_between_iterations(),
-        ended_by_sigterm(trainer),
-    ):
+    with launching(HydraConfig.get(), *resuming), Stopping(trainer):
         trainer.fit(module, data, ckpt_path=ckpt, weights_only=True if ckpt else None)
     if trainer.is_global_zero:
         log.info("results in %s\n%s", run_dir, _contents(run_dir))
@@ -143,11 +138,8 @@ def _recorded(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
 
 
 def _describe(module: GANModule) -> str:
-    sizes = [
-        f"{name} {sum(p.numel() for p in part.parameters()) / 1e6:.2f} M"
-        for name, part in [("generator", module.generator), ("discriminator", module.discriminator)]
-    ]
-    return f"parameters: {', '.join(sizes)}"
+    sizes = {p: sum(w.numel() for w in module.get_submodule(p).parameters()) for p in PLAYERS}
+    return "parameters: " + ", ".join(f"{p} {size / 1e6:.2f} M" for p, size in sizes.items())
 
 
 def _contents(run_dir: Path) -> str:
@@ -164,36 +156,7 @@ def _silence_known_messages() -> None:
     """Hide what Lightning says that does not apply here."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     for message in (
-        ".*does not have many workers.*",  # batches come from memory
         ".*LeafSpec.*",  # between Lightning and torch
         ".*in eval mode at the start of training.*",  # the average of the generator, on purpose
-        ".*Checkpoint directory .* exists and is not empty.*",  # it does when a run goes on
     ):
         warnings.filterwarnings("ignore", message)
-
-
-@contextmanager
-def stopping_between_iterations() -> Iterator[None]:
-    """Let the first Ctrl-C take effect like a SIGTERM, when the iteration is done.
-
-    Lightning then saves a last checkpoint that is as good as any other. A second Ctrl-C stops at
-    once, and what was done since the checkpoint before is lost.
-    """
-    before = signal.getsignal(signal.SIGINT)
-
-    def stop(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, before)
-        if callable(signal.getsignal(signal.SIGTERM)):  # somebody looks after the processes
-            log.info("stopping before the next iteration; press Ctrl-C again to stop at once")
-            signal.raise_signal(signal.SIGTERM)
-        else:
-            raise KeyboardInterrupt
-
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread:
-        signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        if in_main_thread:
-            signal.signal(signal.SIGINT, before)

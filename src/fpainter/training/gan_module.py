@@ -1,6 +1,8 @@
 """Adversarial training as a Lightning module: one D step and one G step make one iteration."""
 
 import copy
+import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -21,6 +23,11 @@ from fpainter.nn.image_range import ImageRange
 from fpainter.nn.noise import own_rows
 from fpainter.nn.sizes import first_misfit
 from fpainter.training.ema import EMASchedule, move_average
+from fpainter.training.exchange import average_gradients
+from fpainter.training.optimiser import changed_options, regrouped, skip_unless_finite
+from fpainter.training.precision import check_precision
+
+log = logging.getLogger(__name__)
 
 OptimiserFactory = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
 
@@ -53,6 +60,8 @@ class GANModule(LightningModule):
         iteration: iterations done.
         metrics: what the last iteration left to be reported; ``skipped`` is its skipped updates.
         skipped_in_a_row: a scalar tensor, the last iterations of which each skipped an update.
+        begun: when the present iteration began, with the wait for its images, by the clock of
+            ``time.perf_counter``; scores, pictures and checkpoints belong to none.
 
     Raises:
         ValueError: if an option is out of range.
@@ -89,7 +98,7 @@ class GANModule(LightningModule):
         self.accumulate = accumulate
         self.clip = {name: limit for name, limit in (clip or {}).items() if limit is not None}
         for name in self.clip:
-            if name.split(".")[0] not in PLAYERS or not _has(self, name):
+            if name.split(".")[0] not in PLAYERS or name not in dict(self.named_modules()):
                 raise ValueError(f"clip: there is no part {name!r} of generator or discriminator")
         self.auxiliary_weight = auxiliary_weight
         self.augment = augment or nn.Identity()
@@ -97,22 +106,28 @@ class GANModule(LightningModule):
         self.iteration = 0
         self.metrics: dict[str, Tensor] = {}
         self.skipped_in_a_row = torch.zeros(())
+        self.begun = 0.0
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Build one optimiser per player."""
-        players = zip(self.optimiser_factories, (self.generator, self.discriminator), strict=True)
         return [
-            make((name, p) for name, p in player.named_parameters() if p.requires_grad)
-            for make, player in players
+            make(
+                (n, p) for n, p in self.get_submodule(player).named_parameters() if p.requires_grad
+            )
+            for make, player in zip(self.optimiser_factories, PLAYERS, strict=True)
         ]
 
     def on_fit_start(self) -> None:
-        """Refuse weights in half precision: an average does not move by less than a rounding."""
-        if next(self.generator.parameters()).dtype in (torch.float16, torch.bfloat16):
-            raise UserError(
-                f"trainer.precision={self.trainer.precision}: half-precision weights round small "
-                "updates and the running average away; give bf16-mixed"
-            )
+        """Refuse half precision."""
+        check_precision(self.trainer.precision)
+
+    def on_train_start(self) -> None:
+        """Start the clock of the first iteration."""
+        self.begun = time.perf_counter()
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Start the clock of the next iteration; Lightning calls this after all callbacks."""
+        self.begun = time.perf_counter()
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """Train one iteration on real images, uint8 [B C H W]."""
@@ -125,9 +140,8 @@ class GANModule(LightningModule):
         micro_batches = reals.chunk(self.accumulate)
         self._discriminator_step(micro_batches)
         self._generator_step(micro_batches)
-        if "skipped" in self.metrics:
-            skipped = self.metrics["skipped"]
-            self.skipped_in_a_row = (self.skipped_in_a_row.to(skipped) + 1) * skipped.sign()
+        skipped = self.metrics["skipped"]
+        self.skipped_in_a_row = (self.skipped_in_a_row.to(skipped) + 1) * skipped.sign()
         decay = self.ema.decay(self.iteration)
         if decay is not None:
             move_average(self.generator_ema, self.generator, decay)
@@ -153,27 +167,33 @@ class GANModule(LightningModule):
         optimiser.zero_grad()
         penalise = self.regulariser is not None and self.regulariser.due(self.iteration)
         latents = self._latents(micro_batches)
-        for reals, last in _mark_last(micro_batches):
-            with torch.no_grad():
-                fakes = self.generator.fakes(next(latents))
-            fake = self.discriminator(self.augment(fakes.images))
+        for reals in micro_batches:
+            fake = self._judge_fakes(next(latents))
             # Second derivatives need float32, so the reals of a penalised step are judged in it.
             with torch.autocast(self.device.type, enabled=False) if penalise else nullcontext():
                 judged = reals.detach().requires_grad_(penalise)
-                # What may be compiled is the call; compiled code has no second derivatives either.
-                judge = self.discriminator.forward if penalise else self.discriminator
-                real: Judgement = judge(self.augment(judged), auxiliary=True)
+                real = self._judge_reals(judged)
                 terms = {"loss/discriminator": self._discriminator_loss(real, fake)}
                 if real.auxiliary_loss is not None:
                     terms["auxiliary"] = self.auxiliary_weight * real.auxiliary_loss
                 if penalise and self.regulariser is not None:
                     terms["penalty"] = self.regulariser(real.logits, judged)
-            self._backward(torch.stack(list(terms.values())).sum(), sync=last)
-            self._keep(terms)
+            self._backward(terms)
             self._keep({"logit/real": real.logits[0].mean(), "logit/fake": fake.logits[0].mean()})
+        self._exchange(self.discriminator)
         # Through the strategy and precision plugins, but past the trainer's step counter, which
         # would otherwise count every iteration twice.
         self.trainer.strategy.optimizer_step(optimiser.optimizer, closure=lambda: None)
+
+    def _judge_fakes(self, z: Tensor) -> Judgement:
+        with torch.no_grad():
+            fakes = self.generator.fakes(z)
+        return self.discriminator(self.augment(fakes.images))
+
+    def _judge_reals(self, reals: Tensor) -> Judgement:
+        # What may be compiled is the call; compiled code has no second derivatives.
+        judge = self.discriminator.forward if reals.requires_grad else self.discriminator
+        return judge(self.augment(reals), auxiliary=True)
 
     def _generator_step(self, micro_batches: tuple[Tensor, ...]) -> None:
         optimiser = self._optimiser(0)
@@ -181,14 +201,14 @@ class GANModule(LightningModule):
         latents = self._latents(micro_batches)
         # Toggling spares the gradients of D's parameters, which nobody would use.
         with self.toggled_optimizer(optimiser):
-            for reals, last in _mark_last(micro_batches):
+            for reals in micro_batches:
                 fakes = self.generator.fakes(next(latents))
                 fake = self.discriminator(self.augment(fakes.images))
                 terms = {"loss/generator": self._generator_loss(fake, reals)}
                 if fakes.auxiliary_loss is not None:
                     terms["generator_auxiliary"] = fakes.auxiliary_loss
-                self._backward(torch.stack(list(terms.values())).sum(), sync=last)
-                self._keep(terms)
+                self._backward(terms)
+            self._exchange(self.generator)
             optimiser.step()
 
     def _discriminator_loss(self, real: Judgement, fake: Judgement) -> Tensor:
@@ -204,21 +224,21 @@ class GANModule(LightningModule):
         return torch.stack([self.loss.generator(f, r) for f, r in heads]).sum()
 
     def _optimiser(self, index: int) -> LightningOptimizer:
-        optimisers = self.optimizers()
-        assert isinstance(optimisers, list)
-        optimiser = optimisers[index]
-        assert isinstance(optimiser, LightningOptimizer)
-        return optimiser
+        optimisers: Any = self.optimizers()
+        return optimisers[index]
 
-    def _backward(self, loss: Tensor, sync: bool) -> None:
-        """Add the gradient of this micro-batch's share; processes exchange it with the last."""
-        block = getattr(self.trainer.strategy, "block_backward_sync", None)
-        with (
-            block() if block is not None and not sync else nullcontext(),
-            # Autocast would narrow the derivatives of what was computed in float32.
-            torch.autocast(self.device.type, enabled=False),
-        ):
-            self.manual_backward(loss / self.accumulate)
+    def _backward(self, terms: dict[str, Tensor]) -> None:
+        """Add the gradient of this micro-batch's share of the terms' sum, and report the terms."""
+        block = getattr(self.trainer.strategy, "block_backward_sync", nullcontext)
+        # Autocast would narrow the derivatives of what was computed in float32.
+        with block(), torch.autocast(self.device.type, enabled=False):
+            self.manual_backward(torch.stack(list(terms.values())).sum() / self.accumulate)
+        self._keep(terms)
+
+    def _exchange(self, player: nn.Module) -> None:
+        """Average the gradients over processes; DDP would exchange the other player's as well."""
+        if self.trainer.world_size > 1:
+            average_gradients(player.parameters())
 
     def _keep(self, terms: dict[str, Tensor]) -> None:
         """Add this micro-batch's share of each term to the iteration's metrics."""
@@ -227,35 +247,20 @@ class GANModule(LightningModule):
             self.metrics[name] = self.metrics[name] + share if name in self.metrics else share
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Skip the update if the gradient is not finite; else clip it.
-
-        Only float16 scales its loss; Lightning has taken the scale off by now, except where the
-        optimiser does that itself (``fused``). The scaler also skips updates by itself.
-
-        Raises:
-            UserError: if gradients that are still scaled would have to be clipped.
-        """
-        player = "generator" if optimizer is self._optimiser(0).optimizer else "discriminator"
-        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
-        if not scaled:
-            skipped = skip_unless_finite(optimizer)
-            self.metrics["skipped"] = self.metrics.get("skipped", 0.0) + skipped
+        """Skip the update if the gradient is not finite; else clip it."""
+        skipped = skip_unless_finite(optimizer)
+        self.metrics["skipped"] = self.metrics.get("skipped", 0.0) + skipped
+        player = PLAYERS[0 if optimizer is self._optimiser(0).optimizer else 1]
         for name, limit in self.clip.items():
-            if name.split(".")[0] != player:
-                continue
-            if scaled and getattr(optimizer, "_step_supports_amp_scaling", False):
-                raise UserError(
-                    f"model.clip={{{name}: {limit}}}: a fused optimiser takes float16's scale off "
-                    f"the gradient too late for clipping; give model.{player}_optimiser.fused=false"
-                )
-            nn.utils.clip_grad_norm_(self.get_submodule(name).parameters(), limit)
+            if name.split(".")[0] == player:
+                nn.utils.clip_grad_norm_(self.get_submodule(name).parameters(), limit)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the iteration."""
         checkpoint["iteration"] = self.iteration
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from the stored iteration.
+        """Go on from the stored iteration, with the options of optimisers that are asked for now.
 
         Raises:
             UserError: if the weights are not those of this module.
@@ -267,30 +272,8 @@ class GANModule(LightningModule):
                 "model it has, and warm_start.ckpt=PATH begins a new one with its weights"
             )
         self.iteration = checkpoint["iteration"]
-
-
-def skip_unless_finite(optimiser: Optimizer) -> Tensor:
-    """Let an optimiser's next step change nothing if a gradient is infinite or not a number.
-
-    Returns:
-        1 if the step will be skipped, else 0, a scalar tensor on the device of the parameters.
-    """
-    parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    skipped = (~nn.utils.get_total_norm(gradients).isfinite()).float()
-    if getattr(optimiser, "_step_supports_amp_scaling", False):
-        # Fused optimisers look at this on the device, so that nobody has to wait for it.
-        optimiser.found_inf, optimiser.grad_scale = skipped, None  # type: ignore[attr-defined]
-    elif skipped:
-        for parameter in parameters:
-            parameter.grad = None
-    return skipped
-
-
-def _has(module: nn.Module, name: str) -> bool:
-    return name in dict(module.named_modules())
-
-
-def _mark_last(items: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
-    items = list(items)
-    return ((item, index == len(items) - 1) for index, item in enumerate(items))
+        states = checkpoint["optimizer_states"]
+        for index, optimiser in enumerate(self.configure_optimizers()):
+            for change in changed_options(states[index], optimiser):
+                log.info("model.%s_optimiser: %s", PLAYERS[index], change)
+            states[index], _ = regrouped(states[index], optimiser)

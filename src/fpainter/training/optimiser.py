@@ -1,10 +1,10 @@
-"""One optimiser for a player whose parts may learn at different rates."""
+"""One optimiser for a player: its parts' rates, its stored states, the updates it must skip."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fpainter.errors import UserError
 
@@ -51,3 +51,65 @@ def adam(
         lr=lr,
         **options,
     )
+
+
+def regrouped(
+    stored: dict[str, Any], optimiser: torch.optim.Optimizer
+) -> tuple[dict[str, Any], list[str]]:
+    """Return stored states of parameters with the options and groups of an optimiser.
+
+    States belong to the parameters' names; where a checkpoint has none, to their order.
+
+    Args:
+        stored: the ``state_dict()`` of an optimiser.
+        optimiser: over named parameters, perhaps in other groups.
+
+    Returns:
+        What ``optimiser.load_state_dict`` takes, and the names of parameters without a state.
+    """
+    groups = optimiser.state_dict()["param_groups"]
+    own = [name for group in groups for name in group["param_names"]]
+    there = [name for group in stored["param_groups"] for name in group.get("param_names", ())]
+    states = {
+        name: stored["state"][index]
+        for index, name in enumerate(there or own)
+        if index in stored["state"]
+    }
+    found = {index: states[name] for index, name in enumerate(own) if name in states}
+    missing = [name for name in own if name not in states]
+    return {"state": found, "param_groups": groups}, missing
+
+
+def changed_options(stored: dict[str, Any], optimiser: torch.optim.Optimizer) -> list[str]:
+    """Say which options of parameters an optimiser has other values for than a stored one."""
+    before, now = _group_of_each(stored), _group_of_each(optimiser.state_dict())
+    changes = [
+        f"{option} {before[name][option]} in the checkpoint, {value} from now on"
+        for name, group in now.items()
+        for option, value in group.items()
+        if option not in ("params", "param_names")
+        and before.get(name, group).get(option, value) != value
+    ]
+    return list(dict.fromkeys(changes))
+
+
+def _group_of_each(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: group for group in state["param_groups"] for name in group.get("param_names", ())}
+
+
+def skip_unless_finite(optimiser: torch.optim.Optimizer) -> Tensor:
+    """Let an optimiser's next step change nothing if a gradient is infinite or not a number.
+
+    Returns:
+        1 if the step will be skipped, else 0, a scalar tensor on the device of the parameters.
+    """
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    skipped = (~nn.utils.get_total_norm(gradients).isfinite()).float()
+    if getattr(optimiser, "_step_supports_amp_scaling", False):
+        # Fused optimisers look at this on the device, so that nobody has to wait for it.
+        optimiser.found_inf, optimiser.grad_scale = skipped, None  # type: ignore[attr-defined]
+    elif skipped:
+        for parameter in parameters:
+            parameter.grad = None
+    return skipped
