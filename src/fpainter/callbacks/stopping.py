@@ -11,6 +11,7 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from rich.console import Console
 from torch import distributed
 
 from fpainter.training.gan_module import GANModule
@@ -75,6 +76,7 @@ class Stopping(Callback):
         log.info("told to stop while nothing is trained; nothing is lost")
         if self.trainer.strategy.launcher is not None:
             self.trainer.strategy.launcher.kill(signal.SIGTERM)
+        Console(stderr=True).show_cursor()  # a bar that is drawn now has hidden it
         # Without any clean-up: Lightning kills this process when it sees that another has ended.
         os._exit(128 + signal.SIGTERM)
 
