@@ -112,6 +112,7 @@ class RunCheckpoints(Checkpoint):
         """
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._stop)
+        self._save_best(trainer)  # a score that a stopped run owed has just been made up
 
     def _stop(self, number: int, frame: Any) -> None:
         self._told_to_stop = True
