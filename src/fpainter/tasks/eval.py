@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from fpainter.checkpoints.inference import TrainedPainter, instantiate_trusted, load_painter
 from fpainter.data.datamodule import ImageDataModule
@@ -38,8 +38,23 @@ class Evaluation:
 
     def prepare(self, path: str) -> tuple[TrainedPainter, ImageDataModule, dict[str, Any]]:
         """Load a checkpoint's painter; what is not given of data and ``fid`` is as in its run."""
-        painter = load_painter(path, self.cfg.weights, self.device)
-        return painter, *self._settings(painter)
+        cfg = self.cfg
+        painter = load_painter(path, cfg.weights, self.device)
+        stored = painter.config
+        # Reals and fakes can only be compared at the size and with the channels that are painted.
+        if cfg.image_size not in (None, stored.image_size):
+            raise UserError(
+                f"image_size={cfg.image_size}: {painter.path} paints {stored.image_size}"
+            )
+        given = cfg.copy()
+        given.image_size = stored.image_size
+        data_config = fill_from(given.data, stored.data)
+        data_config.channels = stored.data.channels
+        data = instantiate_trusted(data_config, f"ckpt={painter.path}")
+        fid = fill_from(cfg.fid, stored.fid)
+        if cfg.num_images is not None:
+            fid.num_images = cfg.num_images
+        return painter, data, {str(key): value for key, value in fid.items()}
 
     def of_checkpoint(
         self, painter: TrainedPainter, data: ImageDataModule, fid: dict[str, Any]
@@ -85,24 +100,6 @@ class Evaluation:
             **self._facts(scorer, data),
             "scores": scorer.of_images(fakes.batch, num),
         }
-
-    def _settings(self, painter: TrainedPainter) -> tuple[ImageDataModule, dict[str, Any]]:
-        cfg, stored = self.cfg, painter.config
-        # Reals and fakes can only be compared at the size and with the channels that are painted.
-        if cfg.image_size not in (None, stored.image_size):
-            raise UserError(
-                f"image_size={cfg.image_size}: {painter.path} paints {stored.image_size}"
-            )
-        given = cfg.copy()
-        given.image_size = stored.image_size
-        data_config = fill_from(given.data, stored.data)
-        data_config.channels = stored.data.channels
-        data = instantiate_trusted(data_config, f"ckpt={painter.path}")
-        fid = OmegaConf.to_container(fill_from(cfg.fid, stored.fid))
-        assert isinstance(fid, dict)
-        return data, {str(k): v for k, v in fid.items()} | (
-            {} if cfg.num_images is None else {"num_images": cfg.num_images}
-        )
 
     def _scorer(self, data: ImageDataModule, fid: dict[str, Any]) -> Scorer:
         images = data.images

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.utilities import dim_zero_cat
 
@@ -21,8 +21,6 @@ class PaintedFID(FrechetInceptionDistance):
 
     `update(images, real=False)` adds painted images, `compute()` gives the distance to the reals
     handed over by `preload` (or added with `real=True`), `reset()` forgets the painted ones only.
-    It holds the feature network: an attribute of a LightningModule would put that into every
-    checkpoint, so keep it in a callback.
 
     Args:
         features: the feature network and what it is given; the metric goes to its device.
@@ -39,7 +37,9 @@ class PaintedFID(FrechetInceptionDistance):
     kept_indices: list[Tensor]
 
     def __init__(self, features: Features, num_kept: int = 0) -> None:
-        super().__init__(features.extractor, reset_real_features=False)  # type: ignore[arg-type]
+        extracted = nn.Identity()
+        extracted.num_features = features.extractor.num_features  # type: ignore[assignment]
+        super().__init__(extracted, reset_real_features=False)
         self.features = features
         self.add_state("kept", default=[], dist_reduce_fx="cat")
         self.add_state("kept_indices", default=[], dist_reduce_fx="cat")
@@ -58,18 +58,10 @@ class PaintedFID(FrechetInceptionDistance):
             real: whether they are real.
             indices: which of all painted images they are; None keeps no features of them.
         """
-        features = self.inception(imgs)
-        side = "real" if real else "fake"
-        x = features.double()
-        for name, addend in [
-            ("sum", x.sum(dim=0)),
-            ("cov_sum", x.T @ x),
-            ("num_samples", torch.tensor(len(x), device=x.device)),
-        ]:
-            state = f"{side}_features_{name}"
-            setattr(self, state, getattr(self, state) + addend)
+        features = self.features.extractor(imgs)
+        super().update(features, real)
         if indices is not None and not real:
-            places = torch.tensor(list(indices), device=x.device)
+            places = torch.tensor(list(indices), device=features.device)
             chosen = places < self.num_kept
             self.kept.append(features[chosen])
             self.kept_indices.append(places[chosen])
