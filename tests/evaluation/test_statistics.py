@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fpainter.errors import UserError
 from fpainter.evaluation import features
 from fpainter.evaluation.features import RealStatistics
 from fpainter.evaluation.metrics.frechet import matrix_sqrt
@@ -104,7 +105,7 @@ def test_a_failed_run_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_impossible_numbers_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="at least 2 images, got 1"):
+    with pytest.raises(UserError, match="at least 2 images, got 1"):
         toy_features(tmp_path).statistics(ToyImages(1))
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         toy_features(tmp_path, batch_size=0)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fpainter.data.cache import default_cache_dir
+from fpainter.errors import UserError
 from fpainter.evaluation.inception.network import load_inception
 from fpainter.evaluation.metrics.frechet import Moments, RunningMoments, matrix_sqrt
 from fpainter.evaluation.processes import rank, summed, world_size
@@ -162,11 +163,11 @@ class Features:
             The statistics, on the CPU.
 
         Raises:
-            ValueError: if there are fewer than 2 images.
+            UserError: if there are fewer than 2 images.
         """
         num, size = len(images), self.extractor.num_features
         if num < 2:
-            raise ValueError(f"statistics need at least 2 images, got {num}")
+            raise UserError(f"statistics of the reals need at least 2 images, got {num}")
 
         def compute() -> dict[str, Tensor]:
             running = RunningMoments(size, self.extractor.device)
