@@ -136,7 +136,7 @@ class PaintedFID(FrechetInceptionDistance):
 
 
 def _moments(num: Tensor, total: Tensor, outer: Tensor) -> Moments:
-    """Return moments from n, Σ x [F] and Σ x xᵀ [F F]; zeros where n < 2, for no use."""
+    """Return moments from n, Σ x [F] and Σ x xᵀ [F F]; zeros where n < 2, not to be used."""
     n = int(num)
     mean = total / max(n, 1)
     return Moments(n, mean, (outer - n * torch.outer(mean, mean)) / max(n - 1, 1))

@@ -70,7 +70,7 @@ def kernel_distance(
 
 
 def _squared_mmd(x: Tensor, y: Tensor) -> Tensor:
-    """The unbiased estimate from x, y [m F]; scalar."""
+    """Return the unbiased estimate from x, y [m F]; scalar."""
     m = len(x)
     k_xx, k_yy, k_xy = _kernel(x, x), _kernel(y, y), _kernel(x, y)
     within = k_xx.sum() - k_xx.trace() + k_yy.sum() - k_yy.trace()
