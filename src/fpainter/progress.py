@@ -1,59 +1,64 @@
-"""How far a long job is: a bar on a terminal, lines of the log elsewhere."""
+"""How far long work is: bars on a terminal, lines of the log elsewhere."""
 
 import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import Progress, Task
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-_BAR_AFTER_SECONDS = 2.0
-_SECONDS_BETWEEN_LINES = 30.0
+# Called with what is being done, images done and images in total.
+Report = Callable[[str, int, int], None]
 
 
 class ProgressReport:
-    """Report how far a job over images is, if it turns out to take a while.
-
-    A terminal shows a bar after two seconds. Elsewhere, in a log or a pipe, a line every 30 seconds
-    says how many images are done, how many a second, and how much time is left.
+    """Show a bar for each thing that is being done; without a terminal, log a line now and then.
 
     Args:
-        what: what is done, such as ``"Caching portraits"``.
+        bars: where bars are shown, if their console is a terminal.
+        seconds_between_lines: how often to log without one.
     """
 
-    def __init__(self, what: str) -> None:
-        console = Console(stderr=True)
-        self.what = what
-        self._bar = Progress(
-            *Progress.get_default_columns()[:2],
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task(what, total=None)
-        self._started = self._last_line = time.monotonic()
+    def __init__(self, bars: Progress, seconds_between_lines: float = 30.0) -> None:
+        self.bars = bars
+        self.seconds_between_lines = seconds_between_lines
+        self._last_line = time.monotonic()
 
-    def __enter__(self) -> "ProgressReport":
-        return self
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show that `done` of `total` images are done; 0 starts the clock."""
+        known = {task.description: task.id for task in self.bars.tasks}
+        number = known[what] if what in known else self.bars.add_task(what, note="")
+        if done == 0:
+            self.bars.reset(number)
+        self.bars.update(number, completed=done, total=total)
+        waited = time.monotonic() - self._last_line >= self.seconds_between_lines
+        if waited and not self.bars.console.is_terminal:
+            task = next(task for task in self.bars.tasks if task.id == number)
+            log.info(_line(task, total))
+            self._last_line = time.monotonic()
+        if done >= total:
+            self.bars.remove_task(number)
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
 
-    def update(self, done: int, total: int) -> None:
-        """Report, if it is time to, that `done` of `total` images are done."""
-        now = time.monotonic()
-        seconds = now - self._started
-        self._bar.update(self._task, completed=done, total=total)
-        if seconds > _BAR_AFTER_SECONDS:
-            self._bar.start()
-        if self._bar.disable and done and now - self._last_line > _SECONDS_BETWEEN_LINES:
-            self._last_line = now
-            _log.info(
-                "%s: %d of %d images, %.3g a second, %s left",
-                self.what, done, total, done / seconds,
-                timedelta(seconds=round(seconds / done * (total - done))),
-            )  # fmt: skip
+def _line(task: Task, total: int) -> str:
+    line = f"{task.description}: {task.completed:,.0f} of {total:,} images"
+    if not task.completed or not task.elapsed:
+        return line
+    left = timedelta(seconds=round(task.elapsed * (total / task.completed - 1)))
+    return f"{line}, {task.completed / task.elapsed:,.3g} a second, {left} left"
+
+
+@contextmanager
+def reporting(quiet: bool = False) -> Iterator[ProgressReport]:
+    """Show the progress of what is done in the block.
+
+    Args:
+        quiet: show nothing, as all processes but the first should.
+    """
+    console = Console(stderr=True, quiet=quiet)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        yield ProgressReport(bars, float("inf") if quiet else 30.0)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from fpainter.evaluation import scorer
+from fpainter.evaluation import features
 from fpainter.launch import messages
 from fpainter.tasks import train
 from fpainter.training.gan_module import GANModule
@@ -48,7 +48,7 @@ def broken_off(run_dir: Path) -> str:
 @pytest.fixture
 def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run of two iterations with a score."""
-    monkeypatch.setattr(scorer, "load_inception", lambda *_: TinyExtractor())
+    monkeypatch.setattr(features, "load_inception", lambda *_: TinyExtractor())
     options = ["fid.enabled=true", "fid.every=2", "fid.num_images=6", "callbacks.samples.every=1"]
     run("train", *TINY, *options, "num_iterations=2", f"hydra.run.dir={tmp_path / 'run'}")
     return tmp_path / "run"

@@ -17,7 +17,7 @@ from lightning import Callback, Trainer
 
 from fpainter import files, train
 from fpainter.callbacks.fid import FIDCallback
-from fpainter.evaluation import scorer
+from fpainter.evaluation import features
 from fpainter.training.gan_module import GANModule
 from tests.cli.conftest import SMALL, run
 from tests.cli.test_commands import pytestmark as lightning_warnings
@@ -96,7 +96,7 @@ def forked(arguments: list[str], log: Path, number: int = 0, after: float = 0.0)
 def kill_and_resume(directory: Path, num_kills: int) -> list[str]:
     """Kill runs at random moments and let them go on; say where they differ from a whole one."""
     torch.set_num_threads(1)
-    scorer.load_inception = lambda *_: TinyExtractor()  # type: ignore[assignment]
+    features.load_inception = lambda *_: TinyExtractor()  # type: ignore[assignment]
     chance = random.Random(num_kills)
     whole, log = directory / "whole", directory / "log.txt"
     for _ in range(2):  # the first fills the caches
@@ -179,6 +179,44 @@ def test_processes_stop_before_training(whom: str, tmp_path: Path) -> None:
     assert not (tmp_path / "checkpoints").exists()
 
 
+class ToldWhileScored(TinyExtractor):
+    """Tells processes to stop whenever it is called."""
+
+    def __init__(self, whom: str) -> None:
+        super().__init__()
+        self.whom = whom
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        (os.killpg if self.whom == "all" else os.kill)(os.getpgrp(), signal.SIGTERM)
+        return super().forward(images)
+
+
+class TellWhileScored(Callback):
+    """Makes statistics that are interrupted; told are ``all`` processes or the ``first``."""
+
+    def __init__(self, whom: str) -> None:
+        self.whom = whom
+
+    def setup(self, *args: Any, **kwargs: Any) -> None:
+        features.load_inception = lambda *_: ToldWhileScored(self.whom)  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("whom", ["all", pytest.param("first", marks=pytest.mark.slow)])
+def test_processes_finish_a_score_before_they_stop(whom: str, tmp_path: Path) -> None:
+    """Told while they make the statistics of the reals, of which each makes its share."""
+    run_dir, cache = tmp_path / "run", tmp_path / "cache"
+    stopped = in_a_process(
+        "fpainter.train", *TINY, *SCORED, f"fid.cache_dir={cache}", "trainer=ddp_2cpu",
+        "+callbacks.tell._target_=tests.cli.test_kills.TellWhileScored", "num_iterations=9",
+        f"+callbacks.tell.whom={whom}", f"hydra.run.dir={run_dir}", seconds=300,
+    )  # fmt: skip
+    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stdout + stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert len(list(cache.rglob("*.safetensors"))) == 1
+    assert state(run_dir)["iteration"] == 3
+    assert rows(run_dir)[-1]["fid"]
+
+
 class Killed(BaseException):
     """Ends a run where it is; nothing handles it."""
 
@@ -223,7 +261,7 @@ def test_a_run_without_its_final_scores_goes_on_from_before(
     how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed, or told to stop and with its score given up, when the last iteration is done."""
-    monkeypatch.setattr(scorer, "load_inception", lambda *_: TinyExtractor())
+    monkeypatch.setattr(features, "load_inception", lambda *_: TinyExtractor())
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     options = [*TINY, *SCORED, "num_iterations=4", "callbacks.samples.every=3"]
     run("train", *options, f"hydra.run.dir={whole}")

@@ -131,6 +131,32 @@ def test_is_frozen_and_ignores_train_and_autocast(network: InceptionFeatures) ->
     assert not plain.is_inference()
 
 
+def test_computes_in_full_float32_whatever_the_setting(
+    network: InceptionFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFloat-32, which cuDNN uses unless told otherwise, changes features."""
+
+    def precision() -> tuple[bool, str]:
+        return torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+
+    def prepare(images: Tensor) -> Tensor:
+        seen.append(precision())
+        return protocols.prepare_pytorch_fid(images, SIZE)
+
+    seen: list[tuple[bool, str]] = []
+    monkeypatch.setattr(network, "prepare", prepare)
+    before = precision()
+    torch.backends.cudnn.allow_tf32 = True
+    torch.set_float32_matmul_precision("medium")
+    try:
+        network(random_images(1, 0))
+        assert precision() == (True, "medium")
+    finally:
+        torch.backends.cudnn.allow_tf32 = before[0]
+        torch.set_float32_matmul_precision(before[1])
+    assert seen == [(False, "highest")]
+
+
 def test_images_of_the_wrong_kind_are_errors(network: InceptionFeatures) -> None:
     with pytest.raises(TypeError, match=r"must be uint8.*got torch\.float32"):
         network(torch.zeros(1, 3, 8, 8))

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from PIL import Image
 
 from fpainter.errors import UserError
-from fpainter.evaluation import scorer
+from fpainter.evaluation import features
 from fpainter.evaluation.protocols import PROTOCOLS, Protocol, flatten_alpha, get_protocol
-from tests.evaluation.toys import ToyImages, random_images
+from tests.evaluation.toys import random_images
 
 
 @pytest.mark.parametrize("name", ["png", "clean", "torch_fidelity"])
@@ -117,10 +117,10 @@ def test_black_grey_and_white_of_any_size(name: str, values: list[float]) -> Non
         torch.testing.assert_close(prepared, expected)
 
 
-def test_the_scorer_builds_the_network_of_its_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_network_is_that_of_the_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(_: object, protocol: Protocol) -> None:
         raise UserError(f"asked for {protocol.name}")
 
-    monkeypatch.setattr(scorer, "load_inception", load)
+    monkeypatch.setattr(features, "load_inception", load)
     with pytest.raises(UserError, match="asked for clean"):
-        scorer.Scorer(images=ToyImages(), protocol="clean")
+        features.Features.load("clean", None, None, "cpu", 64, lambda *_: None)

@@ -1,11 +1,15 @@
 """A feature network and a set of images small enough for tests."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fpainter.evaluation.features import Features
 from fpainter.evaluation.metrics.frechet import Moments, RunningMoments
+from fpainter.evaluation.protocols import get_protocol
 
 
 class TinyExtractor(nn.Module):
@@ -19,6 +23,10 @@ class TinyExtractor(nn.Module):
         self.calls = 0
         self.weight: Tensor
         self.register_buffer("weight", torch.randn(num_features, 192, generator=generator) / 14)
+
+    @property
+    def device(self) -> torch.device:
+        return self.weight.device
 
     def forward(self, images: Tensor) -> Tensor:
         self.calls += 1
@@ -39,6 +47,12 @@ class ToyImages:
         return self.tensor[list(indices)]
 
 
+def toy_features(
+    cache_dir: Path, extractor: TinyExtractor | None = None, protocol: str = "png", **options: Any
+) -> Features:
+    return Features(extractor or TinyExtractor(), get_protocol(protocol), cache_dir, **options)
+
+
 def random_images(num: int, seed: int, channels: int = 3, size: int = 8) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(num, channels, size // 4, size // 4, generator=generator)
@@ -47,7 +61,7 @@ def random_images(num: int, seed: int, channels: int = 3, size: int = 8) -> Tens
 
 
 def moments(features: Tensor) -> Moments:
-    running = RunningMoments()
+    running = RunningMoments(features.shape[1])
     for part in features.split(7):
         running.add(part)
     return running.moments()

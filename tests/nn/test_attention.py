@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fpainter.benchmarks.released import PlainAttention
+from fpainter.benchmarks.released import as_released
 from fpainter.nn.attention import (
     ChannelNorm,
     MixedAttention,
@@ -66,7 +66,7 @@ def test_layer_equals_the_plain_one_whether_pixels_or_heads_are_smaller(channels
     layer = MixedAttention(channels, num_heads=2, d_head=4).double()
     x = torch.randn(2, channels, 5, 6, dtype=torch.float64, requires_grad=True)
     results = []
-    for attend in (layer, PlainAttention(layer)):
+    for attend in (layer, as_released(layer)):
         weights = [dict(attend.named_parameters())[name] for name, _ in layer.named_parameters()]
         out = attend(x)
         first = torch.autograd.grad(out.sin().sum(), [x, *weights], create_graph=True)

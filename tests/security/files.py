@@ -11,7 +11,7 @@ from PIL import Image
 from fpainter.checkpoints.inference import load_painter
 from fpainter.data.cache import CachedImages, cache_images
 from fpainter.data.sources import ImageFolder
-from fpainter.evaluation.statistics_file import cache_path, write
+from fpainter.evaluation.statistics_file import write
 from fpainter.generators.pretrained import save_pretrained
 from tests.checkpoints.test_legacy import write_original
 from tests.checkpoints.test_pretrained import PAINTER, write_checkpoint
@@ -36,9 +36,8 @@ def write_all(folder: Path) -> dict[str, Path]:
     checkpoint = write_checkpoint(folder / "run.ckpt", PAINTER)
     save_pretrained(folder / "painter", load_painter(checkpoint))
     write_original(folder / "original")
-    file = cache_path(folder / "cache", "key")
-    file.parent.mkdir(parents=True)
-    write(file, statistics(), 9)
+    file = folder / "cache" / "statistics" / "key.safetensors"
+    write(file, statistics())
     (folder / "images").mkdir()
     for value, name in enumerate(("a.png", "b.png")):
         Image.new("L", (9, 9), value).save(folder / "images" / name)

@@ -90,32 +90,16 @@ class LoopedPainter(nn.Module):
         return painter.activate(paint_in_a_loop(self.head, self.rule, self.head.write(h)))
 
 
-def as_released(module: nn.Module) -> nn.Module:
-    """Copy a discriminator, its parts replaced by the plainest ones with the same weights."""
-    replaced: nn.Module
-    if isinstance(module, MixedAttention):
-        replaced = PlainAttention(module)
-    elif isinstance(module, UpsampledConv):
-        replaced = nn.Sequential(nn.Upsample(scale_factor=2), _plain(module))
-    elif isinstance(module, Convolution):
-        replaced = _plain(module)
-    else:
-        replaced = copy.copy(module)
-        replaced._modules = {
-            name: None if part is None else as_released(part)
-            for name, part in module._modules.items()
-        }
-        replaced._parameters = copy.deepcopy(module._parameters)
-    return replaced.to(memory_format=torch.contiguous_format)
+class PlainUpsampledConv(UpsampledConv):
+    """The convolution, after the map has been enlarged."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map [B c_in H W] to [B c_out 2H 2W]."""
+        return nn.Conv2d.forward(self, F.interpolate(input, scale_factor=2))
 
 
-class PlainNorm(nn.Module):
-    """`ChannelNorm`, operation by operation."""
-
-    def __init__(self, norm: ChannelNorm) -> None:
-        super().__init__()
-        self.eps = norm.eps
-        self.gain, self.shift = copy.deepcopy(norm.gain), copy.deepcopy(norm.shift)
+class PlainNorm(ChannelNorm):
+    """The norm, operation by operation."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x [B C H W]."""
@@ -124,23 +108,8 @@ class PlainNorm(nn.Module):
         return (x - mean) / (variance + self.eps).sqrt() * self.gain + self.shift
 
 
-class PlainAttention(nn.Module):
-    """`MixedAttention` on maps with channels first, every neighbourhood cut out."""
-
-    def __init__(self, attention: MixedAttention) -> None:
-        super().__init__()
-        self.num_heads = attention.num_heads
-        self.norm = PlainNorm(attention.norm)
-        self.linear_q, self.local_q, self.local_kv, self.to_out = (
-            _plain(part)
-            for part in (
-                attention.linear_q,
-                attention.local_q,
-                attention.local_kv,
-                attention.to_out,
-            )
-        )
-        self.linear_kv = nn.Sequential(*(_plain(part) for part in attention.linear_kv))
+class PlainAttention(MixedAttention):
+    """The attention on maps with channels first, every neighbourhood cut out."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend over x [B C H W]; the result has the same shape."""
@@ -165,16 +134,18 @@ class PlainAttention(nn.Module):
         return x + self.to_out(torch.cat([F.gelu(everywhere), nearby], dim=1))
 
 
-def _plain(convolution: nn.Module) -> nn.Conv2d:
-    assert isinstance(convolution, nn.Conv2d)
-    plain = nn.Conv2d(
-        convolution.in_channels,
-        convolution.out_channels,
-        convolution.kernel_size,  # type: ignore[arg-type]
-        convolution.stride,  # type: ignore[arg-type]
-        convolution.padding,  # type: ignore[arg-type]
-        groups=convolution.groups,
-        bias=convolution.bias is not None,
-    )
-    plain.load_state_dict(convolution.state_dict())
-    return plain.to(convolution.weight)
+# Classes that differ from ours in `forward` alone.
+PLAIN: dict[type[nn.Module], type[nn.Module]] = {
+    Convolution: nn.Conv2d,
+    UpsampledConv: PlainUpsampledConv,
+    ChannelNorm: PlainNorm,
+    MixedAttention: PlainAttention,
+}
+
+
+def as_released(module: nn.Module) -> nn.Module:
+    """Copy a discriminator; the parts of the copy compute in the plainest way."""
+    copied = copy.deepcopy(module)
+    for part in copied.modules():
+        part.__class__ = PLAIN.get(type(part), type(part))
+    return copied.to(memory_format=torch.contiguous_format)

@@ -100,6 +100,10 @@ class RunCheckpoints(Checkpoint):
             for path in self.last.parent.glob("*.tmp"):
                 path.unlink(missing_ok=True)
 
+    def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
+        """Save the best if a score that a stopped run owed has just been made up."""
+        self._save_best(trainer)
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Save the last state when it is time to, and the best when there is a new one."""
         self._save_best(trainer)

@@ -1,16 +1,21 @@
 """FID while training: the averaged generator against the training images."""
 
 import logging
+import signal
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fpainter.callbacks.metrics import IterationBar, report
+from fpainter.callbacks.stopping import stop_requested
 from fpainter.errors import UserError
+from fpainter.evaluation.features import Features
 from fpainter.evaluation.protocols import get_protocol
 from fpainter.evaluation.scorer import Scorer, check_metrics
 from fpainter.generators.base import PaintingGenerator
@@ -20,13 +25,19 @@ from fpainter.training.gan_module import GANModule
 log = logging.getLogger(__name__)
 
 
+class ScoreGivenUpError(Exception):
+    """The run was told to stop in the middle of a score."""
+
+
 class FIDCallback(Callback):
     """Score the averaged generator every so often and at the end; metric ``fid``.
 
     Where images are refined, ``fid_unrefined`` is that of the images before.
 
-    Statistics of the reals are computed once per data set, protocol and weights, and kept on
-    disk. Without Inception weights one line says what to do, and training goes on without scores.
+    Statistics of the reals are computed once per data set, protocol and weights, when the first
+    score is due, and kept on disk. Without Inception weights one line says what to do, and training
+    goes on without scores. A run of one process that is told to stop gives up the score it is at,
+    and makes it up when it goes on; several processes finish it first.
 
     Args:
         protocol: how images are prepared: ``png``, ``paper``, ``clean`` or ``torch_fidelity``.
@@ -71,40 +82,45 @@ class FIDCallback(Callback):
         if "fid_by_step" in self.metrics:
             raise ValueError("fid_by_step is no single number; fpainter.eval computes it")
         self._scored_at = -1
+        self._owed_at = -1
         self._unrefined: float | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
-        """Load the feature network and the real statistics, or say why there are no scores."""
+        """Load the feature network, or say why there are no scores; make up one that is owed."""
         if not self.every:
             return
-        # The first process fills the cache for the others, and they start together.
+        # The first process may have to download weights, which the others then find.
         for turn_of_first in (True, False):
             if trainer.is_global_zero == turn_of_first:
                 self._load(trainer, pl_module)
             trainer.strategy.barrier()
         if not trainer.strategy.reduce_boolean_decision(self._scorer is not None):
             self._scorer = None  # another process, perhaps on another machine, cannot score
+        if self._owed_at == pl_module.iteration:
+            self._score_or_end(trainer, pl_module)
 
     def _load(self, trainer: Trainer, module: GANModule) -> None:
-        bar = trainer.progress_bar_callback
         try:
-            self._scorer = Scorer(
-                images=trainer.datamodule.images,  # type: ignore[attr-defined]
-                metrics=self.metrics,
-                cache_dir=self.cache_dir,
-                protocol=self.protocol,
-                num_images=self.num_images,
-                weights_path=self.weights_path,
-                seed=self.seed,
-                batch_size=self.batch_size,
+            features = Features.load(
+                self.protocol,
+                self.weights_path,
+                self.cache_dir,
                 # The Fréchet distance needs float64, which Apple's GPUs have not.
-                device="cpu" if module.device.type == "mps" else module.device,
-                rank=trainer.global_rank,
-                world_size=trainer.world_size,
-                progress=bar.score if isinstance(bar, IterationBar) else None,
+                "cpu" if module.device.type == "mps" else module.device,
+                self.batch_size,
+                partial(self._show, trainer),
             )
         except UserError as error:
             log.warning("training goes on without FID: %s", error)
+            return
+        images = trainer.datamodule.images  # type: ignore[attr-defined]
+        self._scorer = Scorer(features, images, self.metrics, self.num_images, seed=self.seed)
+
+    def _show(self, trainer: Trainer, what: str, done: int, total: int) -> None:
+        if trainer.world_size == 1 and stop_requested():
+            raise ScoreGivenUpError
+        if isinstance(trainer.progress_bar_callback, IterationBar):
+            trainer.progress_bar_callback.score(what, done, total)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Score when it is time to."""
@@ -114,14 +130,25 @@ class FIDCallback(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Score the last state, unless it has just been scored."""
         if self.every and self._scored_at != pl_module.iteration:
-            self._score(trainer, pl_module)
+            self._score_or_end(trainer, pl_module)
 
-    def _score(self, trainer: Trainer, module: GANModule) -> None:
+    def _score_or_end(self, trainer: Trainer, module: GANModule) -> None:
+        """Score where no iteration follows at whose end the run would stop."""
+        if not self._score(trainer, module):
+            raise SIGTERMException(128 + signal.SIGTERM)
+
+    def _score(self, trainer: Trainer, module: GANModule) -> bool:
+        """Score and report if there is a network; return whether nothing is owed now."""
         if self._scorer is None:
-            return
+            return True
         sampler = module.sampler()
-        scores = _numbers(self._scorer(sampler)) | self._score_unrefined(sampler)
-        self._scored_at = module.iteration
+        try:
+            scores = _numbers(self._scorer(sampler)) | self._score_unrefined(sampler)
+        except ScoreGivenUpError:
+            log.info("gave up the score of iteration %d; it is made up later", module.iteration)
+            self._owed_at = module.iteration
+            return False
+        self._scored_at, self._owed_at = module.iteration, -1
         report(trainer, scores, module.iteration)
         # Where early stopping, sweepers and the checkpoint callback look for it.
         trainer.callback_metrics["fid"] = torch.tensor(scores["fid"])
@@ -132,6 +159,7 @@ class FIDCallback(Callback):
             if "fid_unrefined" in scores:
                 line += f", {scores['fid_unrefined']:.2f} before the refiner"
             bar.say(line)
+        return True
 
     def _score_unrefined(self, sampler: Sampler) -> dict[str, float]:
         """Score the images before they are refined, if they are; frozen ones only once."""
@@ -144,6 +172,14 @@ class FIDCallback(Callback):
         if self._unrefined is None or not frozen:
             self._unrefined = self._scorer.fid(before)
         return {"fid_unrefined": self._unrefined}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return at which iteration a score was given up."""
+        return {"owed_at": self._owed_at}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember the score that was given up."""
+        self._owed_at = state_dict["owed_at"]
 
 
 def _numbers(scores: dict[str, Any]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from fpainter.loggers.metrics_file import MetricsFile
+from fpainter.progress import ProgressReport
 from fpainter.training.gan_module import GANModule
 
 SHORT = {"loss/discriminator": "D", "loss/generator": "G"}
@@ -107,6 +108,7 @@ class IterationBar(ProgressBar):
         self._last_line = 0.0
         self._losses = ""
         self._progress: Progress | None = None
+        self._scores: ProgressReport | None = None
 
     def disable(self) -> None:
         """Show nothing; Lightning calls this on all processes but the first."""
@@ -128,6 +130,7 @@ class IterationBar(ProgressBar):
         self._training = self._progress.add_task(
             "training", total=trainer.max_steps, completed=pl_module.iteration, note=""
         )
+        self._scores = ProgressReport(self._progress, self.seconds_between_lines)
         self._progress.start()
         self._redirect_logs()
 
@@ -148,14 +151,8 @@ class IterationBar(ProgressBar):
 
     def score(self, what: str, done: int, total: int) -> None:
         """Show how far a score has come, on a line of its own that goes when it is done."""
-        if self._progress is None:
-            return
-        tasks = {task.description: task.id for task in self._progress.tasks}
-        if what not in tasks:
-            tasks[what] = self._progress.add_task(what, total=total, note="")
-        self._progress.update(tasks[what], completed=done, total=total)
-        if done >= total:
-            self._progress.remove_task(tasks[what])
+        if self._scores is not None:
+            self._scores(what, done, total)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
@@ -172,7 +169,7 @@ class IterationBar(ProgressBar):
     def _stop(self) -> None:
         if self._progress is not None:
             self._progress.stop()
-            self._progress = None
+            self._progress = self._scores = None
             self._redirect_logs()
 
     def _redirect_logs(self) -> None:

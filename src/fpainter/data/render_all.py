@@ -12,7 +12,7 @@ from PIL import Image
 
 from fpainter.data.decode import render
 from fpainter.data.sources import ImageSource
-from fpainter.progress import ProgressReport
+from fpainter.progress import reporting
 
 _CHUNK_BYTES = 32 << 20
 _CHUNK_IMAGES = 512
@@ -71,7 +71,7 @@ def render_all(
     with (
         warnings.catch_warnings(),
         ThreadPoolExecutor(threads) as pool,
-        ProgressReport(f"Caching {source.name}") as progress,
+        reporting() as report,
     ):
         warnings.filterwarnings("ignore", module=r"PIL\.")
         # By chunks, because `map` starts on all of its input at once.
@@ -79,4 +79,4 @@ def render_all(
             indices = range(start, min(start + chunk, total))
             for index, result in zip(indices, pool.map(one, indices), strict=True):
                 yield result
-                progress.update(index + 1, total)
+                report(f"Caching {source.name}", index + 1, total)

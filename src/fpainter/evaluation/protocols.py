@@ -24,7 +24,7 @@ from fpainter.evaluation.resize import (
 
 
 def check_byte_images(images: Tensor) -> None:
-    """Checks that `images` are `[B C H W]` bytes with 1, 3 or 4 channels.
+    """Check that `images` are [B C H W] bytes with 1, 3 or 4 channels.
 
     Args:
         images: what is to be checked.
@@ -45,55 +45,55 @@ def check_byte_images(images: Tensor) -> None:
 
 
 def flatten_alpha(images: Tensor) -> Tensor:
-    """Puts RGBA images on white: round(α c + (1 − α) 255).
+    """Put RGBA images on white: round(α c + (1 − α) 255).
 
     Args:
-        images: `[B 4 H W]` uint8, α last.
+        images: [B 4 H W] uint8, α last.
 
     Returns:
-        `[B 3 H W]` uint8.
+        [B 3 H W] uint8.
     """
     colour, alpha = images[:, :3].int(), images[:, 3:].int()
     return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).to(torch.uint8)
 
 
 def prepare_pytorch_fid(images: Tensor, size: int = INPUT_SIZE) -> Tensor:
-    """Makes the network's input as pytorch-fid: x/255, `resize_pytorch`, 2x − 1.
+    """Make the network's input as pytorch-fid: x/255, `resize_pytorch`, 2x − 1.
 
     Args:
-        images: `[B C H W]` uint8 with 1 or 3 channels.
+        images: [B C H W] uint8 with 1 or 3 channels.
         size: side of the input in pixels.
 
     Returns:
-        `[B 3 size size]` float32 in [−1, 1].
+        [B 3 size size] float32 in [−1, 1].
     """
     x = images.float().div_(255).expand(-1, 3, -1, -1)
     return 2 * resize_pytorch(x, size) - 1
 
 
 def prepare_clean_fid(images: Tensor, size: int = INPUT_SIZE) -> Tensor:
-    """Makes the network's input as clean-fid: `resize_pillow`, clipped to 0..255, (x − 128)/128.
+    """Make the network's input as clean-fid: `resize_pillow`, clipped to 0..255, (x − 128)/128.
 
     Args:
-        images: `[B C H W]` uint8 with 1 or 3 channels.
+        images: [B C H W] uint8 with 1 or 3 channels.
         size: side of the input in pixels.
 
     Returns:
-        `[B 3 size size]` float32 in [−1, 127/128].
+        [B 3 size size] float32 in [−1, 127/128].
     """
     x = resize_pillow(images.float(), size).clamp_(0, 255)
     return ((x - 128) / 128).expand(-1, 3, -1, -1)
 
 
 def prepare_torch_fidelity(images: Tensor, size: int = INPUT_SIZE) -> Tensor:
-    """Makes the network's input as torch-fidelity: `resize_tensorflow`, (x − 128)/128.
+    """Make the network's input as torch-fidelity: `resize_tensorflow`, (x − 128)/128.
 
     Args:
-        images: `[B C H W]` uint8 with 1 or 3 channels.
+        images: [B C H W] uint8 with 1 or 3 channels.
         size: side of the input in pixels.
 
     Returns:
-        `[B 3 size size]` float32 in [−1, 127/128].
+        [B 3 size size] float32 in [−1, 127/128].
     """
     x = resize_tensorflow(images.float(), size)
     return ((x - 128) / 128).expand(-1, 3, -1, -1)
@@ -105,29 +105,27 @@ class Protocol:
 
     Attributes:
         name: as in `fid.protocol` and in the keys of cached statistics.
-        description: one sentence for people.
-        transform: `[B C H W]` uint8 to `[B C' H W]` uint8 on the same device; what `apply` does.
-        prepare: `[B C H W]` uint8 with 1 or 3 channels to `[B 3 299 299]` float32, the network's
+        transform: [B C H W] uint8 to [B C' H W] uint8 on the same device; what `apply` does.
+        prepare: [B C H W] uint8 with 1 or 3 channels to [B 3 299 299] float32, the network's
             input; `load_inception` puts it into the network.
     """
 
     name: str
-    description: str
     transform: Callable[[Tensor], Tensor]
     prepare: Callable[[Tensor], Tensor] = prepare_pytorch_fid
 
     def apply(self, images: Tensor) -> Tensor:
-        """Treats a batch as far as it stays bytes.
+        """Treat a batch as far as it stays bytes.
 
         Args:
-            images: `[B C H W]` uint8 with 1, 3 or 4 channels.
+            images: [B C H W] uint8 with 1, 3 or 4 channels.
 
         Returns:
-            `[B C' H W]` uint8 on the device of `images`.
+            [B C' H W] uint8 on the device of `images`.
 
         Raises:
             TypeError: if the images are not uint8.
-            ValueError: if they are not `[B C H W]` with 1, 3 or 4 channels.
+            ValueError: if they are not [B C H W] with 1, 3 or 4 channels.
         """
         check_byte_images(images)
         return self.transform(images)
@@ -138,7 +136,7 @@ def _unchanged(images: Tensor) -> Tensor:
 
 
 def _through_jpeg(images: Tensor) -> Tensor:
-    """Encodes and decodes each image with Pillow's defaults: quality 75, chroma halved (4:2:0)."""
+    """Encode and decodes each image with Pillow's defaults: quality 75, chroma halved (4:2:0)."""
     if images.shape[1] == 4:
         images = flatten_alpha(images)
     arrays = list(images.permute(0, 2, 3, 1).cpu().contiguous().numpy())
@@ -166,37 +164,20 @@ def _jpeg_round_trip(image: np.ndarray) -> np.ndarray:
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol(
-            "png",
-            "images as they are, resized and scaled as pytorch-fid does",
-            _unchanged,
-        ),
-        Protocol(
-            "paper",
-            "JPEG round trip of reals and fakes (quality 75, 4:2:0), as the paper's images were "
-            "stored before scoring, then as pytorch-fid does",
-            _through_jpeg,
-        ),
-        Protocol(
-            "clean",
-            "images as they are, resized by an antialiasing bicubic filter and scaled as "
-            "clean-fid's mode 'clean' does",
-            _unchanged,
-            prepare_clean_fid,
-        ),
-        Protocol(
-            "torch_fidelity",
-            "images as they are, resized by TensorFlow 1's bilinear filter and scaled as "
-            "torch-fidelity's inception-v3-compat does",
-            _unchanged,
-            prepare_torch_fidelity,
-        ),
+        # Images as they are, resized and scaled as pytorch-fid does.
+        Protocol("png", _unchanged),
+        # The same after a JPEG round trip, as the paper's images were stored before scoring.
+        Protocol("paper", _through_jpeg),
+        # Images as they are, as clean-fid's mode "clean" does.
+        Protocol("clean", _unchanged, prepare_clean_fid),
+        # Images as they are, as torch-fidelity's inception-v3-compat does.
+        Protocol("torch_fidelity", _unchanged, prepare_torch_fidelity),
     )
 }
 
 
 def get_protocol(name: str) -> Protocol:
-    """Returns the protocol called `name`.
+    """Return the protocol called `name`.
 
     Args:
         name: a key of `PROTOCOLS`.

@@ -1,12 +1,11 @@
-"""Tensors on disk that appear whole or not at all, and are computed by one process only."""
+"""Tensors on disk that appear whole or not at all, and are computed by one run only."""
 
 import importlib
 import logging
-import os
-import uuid
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fpainter.evaluation.processes import from_first, rank
+from fpainter.files import replacing
+
 fcntl: Any = None
 with suppress(ImportError):  # not on Windows
     fcntl = importlib.import_module("fcntl")
@@ -22,82 +24,76 @@ with suppress(ImportError):  # not on Windows
 log = logging.getLogger(__name__)
 
 _CHECKSUM = "crc32"
+_SECONDS_BETWEEN_LOOKS = 0.5
 
-
-def cache_path(cache_dir: str | Path, key: str) -> Path:
-    """Returns the file of a key."""
-    return Path(cache_dir) / "statistics" / f"{key}.safetensors"
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 def cached(
-    cache_dir: str | Path,
-    key: str,
-    shapes: Mapping[str, tuple[int, ...]],
-    num: int,
+    path: Path,
+    shapes: Shapes,
     compute: Callable[[], dict[str, Tensor]],
+    wait: Callable[[], None] = lambda: None,
 ) -> dict[str, Tensor]:
-    """Reads tensors from the file of a key; computes and writes them if they are not there.
+    """Read tensors from a file; compute and write them if they are not there.
+
+    All processes of a run call this together. The first one reads and writes; all compute.
 
     Args:
-        cache_dir: folder of the cache; created if need be.
-        key: SHA-256 of everything the tensors depend on.
+        path: named after everything the tensors depend on.
         shapes: of each tensor; a file that holds others is damaged.
-        num: number of images they were made of; the same.
-        compute: makes them, in one process of this machine at a time.
+        compute: makes the tensors; what the first process returns counts.
+        wait: called now and then while another run of this machine makes them.
+
+    Returns:
+        The tensors, in every process.
     """
-    path = cache_path(cache_dir, key)
-    found = _read(path, shapes, num)
-    if found is None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path.with_name(f".{path.stem}.lock")):
-            # Another process may have done the work while this one waited for its turn.
-            found = _read(path, shapes, num)
-            if found is None:
+    found = _read(path, shapes)
+    if from_first(found is None):
+        with _alone(path, wait):
+            # Another run may have done the work while this one waited for its turn.
+            found = _read(path, shapes)
+            if from_first(found is None):
                 found = compute()
-                write(path, found, num)
-    return found
+                if rank() == 0:
+                    write(path, found)
+    return from_first(found or {})
 
 
-def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], num: int) -> dict[str, Tensor] | None:
-    """Returns the tensors of a file; None if it is missing or damaged."""
-    if not path.is_file():
+def _read(path: Path, shapes: Shapes) -> dict[str, Tensor] | None:
+    """Return the tensors of a file; None if it is missing or damaged, or in other processes."""
+    if rank() > 0 or not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in shapes}
-            stored = int((file.metadata() or {}).get("num", "-1"))
             checksum = file.get_tensor(_CHECKSUM)
     # A damaged header leads the reader to types and sizes that no tensor can have.
     except Exception as error:
         log.warning("%s cannot be read (%s); computing the statistics again", path, error)
         return None
-    fit = stored == num and all(tuple(tensors[name].shape) == shapes[name] for name in shapes)
+    fit = all(tuple(tensors[name].shape) == shapes[name] for name in shapes)
     if not fit or not torch.equal(checksum, _checksum(tensors)):
         log.warning("%s does not hold what its name says; computing the statistics again", path)
         return None
     return tensors
 
 
-def write(path: Path, tensors: dict[str, Tensor], num: int) -> None:
-    """Writes tensors made of `num` images beside the file, and swaps.
+def write(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a file that `cached` reads.
 
     Args:
-        path: as `cache_path` returns it; its folder exists.
+        path: its folder is created if need be.
         tensors: of any type and shape.
-        num: number of images.
     """
-    temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
-    try:
-        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        contiguous[_CHECKSUM] = _checksum(tensors)
-        save_file(contiguous, temporary, metadata={"num": str(num)})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(contiguous | {_CHECKSUM: _checksum(tensors)}, temporary)
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> Tensor:
-    """Returns a number [] that tells of bits that flipped, which the format does not notice."""
+    """Return a number [] that tells of bits that flipped, which the format does not notice."""
     found = 0
     for name in sorted(tensors):
         data = tensors[name].cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
@@ -107,15 +103,33 @@ def _checksum(tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Lets one process of this machine at a time into a key's block; the others wait.
+def _alone(path: Path, wait: Callable[[], None]) -> Iterator[None]:
+    """Let one run of this machine at a time into the block of a path; the others wait.
 
-    The lock is the system's: it is gone when its process is. Without such locks (on Windows) all
-    enter, and do the same work.
+    The first process holds the lock and tells the others of its run at every look that they still
+    wait, so that none of them runs out of patience. The lock is the system's: it is gone when its
+    process is. Without such locks (on Windows) all runs enter, and do the same work.
     """
-    if fcntl is None:
+    lock = path.with_name(f".{path.stem}.lock")
+    with ExitStack() as held:
+        if from_first(not _take(lock, held)):
+            log.info("another run is computing the same statistics; waiting for them")
+            while from_first(not _take(lock, held)):
+                wait()
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
         yield
-        return
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+
+
+def _take(lock: Path, held: ExitStack) -> bool:
+    """Try to take a lock until `held` is closed; say whether that went well."""
+    if fcntl is None or rank() > 0:
+        return True
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    file = lock.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return False
+    held.enter_context(file)
+    return True

@@ -2,20 +2,20 @@
 
 import json
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from rich.progress import Progress
 
 from fpainter.checkpoints.inference import TrainedPainter, load_painter
 from fpainter.data.datamodule import ImageDataModule
 from fpainter.errors import UserError
+from fpainter.evaluation.features import Features
 from fpainter.evaluation.scorer import Scorer
 from fpainter.launch.devices import pick_device, processes
 from fpainter.launch.settings import blaming, fill_from
+from fpainter.progress import Report, reporting
 from fpainter.report.markdown import score_table
 from fpainter.trusted import build
 
@@ -29,21 +29,34 @@ class Evaluation:
 
     Args:
         cfg: composed from ``configs/eval.yaml``.
-        progress: shows how far things are.
+        report: told how far things are.
     """
 
-    def __init__(self, cfg: DictConfig, progress: Progress) -> None:
+    def __init__(self, cfg: DictConfig, report: Report) -> None:
         self.cfg = cfg
         self.device = pick_device(cfg.device)
-        self.rank, self.world_size = processes()
-        self.progress = progress
+        self.report = report
         self._scorers: dict[tuple, Scorer] = {}
-        self._tasks: dict[str, Any] = {}
 
     def prepare(self, path: str) -> tuple[TrainedPainter, ImageDataModule, dict[str, Any]]:
         """Load a checkpoint's painter; what is not given of data and ``fid`` is as in its run."""
-        painter = load_painter(path, self.cfg.weights, self.device)
-        return painter, *self._settings(painter)
+        cfg = self.cfg
+        painter = load_painter(path, cfg.weights, self.device)
+        stored = painter.config
+        # Reals and fakes can only be compared at the size and with the channels that are painted.
+        if cfg.image_size not in (None, stored.image_size):
+            raise UserError(
+                f"image_size={cfg.image_size}: {painter.path} paints {stored.image_size}"
+            )
+        given = cfg.copy()
+        given.image_size = stored.image_size
+        data_config = fill_from(given.data, stored.data)
+        data_config.channels = stored.data.channels
+        data = _build_data(data_config, f"ckpt={painter.path}")
+        fid = fill_from(cfg.fid, stored.fid)
+        if cfg.num_images is not None:
+            fid.num_images = cfg.num_images
+        return painter, data, {str(key): value for key, value in fid.items()}
 
     def of_checkpoint(
         self, painter: TrainedPainter, data: ImageDataModule, fid: dict[str, Any]
@@ -90,59 +103,37 @@ class Evaluation:
             "scores": scorer.of_images(fakes.batch, num),
         }
 
-    def _settings(self, painter: TrainedPainter) -> tuple[ImageDataModule, dict[str, Any]]:
-        cfg, stored = self.cfg, painter.config
-        # Reals and fakes can only be compared at the size and with the channels that are painted.
-        if cfg.image_size not in (None, stored.image_size):
-            raise UserError(
-                f"image_size={cfg.image_size}: {painter.path} paints {stored.image_size}"
-            )
-        given = cfg.copy()
-        given.image_size = stored.image_size
-        data_config = fill_from(given.data, stored.data)
-        data_config.channels = stored.data.channels
-        data = _build_data(data_config, f"ckpt={painter.path}")
-        fid = OmegaConf.to_container(fill_from(cfg.fid, stored.fid))
-        assert isinstance(fid, dict)
-        return data, {str(k): v for k, v in fid.items()} | (
-            {} if cfg.num_images is None else {"num_images": cfg.num_images}
-        )
-
     def _scorer(self, data: ImageDataModule, fid: dict[str, Any]) -> Scorer:
         images = data.images
         key = (images.fingerprint, fid["protocol"], fid["num_images"], fid["weights_path"])
         if key not in self._scorers:
             with blaming("metrics or fid"):
+                features = Features.load(
+                    fid["protocol"],
+                    fid["weights_path"],
+                    fid["cache_dir"],
+                    self.device,
+                    self.cfg.batch_size,
+                    self.report,
+                )
                 self._scorers[key] = Scorer(
-                    images=images,
-                    metrics=self.cfg.metrics,
-                    cache_dir=fid["cache_dir"],
-                    protocol=fid["protocol"],
-                    num_images=fid["num_images"],
-                    num_kept=self.cfg.num_kept,
-                    weights_path=fid["weights_path"],
-                    seed=self.cfg.seed,
-                    batch_size=self.cfg.batch_size,
-                    device=self.device,
-                    rank=self.rank,
-                    world_size=self.world_size,
-                    progress=self._show,
+                    features,
+                    images,
+                    self.cfg.metrics,
+                    fid["num_images"],
+                    self.cfg.num_kept,
+                    self.cfg.seed,
                 )
         return self._scorers[key]
 
     def _facts(self, scorer: Scorer, data: ImageDataModule) -> dict[str, Any]:
         return {
-            "protocol": scorer.protocol.name,
-            "num_real": scorer.statistics.num_images,
+            "protocol": scorer.features.protocol.name,
+            "num_real": len(data.images),
             "num_kept": self.cfg.num_kept,
             "data": data.source.name,
-            "inception_sha256": scorer.statistics.weights_sha256,
+            "inception_sha256": scorer.features.extractor.weights_sha256,
         }
-
-    def _show(self, what: str, done: int, total: int) -> None:
-        if what not in self._tasks:
-            self._tasks[what] = self.progress.add_task(what, total=total)
-        self.progress.update(self._tasks[what], completed=done, total=total)
 
 
 def _build_data(config: DictConfig, where: str) -> ImageDataModule:
@@ -166,8 +157,9 @@ def evaluate(cfg: DictConfig) -> float:
     paths = [cfg.ckpt] if isinstance(cfg.ckpt, str) else list(cfg.ckpt or [])
     if bool(paths) == (cfg.images is not None):
         raise UserError("give what is to be scored: either ckpt=PATH, ckpt=[A,B] or images=DIR")
-    with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
-        evaluation = Evaluation(cfg, progress)
+    rank, _ = processes()
+    with reporting(quiet=rank > 0) as report:
+        evaluation = Evaluation(cfg, report)
         runs = [evaluation.prepare(path) for path in paths]
         protocols = sorted({fid["protocol"] for _, _, fid in runs})
         if len(protocols) > 1:  # said before hours are spent on scores
@@ -177,7 +169,7 @@ def evaluate(cfg: DictConfig) -> float:
             )
         results = [evaluation.of_checkpoint(*run) for run in runs] or [evaluation.of_images()]
     table = score_table(results)
-    if evaluation.rank == 0:
+    if rank == 0:
         folder = Path(HydraConfig.get().runtime.output_dir)
         (folder / "scores.json").write_text(json.dumps({"results": results}, indent=2) + "\n")
         (folder / "scores.md").write_text(table)

@@ -1,7 +1,6 @@
 """Statistics of real images, ahead of time and in pytorch-fid's files."""
 
 import logging
-import sys
 import zipfile
 from pathlib import Path
 
@@ -9,17 +8,14 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from rich.progress import Progress
 
-from fpainter.data.cache import CachedImages, default_cache_dir
+from fpainter.data.cache import CachedImages
 from fpainter.errors import UserError
-from fpainter.evaluation.inception.network import load_inception
+from fpainter.evaluation.features import Features
 from fpainter.evaluation.metrics.frechet import Moments
-from fpainter.evaluation.protocols import get_protocol
-from fpainter.evaluation.statistics import real_statistics, store_statistics
-from fpainter.evaluation.statistics_file import cache_path
 from fpainter.launch.devices import pick_device
 from fpainter.launch.settings import blaming
+from fpainter.progress import reporting
 
 log = logging.getLogger(__name__)
 
@@ -33,29 +29,20 @@ def stats(cfg: DictConfig) -> None:
     Raises:
         UserError: if a file cannot be used.
     """
-    device = pick_device(cfg.device)
-    with blaming("fid"):
-        protocol = get_protocol(cfg.fid.protocol)
-    images: CachedImages = instantiate(cfg.data).images
-    network = load_inception(cfg.fid.weights_path, protocol).to(device)
-    cache = Path(cfg.fid.cache_dir).expanduser() if cfg.fid.cache_dir else default_cache_dir()
-    if cfg["import"] is not None:
-        moments = read_npz(Path(cfg["import"]).expanduser(), len(images))
-        with blaming(f"import={cfg['import']}"):
-            store_statistics(moments, images, network, protocol, cache)
-    with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
-        task = progress.add_task("statistics of the reals", total=len(images))
-        statistics = real_statistics(
-            images,
-            network,
-            protocol,
-            cache,
-            cfg.batch_size,
-            device=device,
-            progress=lambda done, total: progress.update(task, completed=done),
-        )
-    path = cache_path(cache, statistics.key)
-    log.info("statistics of %d images (%s) are in %s", len(images), protocol.name, path)
+    device, fid = pick_device(cfg.device), cfg.fid
+    with reporting() as report:
+        with blaming("fid"):
+            features = Features.load(
+                fid.protocol, fid.weights_path, fid.cache_dir, device, cfg.batch_size, report
+            )
+        images: CachedImages = instantiate(cfg.data).images
+        if cfg["import"] is not None:
+            moments = read_npz(Path(cfg["import"]).expanduser(), len(images))
+            with blaming(f"import={cfg['import']}"):
+                features.store(moments, images)
+        statistics = features.statistics(images)
+    path = statistics.path
+    log.info("statistics of %d images (%s) are in %s", len(images), fid.protocol, path)
     if cfg.export is not None:
         path = Path(cfg.export).expanduser()
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,11 @@
 import pytest
 import torch
 from torch import Tensor
+from torch_fidelity.metric_fid import (
+    KEY_METRIC_FID,
+    fid_features_to_statistics,
+    fid_statistics_to_metric,
+)
 from torchmetrics.image.fid import _compute_fid
 
 from fpainter.evaluation.metrics.frechet import RunningMoments, frechet_distance, matrix_sqrt
@@ -40,6 +45,13 @@ def test_equals_torchmetrics() -> None:
     assert frechet_distance(real, fake) == pytest.approx(expected, rel=1e-9)
 
 
+def test_equals_torch_fidelity() -> None:
+    real, fake = sample(300, 64, 1), sample(400, 64, 2)
+    statistics = [fid_features_to_statistics(features) for features in (real, fake)]
+    expected = fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
+    assert frechet_distance(moments(real), moments(fake)) == pytest.approx(expected, rel=1e-9)
+
+
 def test_is_symmetric_and_zero_for_identical_samples() -> None:
     a, b = moments(sample(100, 32, 1)), moments(sample(20, 32, 2))
     assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-9)
@@ -56,7 +68,7 @@ def test_streamed_moments_survive_a_mean_far_from_zero() -> None:
 
 
 def test_too_few_images_and_unequal_features_are_errors() -> None:
-    one = RunningMoments()
+    one = RunningMoments(4)
     one.add(torch.ones(1, 4))
     with pytest.raises(ValueError, match="at least 2 feature vectors, got 1"):
         one.moments()

@@ -11,7 +11,7 @@ from PIL import Image
 
 from fpainter.data.sources import open_image, sha256
 from fpainter.errors import UserError, first_line
-from fpainter.progress import ProgressReport
+from fpainter.progress import reporting
 
 log = logging.getLogger(__name__)
 
@@ -123,15 +123,12 @@ class FirstImages:
         if self._samples is None:
             log.info("Reading the first %d images of %s.", self._count, self.name)
             samples: list[tuple[str, int, int]] = []
-            with (
-                tempfile.TemporaryFile() as file,
-                ProgressReport(f"Reading {self.name}") as progress,
-            ):
+            with tempfile.TemporaryFile() as file, reporting() as report:
                 for sample in islice(samples_in_order(self._shards), self._count):
                     start = file.tell()
                     file.write(sample.data)
                     samples.append((sample.label, start, file.tell()))
-                    progress.update(len(samples), self._count)
+                    report(f"Reading {self.name}", len(samples), self._count)
                 file.flush()
                 if file.tell():
                     self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

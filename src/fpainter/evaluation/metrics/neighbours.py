@@ -25,7 +25,7 @@ class NeighbourScores:
 
 
 def neighbour_scores(real: Tensor, fake: Tensor, k: int = 5, chunk: int = 1000) -> NeighbourScores:
-    """Compares two sets of features by who lies in whose k-nearest-neighbour ball.
+    """Compare two sets of features by who lies in whose k-nearest-neighbour ball.
 
     The ball of an image reaches to its k-th nearest neighbour in its own set, itself not counted.
     Being on the sphere counts as inside (≤), as in Kynkäänniemi et al. and torch-fidelity; the code
@@ -35,8 +35,8 @@ def neighbour_scores(real: Tensor, fake: Tensor, k: int = 5, chunk: int = 1000) 
     length of a feature vector.
 
     Args:
-        real: features `[N F]` of any floating type.
-        fake: features `[M F]` on the same device.
+        real: features [N F] of any floating type.
+        fake: features [M F] on the same device.
         k: neighbours, at least 1; both papers' values are customary, 3 for precision and recall, 5
             for density and coverage.
         chunk: rows of a distance matrix held at a time. It does not change the scores, only the
@@ -86,7 +86,7 @@ def neighbour_scores(real: Tensor, fake: Tensor, k: int = 5, chunk: int = 1000) 
 
 
 def _squared_radii(x: Tensor, k: int, chunk: int) -> Tensor:
-    """Squared distance of each row of x `[N F]` to its k-th nearest other row, `[N]`.
+    """Squared distance of each row of x [N F] to its k-th nearest other row, [N].
 
     Widened by 1e-12 for rounding, so that a point on the sphere counts as inside.
     """
@@ -99,11 +99,11 @@ def _squared_radii(x: Tensor, k: int, chunk: int) -> Tensor:
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """|x_i|² + |y_j|² − 2 x_i·y_j, `[n m]`; rounding may leave −1e-13 |x|² for equal rows."""
+    """|x_i|² + |y_j|² − 2 x_i·y_j, [n m]; rounding may leave −1e-13 |x|² for equal rows."""
     lengths = _squared_lengths(x)[:, None] + _squared_lengths(y)
     return lengths.addmm_(x, y.T, alpha=-2)
 
 
 def _squared_lengths(x: Tensor) -> Tensor:
-    """|x_i|², `[n]`, without a copy of x."""
+    """|x_i|², [n], without a copy of x."""
     return torch.einsum("nf,nf->n", x, x)

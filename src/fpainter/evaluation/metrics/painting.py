@@ -8,17 +8,17 @@ from fpainter.ops import rank_one
 
 
 def effective_rank(images: Tensor) -> Tensor:
-    """Counts the singular values that really take part: exp of the entropy of their shares.
+    """Count the singular values that really take part: exp of the entropy of their shares.
 
     Args:
-        images: `[B C H W]`, each channel a matrix of its own.
+        images: [B C H W], each channel a matrix of its own.
 
     Returns:
-        `[B C]` float64 in [1, min(H, W)]: 1 for a rank-1 image, the rank for equal singular values;
+        [B C] float64 in [1, min(H, W)]: 1 for a rank-1 image, the rank for equal singular values;
         0 for an image of zeros.
 
     Raises:
-        ValueError: if the images are not `[B C H W]`.
+        ValueError: if the images are not [B C H W].
 
     Source:
         Roy and Vetterli 2007.
@@ -37,10 +37,10 @@ def step_shares(painting: Painting) -> Tensor:
     The inner product is u_tᵀ D p_t summed over channels, so no step's picture is made.
 
     Args:
-        painting: with factors u `[B C T H]` and p `[B C T W]`.
+        painting: with factors u [B C T H] and p [B C T W].
 
     Returns:
-        `[B T]` float64 that sums to one over the steps. A share is negative where other steps undo
+        [B T] float64 that sums to one over the steps. A share is negative where other steps undo
         the step, and above one where they undo each other; nan where D is zero.
     """
     rows, cols = painting.rows.double(), painting.cols.double()

@@ -1,0 +1,242 @@
+"""How images become features, and what is kept on disk of those of the real images."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol as Interface
+
+import torch
+from torch import Tensor
+
+from fpainter.data.cache import default_cache_dir
+from fpainter.errors import UserError
+from fpainter.evaluation.inception.network import load_inception
+from fpainter.evaluation.metrics.frechet import Moments, RunningMoments, matrix_sqrt
+from fpainter.evaluation.processes import rank, summed, world_size
+from fpainter.evaluation.protocols import Protocol, get_protocol
+from fpainter.evaluation.statistics_file import cached, write
+from fpainter.progress import Report
+
+# Raise this when the numbers in the file would come out otherwise.
+_VERSION = 1
+
+Draw = Callable[[Sequence[int]], Tensor]  # indices -> images uint8 [B C H W]
+
+
+class Images(Interface):
+    """A set of images that can be read by index."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever a pixel or the order does."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Sequence[int], /) -> Tensor:
+        """Return images uint8 [B C H W]."""
+
+
+class Extractor(Interface):
+    """A frozen feature network, such as `InceptionFeatures`."""
+
+    @property
+    def num_features(self) -> int:
+        """F, the length of a feature vector."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """Names the weights."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+
+    def __call__(self, images: Tensor, /) -> Tensor:
+        """Map images uint8 [B C H W] to features [B F]."""
+
+
+@dataclass(frozen=True, eq=False)
+class RealStatistics:
+    """What a FID needs to know about the real images.
+
+    Attributes:
+        moments: of their features.
+        sqrt_cov: ``matrix_sqrt(moments.cov)`` [F F] float64.
+        path: their file, named after all that the numbers depend on.
+    """
+
+    moments: Moments
+    sqrt_cov: Tensor
+    path: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """A feature network, what it is given, and the cache of what it has seen of real images.
+
+    What the processes of a run ask for, they must ask for together: each extracts its share of the
+    features, and all hold the same results, which do not depend on the number of processes.
+
+    Attributes:
+        extractor: the feature network, on its device.
+        protocol: what is done to images first.
+        cache_dir: folder of the cache; created if need be.
+        batch_size: images per call of `extractor`.
+        report: called after each batch, and before the first.
+
+    Raises:
+        ValueError: if `batch_size` is below 1 or the network prepares images otherwise than the
+            protocol.
+    """
+
+    extractor: Extractor
+    protocol: Protocol
+    cache_dir: Path
+    batch_size: int = 64
+    report: Report = lambda what, done, total: None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        if getattr(self.extractor, "prepare", self.protocol.prepare) != self.protocol.prepare:
+            raise ValueError(
+                "the network prepares images otherwise than the protocol "
+                f"{self.protocol.name!r}: build it with load_inception(weights, protocol)"
+            )
+
+    @classmethod
+    def load(
+        cls,
+        protocol: str,
+        weights_path: str | Path | None,
+        cache_dir: str | Path | None,
+        device: torch.device | str,
+        batch_size: int,
+        report: Report,
+    ) -> "Features":
+        """Load the Inception network for the protocol of a name.
+
+        Args:
+            protocol: a key of `fpainter.evaluation.protocols.PROTOCOLS`.
+            weights_path: Inception weights; None looks for the installed ones.
+            cache_dir: folder of the cache; None for the user's.
+            device: of the network.
+            batch_size: images per forward pass.
+            report: told how far things are.
+
+        Raises:
+            UserError: if there are no weights.
+            ValueError: if there is no such protocol or `batch_size` is below 1.
+        """
+        chosen = get_protocol(protocol)
+        network = load_inception(weights_path, chosen).to(device)
+        cache = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+        return cls(network, chosen, cache, batch_size, report)
+
+    def batches(self, draw: Draw, num: int, what: str) -> Iterator[tuple[range, Tensor]]:
+        """Yield this process's share of images, ready for the network, with their indices.
+
+        Process r takes the images r, r + world_size, …
+
+        Args:
+            draw: maps indices to images uint8 [B C H W].
+            num: images of all processes.
+            what: is being done, for the report.
+        """
+        mine = range(rank(), num, world_size())
+        self.report(what, 0, num)
+        for start in range(0, len(mine), self.batch_size):
+            indices = mine[start : start + self.batch_size]
+            yield indices, self.protocol.apply(draw(indices)).to(self.extractor.device)
+            self.report(what, min((start + len(indices)) * world_size(), num), num)
+
+    def statistics(self, images: Images) -> RealStatistics:
+        """Read the statistics of real images from their file, or compute and keep them.
+
+        Args:
+            images: the real images.
+
+        Returns:
+            The statistics, on the CPU.
+
+        Raises:
+            UserError: if there are fewer than 2 images.
+        """
+        num, size = len(images), self.extractor.num_features
+        if num < 2:
+            raise UserError(f"statistics of the reals need at least 2 images, got {num}")
+
+        def compute() -> dict[str, Tensor]:
+            running = RunningMoments(size, self.extractor.device)
+            for _, batch in self.batches(images.batch, num, what):
+                running.add(self.extractor(batch))
+            running.sum_over_processes()
+            return _tensors(running.moments()) if rank() == 0 else {}
+
+        what = "statistics of the reals"
+        path = self._path(images, num)
+        shapes = {"mean": (size,), "cov": (size, size), "sqrt_cov": (size, size)}
+        found = cached(path, shapes, compute, partial(self.report, what, 0, num))
+        return RealStatistics(Moments(num, found["mean"], found["cov"]), found["sqrt_cov"], path)
+
+    def store(self, moments: Moments, images: Images) -> None:
+        """Put moments that were computed elsewhere where `statistics` looks for them.
+
+        Args:
+            moments: of the features of all images, as float64.
+            images: the real images.
+
+        Raises:
+            ValueError: if the moments are of other features or of another number of images.
+        """
+        if moments.num != len(images) or len(moments.mean) != self.extractor.num_features:
+            raise ValueError(
+                f"moments of {moments.num} images and {len(moments.mean)} features do not fit "
+                f"{len(images)} images and {self.extractor.num_features} features"
+            )
+        write(self._path(images, len(images)), _tensors(moments))
+
+    def sample(self, images: Images, num: int) -> Tensor:
+        """Read single features of real images from their file, or compute and keep them.
+
+        Args:
+            images: the real images, of which `num` are taken, spread evenly over the set, because
+                file names often sort images by class or by origin.
+            num: how many; all if there are fewer.
+
+        Returns:
+            [num F] float32 on the CPU.
+        """
+        num, what = min(num, len(images)), "features of the reals"
+        shape = (num, self.extractor.num_features)
+
+        def draw(places: Sequence[int]) -> Tensor:
+            return images.batch([place * len(images) // num for place in places])
+
+        def compute() -> dict[str, Tensor]:
+            # Each process fills its own rows.
+            features = torch.zeros(shape, device=self.extractor.device)
+            for places, batch in self.batches(draw, num, what):
+                features[list(places)] = self.extractor(batch).float()
+            return {"features": summed(features).cpu()}
+
+        path = self._path(images, num, "sample")
+        wait = partial(self.report, what, 0, num)
+        return cached(path, {"features": shape}, compute, wait)["features"]
+
+    def _path(self, images: Images, num: int, *what: str) -> Path:
+        """Return the file of what was computed of `num` images."""
+        kind = self.extractor.device.type
+        # Files of CPUs had their names before those of other devices were told from them.
+        device = () if kind == "cpu" else (f"{kind} float32",)
+        weights = self.extractor.weights_sha256
+        parts = [images.fingerprint, self.protocol.name, weights, num, _VERSION, *what, *device]
+        key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return self.cache_dir / "statistics" / f"{key}.safetensors"
+
+
+def _tensors(moments: Moments) -> dict[str, Tensor]:
+    return {"mean": moments.mean, "cov": moments.cov, "sqrt_cov": matrix_sqrt(moments.cov)}
