@@ -11,7 +11,7 @@ from fpainter.generators.latents import latents
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.nn.sizes import is_whole
 from fpainter.training.gan_module import GANModule
-from fpainter.viewer.page import facts, html, work
+from fpainter.viewer.page import html, work
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +52,7 @@ class ViewerPage(Callback):
         z = latents(self.seed, range(self.num_images), painter.d_latent)
         page = self.directory / "viewer.html"
         try:
-            shown = work(
-                sampler, z, self.directory.name, facts(painter, pl_module.iteration, "ema")
-            )
+            shown = work(sampler, z, self.directory.name, pl_module.iteration, "ema")
             page.write_text(html([shown]), encoding="utf-8")
         except (ValueError, OSError) as error:
             log.warning("no viewer.html: %s", error)

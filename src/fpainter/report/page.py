@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 
+from jinja2 import StrictUndefined, Template
+
 from fpainter.report.data import Entry, Report, Run
-from fpainter.report.figures import curves, pictures, step_plots
+from fpainter.report.figures import curves, step_plots
 from fpainter.report.markdown import markdown_table
 
 # Measures in the order of their columns; others follow under their own names.
@@ -171,33 +172,30 @@ def html(report: Report, now: datetime) -> str:
         report: what was found.
         now: the date to print.
     """
-    steps = step_table(report)
-    sections = {
-        "Scores": _html_table(score_table(report), "scores"),
-        "Learning curves": _wrapped("plots", curves(report)),
-        "Scores by painting step": _wrapped("plots", step_plots(report))
-        + (_folded("FID by painting step as a table", _html_table(steps)) if steps.rows else ""),
-        "Pictures": _wrapped("pictures", pictures(report)),
-        "Configuration": _configuration(report.runs) if report.runs else "",
-    }
-    body = "".join(
-        f"<section><h2>{title}</h2>\n{content}</section>\n"
-        for title, content in sections.items()
-        if content
-    )
-    template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    return Template(template).substitute(
-        title=escape(_title(report)), summary=escape(_summary(report, now)), body=body
+    differing, same = compare(report.runs)
+    shared = [[Cell(key), Cell(_shown(value))] for key, value in same.items()]
+    text = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+    return Template(text, autoescape=True, undefined=StrictUndefined).render(
+        title=_title(report),
+        summary=_summary(report, now),
+        scores=score_table(report),
+        curves=curves(report),
+        by_step=step_plots(report),
+        by_step_table=step_table(report),
+        runs=report.runs,
+        fid_then=_fid_then,
+        differing=difference_table(report.runs, differing),
+        shared=Table(["key", "value"], shared),
     )
 
 
-def _configuration(runs: list[Run]) -> str:
-    differing, same = compare(runs)
-    table = _html_table(difference_table(runs, differing), "keys")
-    shared = Table(["key", "value"], [[Cell(key), Cell(_shown(v))] for key, v in same.items()])
-    return (table if differing else "<p>Nothing differs.</p>") + _folded(
-        f"The {len(same)} keys that all share", _html_table(shared, "keys")
-    )
+def _fid_then(run: Run, iteration: int) -> str:
+    scored = [point for point in run.metrics.get("fid", []) if point[0] <= iteration]
+    if not scored:
+        return ""
+    at, value = scored[-1]
+    when = "" if at == iteration else f" at iteration {at:,}"
+    return f"; FID {value:.2f}{when} ({run.setting})"
 
 
 def _title(report: Report) -> str:
@@ -209,42 +207,6 @@ def _summary(report: Report, now: datetime) -> str:
     unread = f" Could not be read: {', '.join(report.unread)}." if report.unread else ""
     counted = f"{runs} run{'' if runs == 1 else 's'} in {report.folder.resolve()}"
     return f"{counted}, {now:%Y-%m-%d %H:%M}.{unread}"
-
-
-def _wrapped(kind: str, content: str) -> str:
-    return f'<div class="{kind}">\n{content}</div>\n' if content else ""
-
-
-def _folded(title: str, content: str) -> str:
-    return f"<details><summary>{escape(title)}</summary>\n{content}</details>\n"
-
-
-def _html_table(table: Table, kind: str = "") -> str:
-    heads = "".join(f'<th scope="col">{_small_print(each)}</th>' for each in table.headers)
-    rows = "".join(f"<tr>{_html_row(row)}</tr>\n" for row in table.rows)
-    return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="table">'
-        f'<table class="{kind}"><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table>'
-        "</div>\n"
-    )
-
-
-def _html_row(row: list[Cell]) -> str:
-    cells = []
-    for index, cell in enumerate(row):
-        tag, scope = ("th", ' scope="row"') if index == 0 else ("td", "")
-        text = escape(cell.text)
-        if cell.value is None:  # long names may break behind their dots
-            key, kind, text = cell.text, "", text.replace("\n", "<br>").replace(".", ".<wbr>")
-        else:
-            key, kind = str(cell.value), ' class="number"'
-        cells.append(f'<{tag}{scope}{kind} data-value="{escape(key)}">{text}</{tag}>')
-    return "".join(cells)
-
-
-def _small_print(text: str) -> str:
-    first, *rest = escape(text).split("\n")
-    return first + "".join(f"<small>{line}</small>" for line in rest)
 
 
 def markdown(report: Report, now: datetime) -> str:

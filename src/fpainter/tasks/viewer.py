@@ -12,7 +12,7 @@ from fpainter.generators.latents import latents
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.launch.command import blaming, pick_device
 from fpainter.nn.sizes import is_whole
-from fpainter.viewer.page import Work, facts, html, work
+from fpainter.viewer.page import Work, html, work
 
 log = logging.getLogger(__name__)
 
@@ -66,5 +66,4 @@ def _work(key: str, cfg: DictConfig) -> Work:
     if path.parent.name == "checkpoints":
         name = f"{path.parents[1].name}/{name}"
     with blaming(f"{key}={given}"):
-        said = facts(painter, trained.iteration, trained.weights)
-        return work(trained.sampler, z, name, said)
+        return work(trained.sampler, z, name, trained.iteration, trained.weights)

@@ -2,16 +2,14 @@
 
 import base64
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from torch import Tensor
 
 from fpainter.generators.learning_rules import DeltaRule, OjaRule, SumRule
 from fpainter.generators.painter import FastWeightPainter
@@ -20,16 +18,11 @@ from fpainter.generators.sampler import Sampler
 from fpainter.pictures.grids import CHANNELS, to_picture
 from fpainter.pictures.selection import paint
 
-SCRIPTS = ("paint.js", "easel.js", "bars.js", "viewer.js")
 BATCH_SIZE = 16
 LARGEST = 2**15 - 1  # of the integers that stand for numbers
-ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")  # those that paint.js knows
-WHAT_RULES_DO = {
-    "delta": "the delta rule moves what the canvas holds at the key towards the value",
-    "sum": "the sum rule adds the value at the key, whatever the canvas already holds",
-    "oja": "Oja's rule takes from the key what the canvas already shows of the value, "
-    "and adds the value at what is left",
-}
+# What paint.js knows
+ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
+RULES = {DeltaRule: "delta", SumRule: "sum", OjaRule: "oja"}
 
 
 @dataclass(frozen=True)
@@ -47,21 +40,24 @@ class Work:
     data: dict[str, Any]
 
 
-def work(sampler: Sampler, z: Tensor, name: str, facts: str) -> Work:
+def work(sampler: Sampler, z: Tensor, name: str, iteration: int, weights: str) -> Work:
     """Write down how a painter paints some latents.
 
     Args:
         sampler: of a `FastWeightPainter`.
         z: latents [B d_latent].
         name: the painter's name on the page.
-        facts: what it is, in a line or two.
+        iteration: iterations trained.
+        weights: ``ema`` or ``raw``.
 
     Raises:
         ValueError: if the page cannot follow the painter's rule or activation, or show its images.
     """
     painter = sampler.generator
     assert isinstance(painter, FastWeightPainter)
-    rule, key_activation = _rule(painter.learning_rule)
+    rule = painter.learning_rule
+    if type(rule) not in RULES:
+        raise ValueError(f"the page cannot run {type(rule).__name__}")
     if painter.output_activation not in ACTIVATIONS:
         raise ValueError(
             f"the page knows the output activations {', '.join(ACTIVATIONS)}; "
@@ -80,8 +76,8 @@ def work(sampler: Sampler, z: Tensor, name: str, facts: str) -> Work:
         samples += new
     height, width = painter.image_size
     data = {
-        "rule": rule,
-        "keyActivation": key_activation,
+        "rule": RULES[type(rule)],
+        "keyActivation": getattr(rule, "corrected_key_activation", "identity"),  # Oja's
         "activation": painter.output_activation,
         "low": sampler.image_range.low,
         "high": sampler.image_range.high,
@@ -95,17 +91,11 @@ def work(sampler: Sampler, z: Tensor, name: str, facts: str) -> Work:
         "canvas": None if painting.canvas is None else pack(painting.canvas[0]),
         "samples": samples,
     }
-    return Work(name, facts, data)
+    return Work(name, _facts(painter, iteration, weights), data)
 
 
-def facts(painter: FastWeightPainter, iteration: int, weights: str) -> str:
-    """Say what was trained and for how long.
-
-    Args:
-        painter: the painter.
-        iteration: iterations trained.
-        weights: ``ema`` or ``raw``.
-    """
+def _facts(painter: FastWeightPainter, iteration: int, weights: str) -> str:
+    """Say what was trained and for how long."""
     parts = [painter.sequence_processor, painter.input_generator, painter.learning_rule]
     parts += [painter.refiner] if painter.refines else []
     model = ", ".join(type(part).__name__.removesuffix("Processor") for part in parts)
@@ -114,18 +104,6 @@ def facts(painter: FastWeightPainter, iteration: int, weights: str) -> str:
         f"Iteration {iteration:,} ({weights} weights). {model}. "
         f"T={painter.num_steps}, {width}×{height} pixels."
     )
-
-
-def _rule(rule: nn.Module) -> tuple[str, str]:
-    """Return the name of a learning rule and the activation of its corrected keys."""
-    match rule:
-        case DeltaRule():
-            return "delta", "identity"
-        case SumRule():
-            return "sum", "identity"
-        case OjaRule():
-            return "oja", rule.corrected_key_activation
-    raise ValueError(f"the page cannot run {type(rule).__name__}")
 
 
 def _instructions(painter: FastWeightPainter, painting: Painting) -> list[dict[str, str]]:
@@ -168,40 +146,11 @@ def html(works: Sequence[Work]) -> str:
     Args:
         works: one painter, or two to be shown side by side.
     """
-    data = json.dumps([work.data for work in works], separators=(",", ":"))
-    return Template(_read("viewer.html")).substitute(
-        title=escape(" and ".join(work.name for work in works)),
-        style=_read("viewer.css"),
-        works="\n".join(_figure(work) for work in works),
-        kind="pair" if len(works) > 1 else "single",
-        data=data.replace("<", "\\u003c"),
-        scripts="\n".join(f"<script>\n{_read(name)}</script>" for name in SCRIPTS),
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
-
-
-def _read(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
-
-def _figure(work: Work) -> str:
-    """Write the figure of a painter: key, value, canvas, update and label."""
-    rule, steps = work.data["rule"], work.data["steps"]
-    refined = " A U-Net then refines the finished canvas." if work.data["refines"] else ""
-    return f"""<figure class="work">
-<div class="easel">
-<canvas class="key" role="img" aria-label="Key of the step"></canvas>
-<canvas class="value" role="img" aria-label="Value of the step"></canvas>
-<canvas class="picture" role="img"></canvas>
-</div>
-<div class="update">
-<canvas role="img"></canvas>
-<p></p>
-</div>
-<figcaption>
-<h2>{escape(work.name)}</h2>
-<p>{escape(work.facts)}</p>
-<p>The picture is a matrix per colour channel: at each of {steps} steps a network names a key
-(which columns, above), a value (what to put there, at the left) and a rate (how much of it), and
-{WHAT_RULES_DO[rule]}.{refined}</p>
-</figcaption>
-</figure>"""
+    return templates.get_template("viewer.html").render(works=works)
