@@ -54,8 +54,8 @@ def test_pictures_are_drawn_every_so_often_and_once_at_the_end(tmp_path: Path) -
     fit(
         gan(), 5, tmp_path,
         SampleGrid(tmp_path / "samples", every=2, num_images=4),
-        Strips(tmp_path / "strips", every=5, num_images=2),
-        Walk(tmp_path / "walks", every=0, num_images=2, frames_between=1),
+        Strips(directory=tmp_path / "strips", every=5, num_images=2),
+        Walk(directory=tmp_path / "walks", every=0, num_images=2, frames_between=1),
     )  # fmt: skip
     assert pictures(tmp_path / "samples") == ["0000002.png", "0000004.png", "0000005.png"]
     assert pictures(tmp_path / "strips") == pictures(tmp_path / "walks") == ["0000005.png"]
@@ -66,7 +66,7 @@ def test_a_walk_is_drawn_by_the_average_of_any_generator(
     generator: type[Generator] | None, tmp_path: Path
 ) -> None:
     module = gan() if generator is None else gan(generator=generator())
-    walk = Walk(tmp_path / "walks", 0, num_images=3, frames_between=2, seed=4)
+    walk = Walk(directory=tmp_path / "walks", every=0, num_images=3, frames_between=2, seed=4)
     fit(module, 2, tmp_path, walk)
     assert module.sampler().generator is module.generator_ema
     images = module.sampler()(walk_latents(latents(4, range(3), D_LATENT), 2))
@@ -92,7 +92,7 @@ def test_training_goes_on_as_if_nobody_had_drawn(tmp_path: Path) -> None:
     watched = gan()
     fit(
         watched, 3, tmp_path / "watched",
-        Walk(tmp_path / "walks", every=1, num_images=2, frames_between=1),
+        Walk(directory=tmp_path / "walks", every=1, num_images=2, frames_between=1),
         ViewerPage(tmp_path, enabled=True, num_images=2),
     )  # fmt: skip
     for name, tensor in plain.state_dict().items():
@@ -100,7 +100,7 @@ def test_training_goes_on_as_if_nobody_had_drawn(tmp_path: Path) -> None:
 
 
 def test_strips_are_for_painters_only(tmp_path: Path) -> None:
-    strips = Strips(tmp_path / "strips", every=1, num_images=4)
+    strips = Strips(directory=tmp_path / "strips", every=1, num_images=4)
     fit(gan(generator=Photographer()), 1, tmp_path, strips)
     assert pictures(tmp_path / "strips") == []
 
@@ -108,7 +108,7 @@ def test_strips_are_for_painters_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [-1, "x", None, 1.5])
 def test_times_that_cannot_be(value: Any) -> None:
     with pytest.raises(ValueError, match=f"walks.every must be a whole number.* got {value}"):
-        Walk("walks", value, num_images=6)
+        Walk(directory="walks", every=value, num_images=6)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_times_that_cannot_be(value: Any) -> None:
 )
 def test_walks_that_cannot_be(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        Walk("walks", 1, **{"num_images": 6, **options})
+        Walk(directory="walks", every=1, **{"num_images": 6, **options})
 
 
 def page_of(module: GANModule, directory: Path, **options: Any) -> Path:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from fpainter.report.data import collect
 from fpainter.report.figures import Line, curves, plot, step_plots
-from fpainter.report.page import ABSENT, Table, compare, html, markdown, score_table
+from fpainter.report.page import html, markdown
+from fpainter.report.tables import ABSENT, Table, compare, score_table
 
 NOW = datetime(2026, 1, 2, 3, 4)
 VOID = {"meta", "br", "img", "wbr"}

@@ -1,7 +1,6 @@
 """Pictures on the way: a grid of fixed latents, how some are painted, what lies between them."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,6 @@ def log_picture(trainer: Trainer, name: str, picture: Image.Image, iteration: in
             logger.experiment.add_image(name, array, iteration, dataformats="HWC")
 
 
-@dataclass(eq=False)
 class PictureCallback(Callback, ABC):
     """Draw the same images with the averaged generator every so often and at the end.
 
@@ -47,17 +45,17 @@ class PictureCallback(Callback, ABC):
         ValueError: if `every` is negative or no number.
     """
 
-    directory: str | Path
-    every: int
-    num_images: int
-    seed: int = 0
-    scale: int = 1
-
-    def __post_init__(self) -> None:
-        self.directory = Path(self.directory)
-        if not is_whole(self.every, least=0):
+    def __init__(
+        self, directory: str | Path, every: int, num_images: int, seed: int = 0, scale: int = 1
+    ) -> None:
+        self.directory = Path(directory)
+        if not is_whole(every, least=0):
             name = self.directory.name
-            raise ValueError(f"{name}.every must be a whole number, at least 0; got {self.every}")
+            raise ValueError(f"{name}.every must be a whole number, at least 0; got {every}")
+        self.every = every
+        self.num_images = num_images
+        self.seed = seed
+        self.scale = scale
         self._drawn_at = -1
 
     @abstractmethod
@@ -80,10 +78,9 @@ class PictureCallback(Callback, ABC):
         self._drawn_at = module.iteration
         if picture is None:
             return
-        directory = Path(self.directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        picture.save(directory / f"{module.iteration:07d}.png")
-        log_picture(trainer, directory.name, picture, module.iteration)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        picture.save(self.directory / f"{module.iteration:07d}.png")
+        log_picture(trainer, self.directory.name, picture, module.iteration)
 
 
 class SampleGrid(PictureCallback):
@@ -94,17 +91,19 @@ class SampleGrid(PictureCallback):
         return beside([grid(images, scale=self.scale) for images in selection.images().values()])
 
 
-@dataclass(eq=False)
 class Strips(PictureCallback):
     """Painting strips, where the generator paints in steps.
 
     Args:
         num_columns: steps shown, evenly spread.
         normalisation: as for `draw_strips`.
+        common: as for `PictureCallback`.
     """
 
-    num_columns: int = 16
-    normalisation: str = "final"
+    def __init__(self, num_columns: int = 16, normalisation: str = "final", **common: Any) -> None:
+        super().__init__(**common)
+        self.num_columns = num_columns
+        self.normalisation = normalisation
 
     def draw(self, selection: Selection) -> Image.Image | None:
         """Return the strips."""
@@ -115,26 +114,25 @@ class Strips(PictureCallback):
         return draw_strips(work, steps, self.normalisation, self.scale)
 
 
-@dataclass(eq=False)
 class Walk(PictureCallback):
     """A walk through latents as a sheet, each row from an image to the next, the last to the first.
 
     Args:
         frames_between: images between two of them.
         path: as for `walk_images`.
+        common: as for `PictureCallback`.
 
     Raises:
         ValueError: if there is no such walk.
     """
 
-    frames_between: int = 7
-    path: str = "spherical"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_walk(self.frames_between, self.path)
+    def __init__(self, frames_between: int = 7, path: str = "spherical", **common: Any) -> None:
+        super().__init__(**common)
+        check_walk(frames_between, path)
         if not is_whole(self.num_images, least=2):
             raise ValueError(f"a walk needs num_images of at least 2; got {self.num_images}")
+        self.frames_between = frames_between
+        self.path = path
 
     def draw(self, selection: Selection) -> Image.Image:
         """Return the sheet."""

@@ -15,7 +15,7 @@ from fpainter.errors import UserError
 from fpainter.launch.command import in_sweep
 from fpainter.report.data import natural
 from fpainter.report.markdown import markdown_table
-from fpainter.report.write import report
+from fpainter.report.page import report
 
 log = logging.getLogger(__name__)
 

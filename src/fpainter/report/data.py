@@ -78,6 +78,11 @@ class Run:
         found = re.search(r"parameters: generator ([\d.]+) M, discriminator ([\d.]+) M", text)
         return found.groups() if found else ()
 
+    def fid_at(self, iteration: int) -> tuple[int, float] | None:
+        """Return when FID was last computed up to an iteration, and its value."""
+        scored = [point for point in self.metrics.get("fid", []) if point[0] <= iteration]
+        return scored[-1] if scored else None
+
     def newest_pictures(self) -> list[Picture]:
         """Return the newest of its samples and of its strips, where there are any to be read."""
         found = (self._newest(folder, kind) for folder, kind in PICTURES.items())

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -12,7 +13,7 @@ from fpainter.generators.latents import latents
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.launch.command import blaming, pick_device
 from fpainter.nn.sizes import is_whole
-from fpainter.viewer.page import Work, html, work
+from fpainter.viewer.page import html, work
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def viewer(cfg: DictConfig) -> None:
     log.info("%d images written to %s (%.1f MB)", cfg.num_images, output, size)
 
 
-def _work(key: str, cfg: DictConfig) -> Work:
+def _work(key: str, cfg: DictConfig) -> dict[str, Any]:
     """Paint the images of the checkpoint that a key of the config names."""
     given = str(cfg[key])
     device = pick_device(cfg.device)

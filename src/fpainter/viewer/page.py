@@ -3,20 +3,18 @@
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from torch import Tensor
+from torch import Tensor, nn
 
 from fpainter.generators.learning_rules import DeltaRule, OjaRule, SumRule
 from fpainter.generators.painter import FastWeightPainter
-from fpainter.generators.painting import Painting
 from fpainter.generators.sampler import Sampler
 from fpainter.pictures.grids import CHANNELS, to_picture
-from fpainter.pictures.selection import paint
+from fpainter.pictures.selection import Painted, paint
 
 BATCH_SIZE = 16
 LARGEST = 2**15 - 1  # of the integers that stand for numbers
@@ -25,22 +23,7 @@ ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
 RULES = {DeltaRule: "delta", SumRule: "sum", OjaRule: "oja"}
 
 
-@dataclass(frozen=True)
-class Work:
-    """A painter and its samples, ready for the page.
-
-    Attributes:
-        name: heading of its label.
-        facts: what was trained, a line or two.
-        data: what paint.js needs to paint; plain data.
-    """
-
-    name: str
-    facts: str
-    data: dict[str, Any]
-
-
-def work(sampler: Sampler, z: Tensor, name: str, iteration: int, weights: str) -> Work:
+def work(sampler: Sampler, z: Tensor, name: str, iteration: int, weights: str) -> dict[str, Any]:
     """Write down how a painter paints some latents.
 
     Args:
@@ -49,6 +32,9 @@ def work(sampler: Sampler, z: Tensor, name: str, iteration: int, weights: str) -
         name: the painter's name on the page.
         iteration: iterations trained.
         weights: ``ema`` or ``raw``.
+
+    Returns:
+        What viewer.html shows and paint.js needs to paint; plain data.
 
     Raises:
         ValueError: if the page cannot follow the painter's rule or activation, or show its images.
@@ -65,17 +51,16 @@ def work(sampler: Sampler, z: Tensor, name: str, iteration: int, weights: str) -
         )
     if painter.channels not in CHANNELS:
         raise ValueError(f"images of {painter.channels} channels cannot be shown")
-    samples = []
-    for some in z.split(BATCH_SIZE):
-        done = paint(painter, sampler.image_range, some)
-        painting = done.painting
-        new = _instructions(painter, painting)
-        if done.refined is not None:
-            for sample, refined in zip(new, done.show(done.refined), strict=True):
-                sample["refined"] = _png(refined)
-        samples += new
+    parts = [painter.sequence_processor, painter.input_generator, rule]
+    parts += [painter.refiner] if painter.refines else []
+    works = [paint(painter, sampler.image_range, some) for some in z.split(BATCH_SIZE)]
+    canvas, rate = works[0].painting.canvas, works[0].painting.instructions.rate
     height, width = painter.image_size
-    data = {
+    return {
+        "name": name,
+        "iteration": iteration,
+        "weights": weights,
+        "model": ", ".join(type(part).__name__.removesuffix("Processor") for part in parts),
         "rule": RULES[type(rule)],
         "keyActivation": getattr(rule, "corrected_key_activation", "identity"),  # Oja's
         "activation": painter.output_activation,
@@ -86,36 +71,26 @@ def work(sampler: Sampler, z: Tensor, name: str, iteration: int, weights: str) -
         "steps": painter.num_steps,
         "height": height,
         "width": width,
-        "rateSize": painting.instructions.rate.shape[-1],
+        "rateSize": rate.shape[-1],
         "refines": painter.refines,
-        "canvas": None if painting.canvas is None else pack(painting.canvas[0]),
-        "samples": samples,
+        "canvas": None if canvas is None else pack(canvas[0]),
+        "samples": [sample for each in works for sample in _samples(each, rule)],
     }
-    return Work(name, _facts(painter, iteration, weights), data)
 
 
-def _facts(painter: FastWeightPainter, iteration: int, weights: str) -> str:
-    """Say what was trained and for how long."""
-    parts = [painter.sequence_processor, painter.input_generator, painter.learning_rule]
-    parts += [painter.refiner] if painter.refines else []
-    model = ", ".join(type(part).__name__.removesuffix("Processor") for part in parts)
-    height, width = painter.image_size
-    return (
-        f"Iteration {iteration:,} ({weights} weights). {model}. "
-        f"T={painter.num_steps}, {width}×{height} pixels."
-    )
-
-
-def _instructions(painter: FastWeightPainter, painting: Painting) -> list[dict[str, str]]:
-    """Pack each image's keys, values and the rates with which its rule applies them."""
-    key, value, rate = painting.instructions
-    rule = painter.learning_rule
+def _samples(work: Painted, rule: nn.Module) -> list[dict[str, str]]:
+    """Pack instructions, with the rates as the rule applies them, and refined images."""
+    key, value, rate = work.painting.instructions
     if isinstance(rule, DeltaRule):
-        rate = rule.applied_rate(painting.instructions, painting.canvas)
-    return [
+        rate = rule.applied_rate(work.painting.instructions, work.painting.canvas)
+    samples = [
         {"key": pack(k), "value": pack(v), "rate": pack(r)}
         for k, v, r in zip(key, value, rate, strict=True)
     ]
+    if work.refined is not None:
+        for sample, refined in zip(samples, work.show(work.refined), strict=True):
+            sample["refined"] = _png(refined)
+    return samples
 
 
 def pack(vectors: Tensor) -> str:
@@ -140,11 +115,11 @@ def _png(image: Tensor) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def html(works: Sequence[Work]) -> str:
+def html(works: Sequence[dict[str, Any]]) -> str:
     """Fill the template ``viewer.html``.
 
     Args:
-        works: one painter, or two to be shown side by side.
+        works: of one painter, or of two to be shown side by side.
     """
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
