@@ -135,12 +135,13 @@ def edited(
     """
     if num_steps is None and not drop_steps and refined:
         return sampler
-    painter = copy.deepcopy(sampler.generator)
+    painter = sampler.generator
     if not isinstance(painter, FastWeightPainter):
         if num_steps is not None or drop_steps:
             kind = type(painter).__name__
             raise ValueError(f"{kind} does not paint in steps: leave out num_steps and drop_steps")
         return sampler
+    painter = copy.deepcopy(painter)
     if num_steps is not None:
         _set_num_steps(painter, num_steps)
     if drop_steps:
