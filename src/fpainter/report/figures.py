@@ -132,7 +132,7 @@ def _svg(title: str, x_label: str, lines: list[Line], logarithmic: bool) -> str:
     settings: Any = {
         "svg.fonttype": "none", "svg.hashsalt": title, "font.size": 13,
         "lines.scale_dashes": False, "lines.linewidth": 1.8, "lines.markersize": 6,
-        "axes.spines.top": False, "axes.spines.right": False,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.labelpad": 8,
     }  # fmt: skip
     file = io.StringIO()
     with mpl.rc_context(settings):
