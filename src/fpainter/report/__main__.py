@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fpainter.launch.messages import sentences
 from fpainter.launch.options import read_options
-from fpainter.report.write import report
+from fpainter.report.page import report
 
 KEYS = {
     "runs": "a folder, searched for runs (config.yaml with metrics.csv) and for the scores.json "
