@@ -71,26 +71,24 @@ class ImageFolder:
         self.path = Path(path).expanduser()
         self.name = self.path.resolve().name or "images"
         try:
-            found = sorted(_walk(self.path))
+            self._found = sorted(_walk(self.path))
         except OSError as error:
             raise UserError(f"cannot read the folder {self.path}: {error.strerror}") from error
-        self._labels = [label for label, _, _ in found]
-        self._fingerprint = sha256(*found)
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self._found)
 
     def fingerprint(self) -> str:
         """Return the sha256 over every image's relative path, size and modification time."""
-        return self._fingerprint
+        return sha256(*self._found)
 
     def label(self, index: int) -> str:
         """Return the image's path relative to the folder, without control characters."""
-        return printable(self._labels[index])
+        return printable(self._found[index][0])
 
     def open(self, index: int) -> Image.Image:
         """Return image `index`, not decoded yet; see `ImageSource.open`."""
-        path = self.path / self._labels[index]
+        path = self.path / self._found[index][0]
         _refuse_enormous(path.stat().st_size)
         return open_image(path.read_bytes())
 

@@ -52,22 +52,17 @@ class ShuffledSamples:
         for number in itertools.count():
             shards = self._order(number)
             length = self._length(shards)
-            if length and skip >= length:
-                skip -= length
-                continue
-            found = 0
-            generator = self._generator(number, f"buffer {self.share.rank}")
-            for sample in _through_buffer(self._read(shards), self.buffer_size, generator):
-                found += 1
-                if skip:
-                    skip -= 1
-                else:
-                    yield sample
-            if not found:
+            if not length or skip < length:
+                generator = self._generator(number, f"buffer {self.share.rank}")
+                samples = _through_buffer(self._read(shards), self.buffer_size, generator)
+                yield from itertools.islice(samples, skip, None)
+                length = self._length(shards)  # known by now
+            if not length:
                 raise UserError(
                     f"no images for process {self.share.rank + 1} of {self.share.world_size} in "
                     f"the {len(self.shards.labels)} shards of {self.shards.name}"
                 )
+            skip = max(0, skip - length)
 
     def _order(self, number: int) -> list[int]:
         """Return which shards this process reads in a pass, one after the other."""
