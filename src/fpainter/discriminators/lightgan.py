@@ -201,8 +201,7 @@ def _blur(blur: bool) -> nn.Module:
 
 
 def _quadrant(x: Tensor, down: int, right: int) -> Tensor:
-    height, width = x.shape[-2] // 2, x.shape[-1] // 2
-    return x[..., down * height : (down + 1) * height, right * width : (right + 1) * width]
+    return x.chunk(2, dim=-2)[down].chunk(2, dim=-1)[right]
 
 
 def _mse_at_its_size(decoded: Tensor, image: Tensor) -> Tensor:
