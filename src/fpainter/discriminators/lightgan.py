@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -119,14 +120,8 @@ class LightGANDiscriminator(Discriminator):
             widths[stages[0]] = channels
 
         self.plain = nn.ModuleList(
-            nn.Sequential(
-                _blur(blur),
-                Convolution(
-                    channels, widths[8] if k == num_plain - 1 else channels, 4, stride=2, padding=1
-                ),
-                nn.LeakyReLU(SLOPE),
-            )
-            for k in range(num_plain)
+            nn.Sequential(_blur(blur), Convolution(a, b, 4, 2, padding=1), nn.LeakyReLU(SLOPE))
+            for a, b in pairwise([channels] * num_plain + [widths[8]])
         )
         self.attentions = nn.ModuleList(
             MixedAttention(widths[e]) if 2**e in attention_at else nn.Identity() for e in stages

@@ -72,7 +72,6 @@ class SplitLatent(nn.Module):
             )
         self.d_latent = d_latent
         self.num_steps = num_steps
-        self.d_slice = d_slice
         self.d_input = d_input
         self.to_input = nn.Linear(d_slice, d_input)
         kaiming_(self.to_input)
@@ -116,7 +115,6 @@ class ProjectLatent(nn.Module):
         _check_steps(num_steps)
         self.d_latent = d_latent
         self.num_steps = num_steps
-        self.d_slice = d_slice
         self.d_input = d_input
         self.slice_activation = check_choice("slice_activation", slice_activation)
         self.to_slices = nn.Linear(d_latent, num_steps * d_slice)
