@@ -64,16 +64,13 @@ class ImageFolder:
         path: the folder.
 
     Raises:
-        UserError: if the folder cannot be read.
+        OSError: if it or a folder below cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser()
         self.name = self.path.resolve().name or "images"
-        try:
-            self._found = sorted(_walk(self.path))
-        except OSError as error:
-            raise UserError(f"cannot read the folder {self.path}: {error.strerror}") from error
+        self._found = sorted(_walk(self.path))
 
     def __len__(self) -> int:
         return len(self._found)
@@ -116,13 +113,12 @@ class ImageZip:
             self._zip = zipfile.ZipFile(self.path)
         except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise UserError(f"the zip file {self.path} is broken or unreadable: {error}") from error
-        if sum(info.compress_size for info in self._zip.infolist()) > self.path.stat().st_size:
+        members = self._zip.infolist()
+        if sum(info.compress_size for info in members) > self.path.stat().st_size:
             self._zip.close()
             raise UserError(f"the zip file {self.path} is broken: its members overlap")
-        self._members = sorted(
-            (info for info in self._zip.infolist() if not info.is_dir() and _wanted(info.filename)),
-            key=lambda info: info.filename,
-        )
+        wanted = [info for info in members if not info.is_dir() and _wanted(info.filename)]
+        self._members = sorted(wanted, key=lambda info: info.filename)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ImageZip, (self.path,)
@@ -163,19 +159,16 @@ def image_source(path: str | os.PathLike[str], hint: str | None = None) -> Image
 
     Raises:
         UserError: if the path does not exist, is neither, is a broken zip, or has no images.
+        OSError: if a folder cannot be read.
     """
     path = Path(path).expanduser()
     advice = f". {hint}" if hint else ""
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"there is no folder or zip file {path}{advice}") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
     source: ImageSource
-    if stat.S_ISDIR(mode):
+    if path.is_dir():
         kind, source = "folder", ImageFolder(path)
-    elif stat.S_ISREG(mode) and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)):
+    elif not path.exists():
+        raise UserError(f"there is no folder or zip file {path}{advice}")
+    elif path.is_file() and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)):
         kind, source = "zip file", ImageZip(path)
     else:
         raise UserError(f"{path} is neither a folder nor a zip file of images")
