@@ -149,7 +149,7 @@ def cache_images(
             temporary.mkdir()
             _build(source, size, channels, key, temporary)
             if folder.exists() and _open(folder, key) is None:
-                shutil.rmtree(folder)  # it is damaged
+                shutil.rmtree(folder, ignore_errors=True)  # it is damaged
     except OSError as error:
         # No folder replaces one that is there: if another process was first, its cache is used.
         if _open(folder, key) is None:

@@ -36,6 +36,7 @@ class ShuffledSamples:
         self.share = share
         self.buffer_size = buffer_size
         self.num_samples: dict[int, int] = {}
+        # Start, stop and step: of this process's shards, and of its samples in what these hold.
         own, every = (share.rank, None, share.world_size), (0, None, 1)
         enough = len(shards.labels) >= share.world_size
         self._own_shards, self._own_samples = (own, every) if enough else (every, own)
