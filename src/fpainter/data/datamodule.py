@@ -1,7 +1,6 @@
 """The images of a training as a LightningDataModule."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
@@ -54,6 +53,7 @@ class ImageDataModule(LightningDataModule):
         self.seed = seed
         self.flip = flip
         self.cache_dir = cache_dir
+        self._images: CachedImages | None = None
 
     def __str__(self) -> str:
         # Lightning's own would read the training stream to its end, which it has not.
@@ -110,23 +110,22 @@ class ImageDataModule(LightningDataModule):
         """
         return cls(Portraits(num_images, portrait_seed), image_size, **options)
 
-    @cached_property
+    @property
     def images(self) -> CachedImages:
-        """All images; the cache is built or opened when they are first asked for.
-
-        Raises:
-            UserError: if no image can be read or the cache cannot be written.
-        """
-        directory = self.cache_dir or default_cache_dir()
-        return cache_images(self.source, self.image_size, self.channels, directory)
+        """All images; the cache is built or opened when they are first asked for."""
+        if self._images is None:
+            self.prepare_data()
+            assert self._images is not None
+        return self._images
 
     def prepare_data(self) -> None:
         """Build the cache; Lightning calls this in one process of each machine, before all others.
 
         Raises:
-            UserError: as in `images`.
+            UserError: if no image can be read or the cache cannot be written.
         """
-        _ = self.images
+        directory = self.cache_dir or default_cache_dir()
+        self._images = cache_images(self.source, self.image_size, self.channels, directory)
 
     def train_dataloader(self) -> BatchStream:
         """Return the endless stream of this process's share of every batch.

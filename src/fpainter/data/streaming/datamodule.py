@@ -1,10 +1,8 @@
 """Training on images that are read from shards as they are needed and never stored."""
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import Any
 
-from fpainter.data.cache import CachedImages
 from fpainter.data.datamodule import ImageDataModule
 from fpainter.data.streaming.formats import DatasetShards, TarShards
 from fpainter.data.streaming.shards import FirstImages, Shards
@@ -46,16 +44,14 @@ class StreamDataModule(ImageDataModule):
         self.shards = shards
         self.buffer_size = buffer_size
 
-    @cached_property
-    def images(self) -> CachedImages:
-        """The reference; its cache is built or opened when it is first asked for.
+    def prepare_data(self) -> None:
+        """Build the cache of the reference; see `ImageDataModule.prepare_data`.
 
         Raises:
             UserError: if a shard or all images cannot be read, or the cache cannot be written.
         """
-        images = super().images
+        super().prepare_data()
         self.reference.forget()
-        return images
 
     @classmethod
     def from_shards(
