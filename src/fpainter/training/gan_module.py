@@ -272,8 +272,10 @@ class GANModule(LightningModule):
                 "model it has, and warm_start.ckpt=PATH begins a new one with its weights"
             )
         self.iteration = checkpoint["iteration"]
-        states = checkpoint["optimizer_states"]
-        for index, optimiser in enumerate(self.configure_optimizers()):
-            for change in changed_options(states[index], optimiser):
-                log.info("model.%s_optimiser: %s", PLAYERS[index], change)
-            states[index], _ = regrouped(states[index], optimiser)
+        stored = checkpoint["optimizer_states"]
+        for player, state, optimiser in zip(
+            PLAYERS, stored, self.configure_optimizers(), strict=True
+        ):
+            for change in changed_options(state, optimiser):
+                log.info("model.%s_optimiser: %s", player, change)
+            state.update(regrouped(state, optimiser))
