@@ -56,9 +56,10 @@ class MetricsReport(Callback):
         loss = pl_module.metrics["loss/generator"]
         if due:
             loss.item()  # waits for the device, whose work belongs to the time
-        seconds = torch.full_like(loss, time.perf_counter() - pl_module.begun)
-        for name, value in {**pl_module.metrics, "seconds": seconds}.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        spent = torch.full_like(loss, time.perf_counter() - pl_module.begun, dtype=torch.float32)
+        for name, value in {**pl_module.metrics, "seconds": spent}.items():
+            # In float32, since 50 values of bfloat16 would add up to a coarse sum.
+            self._sums[name] = self._sums.get(name, 0.0) + value.float()
             self._counts[name] = self._counts.get(name, 0) + 1
         if due:
             self._report(trainer, pl_module.iteration)
@@ -70,7 +71,7 @@ class MetricsReport(Callback):
             self._report(trainer, pl_module.iteration)
 
     def _report(self, trainer: Trainer, iteration: int) -> None:
-        own = torch.stack([value.float() for value in self._sums.values()])
+        own = torch.stack(list(self._sums.values()))
         sums = zip(self._sums, trainer.strategy.reduce(own, reduce_op="mean").tolist(), strict=True)
         report(trainer, {name: total / self._counts[name] for name, total in sums}, iteration)
 
@@ -151,7 +152,7 @@ class IterationBar(ProgressBar):
         self.console.print(line, highlight=False)
 
     def teardown(self, *args: Any, **kwargs: Any) -> None:
-        """Take the bar away, also before an error's message, which can be read then."""
+        """Take the bar away when the run ends or fails, so that what is said then can be read."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = self._scores = None
