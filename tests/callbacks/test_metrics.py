@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
@@ -55,6 +56,29 @@ def test_reports_are_means_since_the_last(tmp_path: Path) -> None:
         for place, (_, value) in enumerate(series[name]):
             pair = [row[name] for row in watch.metrics[2 * place : 2 * place + 2]]
             assert value == pytest.approx(sum(pair) / 2, rel=1e-4), name
+
+
+def test_half_precision_values_are_added_up_in_float32(tmp_path: Path) -> None:
+    """The sum of sixty values in bfloat16 has two digits."""
+    watch = Watch()
+    trainer = Trainer(
+        accelerator="cpu",
+        max_steps=60,
+        log_every_n_steps=60,
+        precision="bf16-mixed",
+        logger=MetricsFile(tmp_path),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[watch, MetricsReport()],
+    )
+    module = gan(regulariser=None)
+    trainer.fit(module, iter(batches(60)))
+    assert module.metrics["logit/real"].dtype == torch.bfloat16
+    for name, [(_, value)] in read_metrics(tmp_path / "metrics.csv").items():
+        if name != "seconds":
+            mean = sum(row[name] for row in watch.metrics) / 60
+            assert value == pytest.approx(mean, rel=1e-4, abs=1e-6), name
 
 
 class Slow(Callback):

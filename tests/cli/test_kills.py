@@ -157,21 +157,23 @@ def test_processes_stop_after_the_same_iteration(tmp_path: Path) -> None:
 class TellBeforeTraining(Callback):
     """Tells ``all`` processes of a run to stop, or the ``first``, while one waits for another."""
 
-    def __init__(self, whom: str) -> None:
+    def __init__(self, whom: str, hook: str) -> None:
         self.whom = whom
+        setattr(self, hook, self.tell)
 
-    def on_fit_start(self, trainer: Trainer, module: GANModule) -> None:  # type: ignore[override]
+    def tell(self, trainer: Trainer, module: GANModule) -> None:
         if trainer.is_global_zero:
             (os.killpg if self.whom == "all" else os.kill)(os.getpgrp(), signal.SIGTERM)
         trainer.strategy.barrier()
 
 
+@pytest.mark.parametrize("hook", ["on_fit_start", "on_train_start"])
 @pytest.mark.parametrize("whom", ["all", pytest.param("first", marks=pytest.mark.slow)])
-def test_processes_stop_before_training(whom: str, tmp_path: Path) -> None:
+def test_processes_stop_before_training(whom: str, hook: str, tmp_path: Path) -> None:
     stopped = in_a_process(
         "fpainter.train", *TINY, "trainer=ddp_2cpu", f"hydra.run.dir={tmp_path}",
         "+callbacks.tell._target_=tests.cli.test_kills.TellBeforeTraining",
-        f"+callbacks.tell.whom={whom}", seconds=300,
+        f"+callbacks.tell.whom={whom}", f"+callbacks.tell.hook={hook}", seconds=120,
     )  # fmt: skip
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stdout + stopped.stderr
     assert "told to stop while nothing is trained" in stopped.stdout

@@ -75,16 +75,17 @@ def cutout(x: Tensor) -> Tensor:
 
 def offset_h(x: Tensor) -> Tensor:
     """Roll horizontally by any number of pixels."""
-    width = x.shape[3]
-    _, columns = _rows_and_columns(x)
-    return x.take_along_dim((columns - _integer(x, 0, width - 1)) % width, dim=3)
+    return _roll(x, _rows_and_columns(x)[1], dim=3)
 
 
 def offset_v(x: Tensor) -> Tensor:
     """Roll vertically by any number of pixels."""
-    height = x.shape[2]
-    rows, _ = _rows_and_columns(x)
-    return x.take_along_dim((rows - _integer(x, 0, height - 1)) % height, dim=2)
+    return _roll(x, _rows_and_columns(x)[0], dim=2)
+
+
+def _roll(x: Tensor, places: Tensor, dim: int) -> Tensor:
+    size = x.shape[dim]
+    return x.take_along_dim((places - _integer(x, 0, size - 1)) % size, dim)
 
 
 def offset(x: Tensor) -> Tensor:
@@ -93,12 +94,7 @@ def offset(x: Tensor) -> Tensor:
 
 
 TYPES: dict[str, Callable[[Tensor], Tensor]] = {
-    "color": color,
-    "translation": translation,
-    "cutout": cutout,
-    "offset": offset,
-    "offset_h": offset_h,
-    "offset_v": offset_v,
+    change.__name__: change for change in (color, translation, cutout, offset, offset_h, offset_v)
 }
 
 

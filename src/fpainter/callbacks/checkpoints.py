@@ -87,9 +87,8 @@ class RunCheckpoints(Checkpoint):
         self.every = every
         self.keep_every = keep_every
         self.monitor = monitor
-        self.protocol = protocol
-        self.num_images = num_images
         self.best_score = math.inf
+        self.scored_by = {"protocol": protocol, "num_images": num_images}
         self._saved_at = -1
 
     def setup(self, trainer: Trainer, pl_module: GANModule, stage: str) -> None:
@@ -173,25 +172,20 @@ class RunCheckpoints(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best score so far, and what kind of score it is."""
-        return {
-            "best_score": self.best_score,
-            "protocol": self.protocol,
-            "num_images": self.num_images,
-        }
+        return {"best_score": self.best_score, **self.scored_by}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the best score so far.
 
         Without its file, or when scores are measured in another way now, the next is the best.
         """
-        now = self.protocol, self.num_images
-        before = tuple(map(state_dict.get, ("protocol", "num_images"), now))
-        if before != now:
+        before = {key: state_dict.get(key, now) for key, now in self.scored_by.items()}
+        if before != self.scored_by:
             log.warning(
                 "best.ckpt was the best by the protocol %s with %s fakes; it will be replaced by "
                 "the first that is scored by %s with %s, since the two cannot be compared",
-                *before,
-                *now,
+                *before.values(),
+                *self.scored_by.values(),
             )
         elif self.best.is_file():
             self.best_score = state_dict["best_score"]

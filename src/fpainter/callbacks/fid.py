@@ -154,7 +154,6 @@ class FIDCallback(Callback):
         trainer.callback_metrics["fid"] = torch.tensor(scores["fid"])
         bar = trainer.progress_bar_callback
         if isinstance(bar, IterationBar):
-            bar.fid = scores["fid"]
             line = f"iteration {module.iteration}: FID {scores['fid']:.2f} ({self.protocol})"
             if "fid_unrefined" in scores:
                 line += f", {scores['fid_unrefined']:.2f} before the refiner"

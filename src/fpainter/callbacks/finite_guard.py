@@ -74,7 +74,7 @@ class FiniteGuard(Callback):
             raise UserError(f"{facts}; {error}; ckpt=last goes on from the one before") from error
         module.load_state_dict(stored["state_dict"])
         for optimiser, state in zip(trainer.optimizers, stored["optimizer_states"], strict=True):
-            optimiser.load_state_dict(regrouped(state, optimiser)[0])
+            optimiser.load_state_dict(regrouped(state, optimiser))
         module.skipped_in_a_row = torch.zeros_like(module.skipped_in_a_row)
         log.warning(
             "%s; back to the weights of iteration %d (%d of %d times)",

@@ -40,8 +40,6 @@ class MetricsReport(Callback):
     """
 
     def __init__(self) -> None:
-        self._spent = 0.0
-        self._since = 0
         self._sums: dict[str, torch.Tensor] = {}
         self._counts: dict[str, int] = {}
 
@@ -54,41 +52,36 @@ class MetricsReport(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Add up the iteration's values; report when it is time to."""
-        for name, value in pl_module.metrics.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-            self._counts[name] = self._counts.get(name, 0) + 1
         due = due_for_report(trainer, pl_module)
-        # Reading the sums waits for the device, so it belongs to the time they took.
-        means = self._means(trainer) if due else {}
-        self._spent += time.perf_counter() - pl_module.begun
-        self._since += 1
+        loss = pl_module.metrics["loss/generator"]
         if due:
-            report(trainer, means | {"seconds": self._spent / self._since}, pl_module.iteration)
-            self._spent, self._since, self._sums, self._counts = 0.0, 0, {}, {}
+            loss.item()  # waits for the device, whose work belongs to the time
+        spent = torch.full_like(loss, time.perf_counter() - pl_module.begun, dtype=torch.float32)
+        for name, value in {**pl_module.metrics, "seconds": spent}.items():
+            # In float32, since 50 values of bfloat16 would add up to a coarse sum.
+            self._sums[name] = self._sums.get(name, 0.0) + value.float()
+            self._counts[name] = self._counts.get(name, 0) + 1
+        if due:
+            self._report(trainer, pl_module.iteration)
+            self._sums, self._counts = {}, {}
 
     def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Report a run that ends before its first report; what is added up stays."""
-        if self._sums and self._since == pl_module.iteration:
-            seconds = {"seconds": self._spent / self._since}
-            report(trainer, self._means(trainer) | seconds, pl_module.iteration)
+        if self._counts.get("seconds") == pl_module.iteration:
+            self._report(trainer, pl_module.iteration)
 
-    def _means(self, trainer: Trainer) -> dict[str, float]:
-        own = torch.stack([value.float() for value in self._sums.values()])
-        sums = trainer.strategy.reduce(own, reduce_op="mean").tolist()
-        return {
-            name: total / self._counts[name] for name, total in zip(self._sums, sums, strict=True)
-        }
+    def _report(self, trainer: Trainer, iteration: int) -> None:
+        own = torch.stack(list(self._sums.values()))
+        sums = zip(self._sums, trainer.strategy.reduce(own, reduce_op="mean").tolist(), strict=True)
+        report(trainer, {name: total / self._counts[name] for name, total in sums}, iteration)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what has been added up since the last report."""
-        return {
-            "sums": self._sums, "counts": self._counts, "spent": self._spent, "since": self._since
-        }  # fmt: skip
+        return {"sums": self._sums, "counts": self._counts}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on adding; in further processes from what the first has added up."""
         self._sums, self._counts = state_dict["sums"], state_dict["counts"]
-        self._spent, self._since = state_dict["spent"], state_dict["since"]
 
 
 class IterationBar(ProgressBar):
@@ -104,7 +97,6 @@ class IterationBar(ProgressBar):
         super().__init__()
         self.console = Console()
         self.seconds_between_lines = seconds_between_lines
-        self.fid: float | None = None
         self._last_line = 0.0
         self._losses = ""
         self._progress: Progress | None = None
@@ -139,9 +131,10 @@ class IterationBar(ProgressBar):
         assert self._progress is not None
         iteration = pl_module.iteration
         if due_for_report(trainer, pl_module):
-            shown = {SHORT[k]: float(v) for k, v in pl_module.metrics.items() if k in SHORT}
-            self._losses = " ".join(f"{name} {value:.2f}" for name, value in shown.items())
-        note = self._losses if self.fid is None else f"{self._losses} FID {self.fid:.1f}"
+            losses = {short: float(pl_module.metrics[name]) for name, short in SHORT.items()}
+            self._losses = " ".join(f"{short} {loss:.2f}" for short, loss in losses.items())
+        fid = trainer.callback_metrics.get("fid")
+        note = self._losses if fid is None else f"{self._losses} FID {fid:.1f}"
         self._progress.update(self._training, completed=iteration, note=note)
         now = time.monotonic()
         waited = now - self._last_line > self.seconds_between_lines
@@ -159,18 +152,13 @@ class IterationBar(ProgressBar):
         self.console.print(line, highlight=False)
 
     def teardown(self, *args: Any, **kwargs: Any) -> None:
-        """Take the bar away."""
-        self._stop()
-
-    def on_exception(self, *args: Any) -> None:
-        """Take the bar away, so that the message below it can be read."""
-        self._stop()
-
-    def _stop(self) -> None:
+        """Take the bar away when the run ends or fails, so that what is said then can be read."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = self._scores = None
             self._redirect_logs()
+
+    on_exception = teardown
 
     def _redirect_logs(self) -> None:
         """Let log lines take the way of printed ones, for which a bar makes room."""

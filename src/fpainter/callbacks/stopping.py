@@ -33,8 +33,8 @@ class Stopping(Callback):
     SIGTERM or Ctrl-C ends all processes at once. While training it takes effect when the iteration
     and its scores and pictures are done; a second Ctrl-C stops at once.
 
-    Lightning's own handler talks to the other processes wherever the signal finds this one, so that
-    each may wait for ever for what another does not say.
+    It replaces Lightning's own handler, which talks to the other processes wherever the signal
+    finds this one, so that each may wait for ever for what another does not say.
 
     Args:
         trainer: whose run it is; this becomes the last of its callbacks.
@@ -49,10 +49,11 @@ class Stopping(Callback):
     def __enter__(self) -> None:
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         callbacks.append(self)
+        trainer: Any = self.trainer
+        trainer._signal_connector.register_signal_handlers = lambda: None
         # Before each batch Lightning asks the first process for a signal that only its own handler
         # notes, and waits for the device to hear the answer.
-        loop: Any = self.trainer.fit_loop.epoch_loop
-        loop._broadcast_sigterm_tensor = lambda: None
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
         if threading.current_thread() is threading.main_thread():
             # A process that waits for another in a barrier gets no handler in Python called.
             handler = self._handle if self.trainer.is_global_zero else signal.SIG_DFL
@@ -82,11 +83,11 @@ class Stopping(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Let signals take effect between iterations from now on."""
+        if trainer.world_size > 1:  # all processes get here before one goes on
+            self._group = distributed.new_group(backend="gloo")
         self._training = True
         for number in self._before:
             signal.signal(number, self._handle)
-        if trainer.world_size > 1:
-            self._group = distributed.new_group(backend="gloo")
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Stop if this process or another was told to.

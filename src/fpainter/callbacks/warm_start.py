@@ -12,13 +12,14 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from fpainter.checkpoints.inference import WEIGHTS
 from fpainter.errors import UserError
+from fpainter.generators.trained import part
 from fpainter.training.gan_module import PLAYERS, GANModule
 from fpainter.training.optimiser import regrouped
 
 log = logging.getLogger(__name__)
 
-WEIGHTS = {"ema": "generator_ema.", "raw": "generator."}  # how they begin in a checkpoint
 CHOICES = ("keep", "reset")
 
 
@@ -52,16 +53,14 @@ class WarmStart(Callback):
         generator_optimiser: str = "reset",
         discriminator_optimiser: str = "keep",
     ) -> None:
-        if weights not in WEIGHTS:
-            raise ValueError(f"weights must be one of {list(WEIGHTS)}; got {weights!r}")
-        options = {
-            "discriminator": discriminator,
-            "generator_optimiser": generator_optimiser,
-            "discriminator_optimiser": discriminator_optimiser,
-        }
-        for name, choice in options.items():
-            if choice not in CHOICES:
-                raise ValueError(f"{name} must be one of {list(CHOICES)}; got {choice!r}")
+        for name, choice, allowed in (
+            ("weights", weights, tuple(WEIGHTS)),
+            ("discriminator", discriminator, CHOICES),
+            ("generator_optimiser", generator_optimiser, CHOICES),
+            ("discriminator_optimiser", discriminator_optimiser, CHOICES),
+        ):
+            if choice not in allowed:
+                raise ValueError(f"{name} must be one of {list(allowed)}; got {choice!r}")
         self.directory = Path(directory)
         self.checkpoint = checkpoint
         self.where = where
@@ -76,18 +75,15 @@ class WarmStart(Callback):
     def setup(self, trainer: Trainer, pl_module: GANModule, stage: str) -> None:
         """Load the weights."""
         stored = self.checkpoint["state_dict"]
-        taken = {
-            "generator.": WEIGHTS[self.weights],
-            "generator_ema.": WEIGHTS[self.weights],
-        } | ({"discriminator.": "discriminator."} if self.keeps_discriminator else {})
-        for ours, theirs in taken.items():
-            self._load(pl_module.get_submodule(ours[:-1]), _part(stored, theirs), ours)
-        used = tuple(taken.values())
-        self.report["left"] += [name for name in stored if not name.startswith(used)]
-        trained = dict(pl_module.generator.named_parameters())
-        for name in self.report["missing"]:
-            parameter = trained.get(name.removeprefix("generator."))
-            if parameter is not None and not parameter.requires_grad:
+        used = dict.fromkeys(("generator", "generator_ema"), WEIGHTS[self.weights])
+        if self.keeps_discriminator:
+            used["discriminator"] = "discriminator."
+        for player, prefix in used.items():
+            self._load(pl_module.get_submodule(player), part(stored, prefix), player)
+        unused = [name for name in stored if not name.startswith(tuple(used.values()))]
+        self.report["left"] += unused
+        for name, parameter in pl_module.generator.named_parameters(prefix="generator"):
+            if not parameter.requires_grad and name in self.report["missing"]:
                 raise UserError(
                     f"warm_start.ckpt={self.where}: has no {name}, which this run freezes"
                 )
@@ -98,33 +94,31 @@ class WarmStart(Callback):
         for index, (player, optimiser, keeps) in enumerate(optimisers):
             if keeps:
                 stored = copy.deepcopy(self.checkpoint["optimizer_states"][index])
-                state, missing = regrouped(stored, optimiser)
-                optimiser.load_state_dict(state)
-                for name in (n for group in optimiser.param_groups for n in group["param_names"]):
-                    verdict = "missing" if name in missing else "taken"
-                    self.report[verdict].append(f"optimiser of {player}.{name}")
+                optimiser.load_state_dict(regrouped(stored, optimiser))
+                for group in optimiser.param_groups:
+                    for name, parameter in zip(group["param_names"], group["params"], strict=True):
+                        verdict = "taken" if parameter in optimiser.state else "missing"
+                        self.report[verdict].append(f"optimiser of {player}.{name}")
         self._tell(pl_module)
 
-    def _load(self, module: nn.Module, stored: dict[str, Tensor], prefix: str) -> None:
+    def _load(self, module: nn.Module, stored: dict[str, Tensor], player: str) -> None:
         own = module.state_dict()
-        shared = [name for name in own if name in stored]
-        if not shared:
+        taken = [name for name in own if name in stored]
+        if not taken:
             advice = "; warm_start.discriminator=reset begins with a new one"
             raise UserError(
-                f"warm_start.ckpt={self.where}: has nothing for {prefix[:-1]}"
-                + (advice if prefix == "discriminator." else "")
+                f"warm_start.ckpt={self.where}: has nothing for {player}"
+                + (advice if player == "discriminator" else "")
             )
-        for name in shared:
+        for name in taken:
             if own[name].shape != stored[name].shape:
                 raise UserError(
-                    f"warm_start.ckpt={self.where}: {prefix}{name} is {_shape(stored[name])} "
+                    f"warm_start.ckpt={self.where}: {player}.{name} is {_shape(stored[name])} "
                     f"there and {_shape(own[name])} in this run; give this run the same sizes"
                 )
-        for name, tensor in own.items():
-            if name in stored:
-                tensor.copy_(stored[name])
-            self.report["taken" if name in stored else "missing"].append(prefix + name)
-        self.report["left"] += [prefix + name for name in stored if name not in own]
+        missing, left = module.load_state_dict(stored, strict=False)
+        for verdict, names in ("taken", taken), ("missing", missing), ("left", left):
+            self.report[verdict] += [f"{player}.{name}" for name in names]
 
     @rank_zero_only
     def _tell(self, module: GANModule) -> None:
@@ -137,10 +131,6 @@ class WarmStart(Callback):
             "; ".join(f"{verdict} {_summary(names)}" for verdict, names in self.report.items()),
             path,
         )  # fmt: skip
-
-
-def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): tensor for n, tensor in state.items() if n.startswith(prefix)}
 
 
 def _shape(tensor: Tensor) -> str:

@@ -11,10 +11,10 @@ from fpainter.checkpoints.record import FORMAT, in_hydras_grammar, with_current_
 from fpainter.checkpoints.safe_load import safe_load
 from fpainter.errors import UserError
 from fpainter.generators.pretrained import load_pretrained, read_config
-from fpainter.generators.trained import TrainedPainter, check_format, rebuild
+from fpainter.generators.trained import TrainedPainter, check_format, part, rebuild
 from fpainter.paths import is_hub_name
 
-WEIGHTS = {"ema": "generator_ema.", "raw": "generator."}
+WEIGHTS = {"ema": "generator_ema.", "raw": "generator."}  # how their names begin in a checkpoint
 
 
 def read_checkpoint(path: str | Path, key: str = "ckpt") -> dict[str, Any]:
@@ -84,8 +84,8 @@ def load_painter(
         return painter
     checkpoint, weights = read_checkpoint(path, key), weights or "ema"
     run = checkpoint["fpainter"] | {"iteration": checkpoint["iteration"], "weights": weights}
-    state, prefix = checkpoint["state_dict"], WEIGHTS[weights]
-    return rebuild(run, state, path, f"{key}={path}", device, prefix)
+    state = part(checkpoint["state_dict"], WEIGHTS[weights])
+    return rebuild(run, state, path, f"{key}={path}", device)
 
 
 def exported_state(folder: Path, weights: str) -> dict[str, Any]:

@@ -45,17 +45,15 @@ def rebuild(
     path: Path,
     where: str,
     device: torch.device | str,
-    prefix: str = "",
 ) -> TrainedPainter:
     """Build a generator that was trained, and load its weights.
 
     Args:
         description: ``config``, ``iteration`` and ``weights``, from a file.
-        state: names and tensors.
+        state: the generator's names and tensors.
         path: the file or folder they came from.
         where: the same, for messages.
         device: where to put it.
-        prefix: how the names of the generator's tensors begin; others are left out.
 
     Returns:
         The generator in evaluation mode and without gradients.
@@ -70,7 +68,7 @@ def rebuild(
             plan = build(model["generator"], where, TRUSTED)
         if not isinstance(plan, Generator):
             raise UserError(f"{where}: holds a {type(plan).__name__}, no Generator")
-        expected, state = plan.state_dict(), part(state, prefix)
+        expected = plan.state_dict()
         name = first_misfit(expected, state)
         if name is not None:
             stored = tuple(state[name].shape) if name in state else "missing"

@@ -180,7 +180,7 @@ class GANModule(LightningModule):
                     terms["penalty"] = self.regulariser(real.logits, judged)
             self._backward(terms)
             self._keep({"logit/real": real.logits[0].mean(), "logit/fake": fake.logits[0].mean()})
-        self._exchange(self.discriminator)
+        self._complete_gradient("discriminator", optimiser)
         # Through the strategy and precision plugins, but past the trainer's step counter, which
         # would otherwise count every iteration twice.
         self.trainer.strategy.optimizer_step(optimiser.optimizer, closure=lambda: None)
@@ -208,7 +208,7 @@ class GANModule(LightningModule):
                 if fakes.auxiliary_loss is not None:
                     terms["generator_auxiliary"] = fakes.auxiliary_loss
                 self._backward(terms)
-            self._exchange(self.generator)
+            self._complete_gradient("generator", optimiser)
             optimiser.step()
 
     def _discriminator_loss(self, real: Judgement, fake: Judgement) -> Tensor:
@@ -235,25 +235,21 @@ class GANModule(LightningModule):
             self.manual_backward(torch.stack(list(terms.values())).sum() / self.accumulate)
         self._keep(terms)
 
-    def _exchange(self, player: nn.Module) -> None:
-        """Average the gradients over processes; DDP would exchange the other player's as well."""
-        if self.trainer.world_size > 1:
-            average_gradients(player.parameters())
+    def _complete_gradient(self, player: str, optimiser: LightningOptimizer) -> None:
+        """Average a gradient over processes; skip the update if it is not finite; else clip it."""
+        if self.trainer.world_size > 1:  # DDP would exchange the other player's as well
+            average_gradients(self.get_submodule(player).parameters())
+        skipped = skip_unless_finite(optimiser.optimizer)
+        self.metrics["skipped"] = self.metrics.get("skipped", 0.0) + skipped
+        for name, limit in self.clip.items():
+            if name.split(".")[0] == player:
+                nn.utils.clip_grad_norm_(self.get_submodule(name).parameters(), limit)
 
     def _keep(self, terms: dict[str, Tensor]) -> None:
         """Add this micro-batch's share of each term to the iteration's metrics."""
         for name, term in terms.items():
             share = term.detach() / self.accumulate
             self.metrics[name] = self.metrics[name] + share if name in self.metrics else share
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Skip the update if the gradient is not finite; else clip it."""
-        skipped = skip_unless_finite(optimizer)
-        self.metrics["skipped"] = self.metrics.get("skipped", 0.0) + skipped
-        player = PLAYERS[0 if optimizer is self._optimiser(0).optimizer else 1]
-        for name, limit in self.clip.items():
-            if name.split(".")[0] == player:
-                nn.utils.clip_grad_norm_(self.get_submodule(name).parameters(), limit)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the iteration."""
@@ -272,8 +268,10 @@ class GANModule(LightningModule):
                 "model it has, and warm_start.ckpt=PATH begins a new one with its weights"
             )
         self.iteration = checkpoint["iteration"]
-        states = checkpoint["optimizer_states"]
-        for index, optimiser in enumerate(self.configure_optimizers()):
-            for change in changed_options(states[index], optimiser):
-                log.info("model.%s_optimiser: %s", PLAYERS[index], change)
-            states[index], _ = regrouped(states[index], optimiser)
+        stored = checkpoint["optimizer_states"]
+        for player, state, optimiser in zip(
+            PLAYERS, stored, self.configure_optimizers(), strict=True
+        ):
+            for change in changed_options(state, optimiser):
+                log.info("model.%s_optimiser: %s", player, change)
+            state.update(regrouped(state, optimiser))

@@ -53,9 +53,7 @@ def adam(
     )
 
 
-def regrouped(
-    stored: dict[str, Any], optimiser: torch.optim.Optimizer
-) -> tuple[dict[str, Any], list[str]]:
+def regrouped(stored: dict[str, Any], optimiser: torch.optim.Optimizer) -> dict[str, Any]:
     """Return stored states of parameters with the options and groups of an optimiser.
 
     States belong to the parameters' names; where a checkpoint has none, to their order.
@@ -65,19 +63,17 @@ def regrouped(
         optimiser: over named parameters, perhaps in other groups.
 
     Returns:
-        What ``optimiser.load_state_dict`` takes, and the names of parameters without a state.
+        What ``optimiser.load_state_dict`` takes; parameters that have no state there begin anew.
     """
-    groups = optimiser.state_dict()["param_groups"]
-    own = [name for group in groups for name in group["param_names"]]
-    there = [name for group in stored["param_groups"] for name in group.get("param_names", ())]
-    states = {
-        name: stored["state"][index]
-        for index, name in enumerate(there or own)
-        if index in stored["state"]
+    now = optimiser.state_dict()
+    own = list(_group_of_each(now))
+    there = {name: index for index, name in enumerate(_group_of_each(stored) or own)}
+    found = {
+        index: stored["state"][there[name]]
+        for index, name in enumerate(own)
+        if there.get(name) in stored["state"]
     }
-    found = {index: states[name] for index, name in enumerate(own) if name in states}
-    missing = [name for name in own if name not in states]
-    return {"state": found, "param_groups": groups}, missing
+    return {"state": found, "param_groups": now["param_groups"]}
 
 
 def changed_options(stored: dict[str, Any], optimiser: torch.optim.Optimizer) -> list[str]:
@@ -94,6 +90,7 @@ def changed_options(stored: dict[str, Any], optimiser: torch.optim.Optimizer) ->
 
 
 def _group_of_each(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the group of each named parameter, in the order in which they are numbered."""
     return {name: group for group in state["param_groups"] for name in group.get("param_names", ())}
 
 

@@ -4,8 +4,7 @@ import torch
 
 from fpainter.errors import UserError
 
-TRAINED = ("32-true", "64-true", "bf16-mixed")  # by Lightning's names
-SHORT = {"32": "32-true", "64": "64-true", "bf16": "bf16-mixed"}
+TRAINED = ("32-true", "64-true", "bf16-mixed", "32", "64", "bf16")  # by Lightning's names
 MATMUL = ("highest", "high", "medium")  # by torch's names
 
 
@@ -15,7 +14,7 @@ def check_precision(precision: str | int) -> None:
     Raises:
         UserError: if `precision`, by one of Lightning's names, is not one to train in.
     """
-    if SHORT.get(str(precision), precision) not in TRAINED:
+    if str(precision) not in TRAINED:
         raise UserError(
             f"trainer.precision={precision}: half-precision weights or gradients round small "
             "updates and the running average away; give bf16-mixed, 32-true or 64-true"
