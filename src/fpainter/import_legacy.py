@@ -2,8 +2,8 @@
 
 import sys
 
+from fpainter.launch.command import read_options
 from fpainter.launch.messages import sentences
-from fpainter.launch.options import read_options
 from fpainter.paths import existing
 
 KEYS = {

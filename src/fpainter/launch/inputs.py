@@ -4,7 +4,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fpainter.data.sources import find_images
 from fpainter.launch.continuation import locate_checkpoint
-from fpainter.launch.settings import in_sweep
+from fpainter.launch.settings import entries, in_sweep
 from fpainter.paths import existing, is_hub_name
 
 
@@ -18,8 +18,7 @@ def find_inputs(cfg: DictConfig) -> None:
         UserError: if there is no such file or folder; with what to do about it.
     """
     for key in ("ckpt", "compare", "images", "import"):
-        given = OmegaConf.select(cfg, key, throw_on_missing=True)
-        for path in given if OmegaConf.is_list(given) else [given]:
+        for path in entries(OmegaConf.select(cfg, key, throw_on_missing=True)):
             on_the_hub = key in ("ckpt", "compare") and is_hub_name(path)
             if path is not None and not on_the_hub:
                 existing(path, key)

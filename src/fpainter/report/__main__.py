@@ -7,8 +7,8 @@ a folder: scores, learning curves, newest pictures, and where the configurations
 import sys
 from pathlib import Path
 
+from fpainter.launch.command import read_options
 from fpainter.launch.messages import sentences
-from fpainter.launch.options import read_options
 from fpainter.report.write import report
 
 KEYS = {

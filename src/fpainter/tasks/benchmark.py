@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from lightning import seed_everything
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from fpainter.benchmarks.iteration import iteration
 from fpainter.benchmarks.painting import growth, painting
@@ -24,9 +24,8 @@ from fpainter.errors import UserError
 from fpainter.evaluation.inception.network import load_inception
 from fpainter.evaluation.protocols import get_protocol
 from fpainter.generators.painter import FastWeightPainter
-from fpainter.launch.checks import check_numbers
 from fpainter.launch.devices import pick_device
-from fpainter.launch.settings import blaming
+from fpainter.launch.settings import blaming, check_numbers, entries
 from fpainter.training.gan_module import GANModule
 
 log = logging.getLogger(__name__)
@@ -62,13 +61,12 @@ def benchmark(cfg: DictConfig) -> Results:
             cfg.repeats,
         ),
     }
-    wanted = [cfg.what] if isinstance(cfg.what, str) else list(cfg.what)
+    wanted = entries(cfg.what)
     unknown = [name for name in wanted if name not in parts]
     if unknown or not wanted:
         raise UserError(f"what={cfg.what}: name one or more of {', '.join(parts)}")
     check_numbers(cfg, "repeats")
     device = pick_device(cfg.device)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     with blaming("fid"):
         protocol = get_protocol(cfg.fid.protocol)
     seed_everything(cfg.seed, verbose=False)
@@ -99,9 +97,8 @@ def benchmark(cfg: DictConfig) -> Results:
 
 
 def _table(results: Results) -> Table:
-    table = Table(title=f"{torch.get_num_threads()} threads, torch {torch.__version__}")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
+    title = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
+    table = Table("figure", Column("value", justify="right"), title=title)
     for name, value in results.items():
         table.add_row(name, _shown(name.rpartition(".")[2], value))
     return table

@@ -8,8 +8,8 @@ from omegaconf import DictConfig
 
 from fpainter.checkpoints.inference import load_painter
 from fpainter.errors import UserError
-from fpainter.launch.checks import check_numbers
 from fpainter.launch.devices import pick_device
+from fpainter.launch.settings import check_numbers
 from fpainter.viewer.page import Work
 from fpainter.viewer.write import trained_work, write_page
 
