@@ -3,20 +3,23 @@
 import os
 import pkgutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor
 from typing import Any
 
 import hydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fpainter.data.sources import find_images
 from fpainter.errors import UserError, first_line
 from fpainter.launch.allocator import keep_freed_memory
 from fpainter.launch.configs import CONFIG_DIR, what_is_wrong
-from fpainter.launch.inputs import find_inputs
+from fpainter.launch.continuation import locate_checkpoint
 from fpainter.launch.messages import explained, sentences
+from fpainter.launch.settings import entries, in_sweep
+from fpainter.paths import existing, is_hub_name
 
 
 def launch(config_name: str, task: str) -> None:
@@ -54,26 +57,50 @@ def launch(config_name: str, task: str) -> None:
             ) from error
 
 
-def read_options(
-    arguments: Sequence[str], keys: Mapping[str, str], required: Sequence[str], about: str | None
-) -> dict[str, str]:
-    """Read the key=value pairs of a command without a config; with ``--help`` explain them and end.
+def find_inputs(cfg: DictConfig) -> None:
+    """Refuse a config that names a file or folder which is not there, before slow imports.
 
     Args:
-        arguments: the command line, without the program.
+        cfg: of any command.
+
+    Raises:
+        UserError: if there is no such file or folder; with what to do about it.
+    """
+    for key in ("ckpt", "compare", "images", "import"):
+        for path in entries(OmegaConf.select(cfg, key, throw_on_missing=True)):
+            on_the_hub = key in ("ckpt", "compare") and is_hub_name(path)
+            if path is not None and not on_the_hub:
+                existing(path, key)
+    if "auto_resume" in cfg and (cfg.auto_resume or in_sweep()):
+        return  # an earlier start may have left all that is needed, or a finished run
+    if "warm_start" in cfg and cfg.warm_start.ckpt is not None and cfg.ckpt is None:
+        locate_checkpoint(cfg.warm_start.ckpt, key="warm_start.ckpt")
+    if str(OmegaConf.select(cfg, "data._target_")).endswith(".from_folder"):
+        find_images(cfg.data.dir, cfg.data.hint)
+
+
+def read_options(
+    keys: Mapping[str, str], required: tuple[str, ...], about: str | None
+) -> dict[str, str]:
+    """Read the command line of a command without a config; with ``--help`` explain it and end.
+
+    Args:
         keys: what each key means.
         required: keys that must be given.
         about: what the command does, for ``--help``.
 
+    Returns:
+        What is given as key=value.
+
     Raises:
         UserError: if a key is unknown, has no value, or is missing.
     """
-    if {"-h", "--help"} & {*arguments}:
+    if {"-h", "--help"} & {*sys.argv[1:]}:
         meanings = "\n".join(f"  {key:<11} {meaning}" for key, meaning in keys.items())
         print(f"{about}\n\nKeys, given as key=value:\n{meanings}")
         raise SystemExit(0)
     options, known = {}, ", ".join(f"{key}=" for key in keys)
-    for argument in arguments:
+    for argument in sys.argv[1:]:
         key, _, value = argument.partition("=")
         if key not in keys or not value:
             raise UserError(f"{argument}: must be one of these keys, with a value: {known}")

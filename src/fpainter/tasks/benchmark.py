@@ -19,7 +19,6 @@ from fpainter.benchmarks.iteration import iteration
 from fpainter.benchmarks.painting import growth, painting
 from fpainter.benchmarks.throughput import inception, loading, sampling
 from fpainter.data.datamodule import ImageDataModule
-from fpainter.data.loader import BatchStream
 from fpainter.errors import UserError
 from fpainter.evaluation.inception.network import load_inception
 from fpainter.evaluation.protocols import get_protocol
@@ -50,10 +49,12 @@ def benchmark(cfg: DictConfig) -> Results:
         "painting": lambda: painting(painter(), cfg.batch_size, cfg.repeats, device),
         "growth": lambda: growth(cfg.data.channels, cfg.repeats, device),
         "iteration": lambda: iteration(
-            module, next(stream()), cfg.repeats, device, cfg.trainer.precision
+            module, next(data.train_dataloader()), cfg.repeats, device, cfg.trainer.precision
         ),
         "sampling": lambda: sampling(module.sampler(), cfg.repeats, device),
-        "loading": lambda: loading(stream(), cfg.repeats, results.get("iteration.seconds")),
+        "loading": lambda: loading(
+            data.train_dataloader(), cfg.repeats, results.get("iteration.seconds")
+        ),
         "inception": lambda: inception(
             load_inception(cfg.fid.weights_path, protocol).to(device),
             protocol,
@@ -78,9 +79,6 @@ def benchmark(cfg: DictConfig) -> Results:
         if not isinstance(module.generator, FastWeightPainter):
             raise UserError("what=painting needs a painter; this model is none")
         return module.generator
-
-    def stream() -> BatchStream:
-        return data.train_dataloader()
 
     for name in [name for name in parts if name in wanted]:  # loading after iteration
         log.info("measuring %s", name)

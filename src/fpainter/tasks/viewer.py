@@ -28,9 +28,8 @@ def viewer(cfg: DictConfig) -> None:
         UserError: if a checkpoint does not paint in steps, or the page cannot be written.
     """
     check_numbers(cfg, "num_images")
-    output = Path(HydraConfig.get().runtime.output_dir) / "viewer.html"
-    if cfg.output is not None:
-        output = Path(str(cfg.output)).expanduser()
+    default = Path(HydraConfig.get().runtime.output_dir) / "viewer.html"
+    output = Path(str(cfg.output or default)).expanduser()
     if output.suffix != ".html":
         raise UserError(f"output={output}: must end in .html")
     works = [_work(key, cfg) for key in ("ckpt", "compare") if cfg[key] is not None]
