@@ -48,7 +48,7 @@ def best_fid(checkpoint: dict[str, Any]) -> dict[str, Any] | None:
     """
     stored = checkpoint.get("callbacks", {}).get("RunCheckpoints", {})
     value = stored.get("best_score", math.inf)
-    return {"value": value, "protocol": stored["protocol"]} if math.isfinite(value) else None
+    return {"value": value, "protocol": stored.get("protocol")} if math.isfinite(value) else None
 
 
 def whole_checkpoint(path: Path) -> Path:
