@@ -5,7 +5,7 @@ from fpainter.launch.command import launch
 
 def main() -> None:
     """Run ``fpainter-benchmark``."""
-    launch("benchmark", "fpainter.tasks.benchmark.benchmark")
+    launch("benchmark", "fpainter.tasks.benchmark:benchmark")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from fpainter.launch.command import launch
 
 def main() -> None:
     """Run ``fpainter-eval``."""
-    launch("eval", "fpainter.tasks.eval.evaluate")
+    launch("eval", "fpainter.tasks.eval:evaluate")
 
 
 if __name__ == "__main__":

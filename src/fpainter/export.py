@@ -5,7 +5,7 @@ from fpainter.launch.command import launch
 
 def main() -> None:
     """Run ``fpainter-export``."""
-    launch("export", "fpainter.tasks.export.export")
+    launch("export", "fpainter.tasks.export:export")
 
 
 if __name__ == "__main__":

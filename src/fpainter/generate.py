@@ -5,7 +5,7 @@ from fpainter.launch.command import launch
 
 def main() -> None:
     """Run ``fpainter-generate``."""
-    launch("generate", "fpainter.tasks.generate.generate")
+    launch("generate", "fpainter.tasks.generate:generate")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
 """Import what the original code trained: ``python -m fpainter.import_legacy checkpoint=PATH``."""
 
-import sys
-
+from fpainter.launch.command import read_options
 from fpainter.launch.messages import sentences
-from fpainter.launch.options import read_options
 from fpainter.paths import existing
 
 KEYS = {
@@ -21,7 +19,7 @@ REQUIRED = ("checkpoint", "args", "output")
 def main() -> None:
     """Run ``fpainter-import-legacy``."""
     with sentences():
-        options = read_options(sys.argv[1:], KEYS, REQUIRED, about=__doc__)
+        options = read_options(KEYS, REQUIRED, about=__doc__)
         for key in ("checkpoint", "args", "config"):
             if key in options:
                 existing(options[key], key)

@@ -5,7 +5,7 @@ from fpainter.launch.command import launch
 
 def main() -> None:
     """Run ``fpainter-stats``."""
-    launch("stats", "fpainter.tasks.stats.stats")
+    launch("stats", "fpainter.tasks.stats:stats")
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from fpainter.launch.processes import arguments_of_process
 def main() -> None:
     """Run ``fpainter-train``."""
     with sentences():
-        arguments = arguments_of_process(complete_arguments(sys.argv[1:]))
-    launch("train", "fpainter.tasks.train.train", arguments)
+        sys.argv[1:] = arguments_of_process(complete_arguments(sys.argv[1:]))
+    launch("train", "fpainter.tasks.train:train")
 
 
 if __name__ == "__main__":

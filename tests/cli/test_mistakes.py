@@ -45,3 +45,10 @@ def test_a_run_shorter_than_the_first_report_has_metrics(tmp_path: Path) -> None
     assert float(row["loss/generator"]) > 0
     run("train", *options, "ckpt=last", "num_iterations=5")
     assert [row["iteration"] for row in rows(tmp_path)] == ["2", "5"]
+
+
+def test_a_warm_start_that_is_lost_is_named_by_its_key(tmp_path: Path) -> None:
+    """A run that may go on by itself looks for it late."""
+    options = ["auto_resume=true", "warm_start.ckpt=/nowhere", f"hydra.run.dir={tmp_path}"]
+    message = refused("train", *SMALL, "model=lstm_delta_split_v2", *options)
+    assert message == "fpainter: warm_start.ckpt=/nowhere: there is no such file\n"

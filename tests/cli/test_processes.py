@@ -13,7 +13,7 @@ from lightning import Callback, Trainer
 from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from fpainter.launch.earlier import earlier_start
+from fpainter.launch.continuation import earlier_start
 from fpainter.launch.processes import arguments_of_process
 from fpainter.training.gan_module import GANModule
 from tests.cli.conftest import SMALL, refused

@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 
 from fpainter.callbacks.curves import LearningCurves
 from fpainter.errors import UserError
-from fpainter.launch import earlier, sweeps
-from fpainter.launch.earlier import EarlierStart, earlier_start
+from fpainter.launch import continuation, sweeps
+from fpainter.launch.continuation import EarlierStart, earlier_start
 from fpainter.training.gan_module import GANModule
 from tests.cli.conftest import SMALL, refused, run
 from tests.cli.test_commands import pytestmark as lightning_warnings
@@ -163,12 +163,12 @@ def test_what_makes_two_runs_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     start = EarlierStart(Path("last.ckpt"), 1, None, there)
-    monkeypatch.setattr(earlier, "earlier_start", lambda _: start)
+    monkeypatch.setattr(continuation, "earlier_start", lambda _: start)
     if difference is None:
-        assert earlier.same_run(Path("run"), here) is start
+        assert continuation.same_run(Path("run"), here) is start
         return
     with pytest.raises(UserError, match=f"run holds a run with other settings: {difference}"):
-        earlier.same_run(Path("run"), here)
+        continuation.same_run(Path("run"), here)
 
 
 def test_the_table_of_jobs_of_all_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,13 @@ import pytest
 from omegaconf import OmegaConf
 
 from fpainter.errors import UserError
-from fpainter.launch import inputs
+from fpainter.launch import command
 
 
 def test_a_painter_on_the_hub_is_not_looked_for_here() -> None:
-    inputs.find_inputs(OmegaConf.create({"ckpt": "owner/name", "compare": "owner/other"}))
+    command.find_inputs(OmegaConf.create({"ckpt": "owner/name", "compare": "owner/other"}))
     with pytest.raises(UserError, match="images=owner/name: there is no such file"):
-        inputs.find_inputs(OmegaConf.create({"images": "owner/name"}))
+        command.find_inputs(OmegaConf.create({"images": "owner/name"}))
 
 
 @pytest.mark.parametrize("section", ["warm_start", "data"])
@@ -22,10 +22,10 @@ def test_a_run_that_goes_on_by_itself_may_have_lost_them(
         "data": {"_target_": "ImageDataModule.from_folder", "dir": "/nowhere", "hint": None},
     }
     cfg = OmegaConf.create({"ckpt": None, "auto_resume": True, section: sections[section]})
-    monkeypatch.setattr(inputs, "in_sweep", lambda: False)
-    inputs.find_inputs(cfg)
+    monkeypatch.setattr(command, "in_sweep", lambda: False)
+    command.find_inputs(cfg)
     cfg.auto_resume = False
     with pytest.raises(UserError, match="/nowhere"):
-        inputs.find_inputs(cfg)
-    monkeypatch.setattr(inputs, "in_sweep", lambda: True)
-    inputs.find_inputs(cfg)
+        command.find_inputs(cfg)
+    monkeypatch.setattr(command, "in_sweep", lambda: True)
+    command.find_inputs(cfg)

@@ -1,5 +1,6 @@
 """Reading a painter back from a training checkpoint, without running any code stored in it."""
 
+import math
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -37,6 +38,17 @@ def read_checkpoint(path: str | Path, key: str = "ckpt") -> dict[str, Any]:
     check_format(record.get("format"), record.get("version"), FORMAT, f"{key}={path}")
     record["config"] = with_current_names(record.get("config"))
     return checkpoint
+
+
+def best_fid(checkpoint: dict[str, Any]) -> dict[str, Any] | None:
+    """Return ``value`` and ``protocol`` of the lowest FID of a checkpoint's run so far, if any.
+
+    Args:
+        checkpoint: from `read_checkpoint`.
+    """
+    stored = checkpoint.get("callbacks", {}).get("RunCheckpoints", {})
+    value = stored.get("best_score", math.inf)
+    return {"value": value, "protocol": stored.get("protocol")} if math.isfinite(value) else None
 
 
 def whole_checkpoint(path: Path) -> Path:

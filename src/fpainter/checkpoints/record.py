@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -50,6 +51,9 @@ def in_hydras_grammar(value: Any) -> str:
         return f"{{{','.join(f'{key}:{in_hydras_grammar(v)}' for key, v in value.items())}}}"
     if isinstance(value, list):
         return f"[{','.join(map(in_hydras_grammar, value))}]"
+    if isinstance(value, str):
+        # A backslash stands for itself, except before a quote.
+        return '"' + re.sub(r'(\\+)(?="|\Z)', r"\1\1", value).replace('"', '\\"') + '"'
     return json.dumps(value)
 
 

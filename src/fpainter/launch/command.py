@@ -1,49 +1,55 @@
-"""How a command starts: compose its config, find its files, then import and run its task."""
+"""How a command starts: read its command line, find its files, then import and run its task."""
 
-import importlib
 import os
+import pkgutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor
 from typing import Any
 
 import hydra
-from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fpainter.data.sources import find_images
 from fpainter.errors import UserError, first_line
 from fpainter.launch.allocator import keep_freed_memory
-from fpainter.launch.configs import CONFIG_DIR, missing_option, with_nearest_keys
-from fpainter.launch.inputs import find_inputs
-from fpainter.launch.messages import explain, sentences
+from fpainter.launch.configs import CONFIG_DIR, what_is_wrong
+from fpainter.launch.continuation import locate_checkpoint
+from fpainter.launch.messages import explained, sentences
+from fpainter.launch.settings import entries, in_sweep
+from fpainter.paths import existing, is_hub_name
 
 
-def launch(config_name: str, task: str, arguments: Sequence[str] | None = None) -> None:
+def launch(config_name: str, task: str) -> None:
     """Compose the config and run the task; end with one readable message if that fails.
 
     Args:
         config_name: a file in ``configs/``.
-        task: dotted name of what to do with the composed config; imported when it is composed.
-        arguments: Hydra's command line, without the program; None for that of this process.
+        task: ``module:function`` that takes the composed config; imported when it is composed.
     """
+
+    def run(cfg: DictConfig) -> Any:
+        keep_freed_memory()
+        # Only a UserError lets `RefusedRun` end the program before Hydra adds lines of its own.
+        with explained():
+            find_inputs(cfg)
+            return pkgutil.resolve_name(task)(cfg)
+
     # Hydra would print its own summary of an error and hide the cause; we want the exception.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    sys.argv = [sys.argv[0], *arguments]
     start = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
     with sentences():
         try:
-            start(_explained(task))()
+            start(run)()
         except SystemExit as error:
             if error.code == 2:  # argparse's, which shows Hydra's own options
                 advice = "settings are given as key=value, without dashes, such as batch_size=8"
                 raise UserError(advice) from error
             raise
-        except MissingConfigException as error:
-            raise UserError(missing_option(config_name, arguments, error)) from error
         except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(with_nearest_keys(config_name, arguments, error)) from error
+            raise UserError(what_is_wrong(config_name, sys.argv[1:], error)) from error
         except BrokenExecutor as error:
             raise UserError(
                 "a job was killed; start the sweep again with its hydra.sweep.dir=DIR "
@@ -51,22 +57,55 @@ def launch(config_name: str, task: str, arguments: Sequence[str] | None = None) 
             ) from error
 
 
-def _explained(task: str) -> Callable[[DictConfig], Any]:
-    """Return what Hydra runs: the task, its errors turned into `UserError` where the user can help.
+def find_inputs(cfg: DictConfig) -> None:
+    """Refuse a config that names a file or folder which is not there, before slow imports.
 
-    Only a `UserError` lets `RefusedRun` end the program before Hydra adds lines of its own.
+    Args:
+        cfg: of any command.
+
+    Raises:
+        UserError: if there is no such file or folder; with what to do about it.
     """
+    for key in ("ckpt", "compare", "images", "import"):
+        for path in entries(OmegaConf.select(cfg, key, throw_on_missing=True)):
+            on_the_hub = key in ("ckpt", "compare") and is_hub_name(path)
+            if path is not None and not on_the_hub:
+                existing(path, key)
+    if "auto_resume" in cfg and (cfg.auto_resume or in_sweep()):
+        return  # an earlier start may have left all that is needed, or a finished run
+    if "warm_start" in cfg and cfg.warm_start.ckpt is not None and cfg.ckpt is None:
+        locate_checkpoint(cfg.warm_start.ckpt, key="warm_start.ckpt")
+    if str(OmegaConf.select(cfg, "data._target_")).endswith(".from_folder"):
+        find_images(cfg.data.dir, cfg.data.hint)
 
-    def explained(cfg: DictConfig) -> Any:
-        keep_freed_memory()
-        module, _, name = task.rpartition(".")
-        try:
-            find_inputs(cfg)
-            return getattr(importlib.import_module(module), name)(cfg)
-        except Exception as error:
-            message = explain(error)
-            if message is None:
-                raise
-            raise UserError(message) from error
 
-    return explained
+def read_options(
+    keys: Mapping[str, str], required: tuple[str, ...], about: str | None
+) -> dict[str, str]:
+    """Read the command line of a command without a config; with ``--help`` explain it and end.
+
+    Args:
+        keys: what each key means.
+        required: keys that must be given.
+        about: what the command does, for ``--help``.
+
+    Returns:
+        What is given as key=value.
+
+    Raises:
+        UserError: if a key is unknown, has no value, or is missing.
+    """
+    if {"-h", "--help"} & {*sys.argv[1:]}:
+        meanings = "\n".join(f"  {key:<11} {meaning}" for key, meaning in keys.items())
+        print(f"{about}\n\nKeys, given as key=value:\n{meanings}")
+        raise SystemExit(0)
+    options, known = {}, ", ".join(f"{key}=" for key in keys)
+    for argument in sys.argv[1:]:
+        key, _, value = argument.partition("=")
+        if key not in keys or not value:
+            raise UserError(f"{argument}: must be one of these keys, with a value: {known}")
+        options[key] = value
+    for key in required:
+        if key not in options:
+            raise UserError(f"{key}= is missing; the keys are {known}")
+    return options

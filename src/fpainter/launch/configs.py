@@ -13,6 +13,8 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fpainter.errors import first_line
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Inside a wheel the configs lie in the package; in a checkout they lie at its top.
 CONFIG_DIR = next(
@@ -23,13 +25,21 @@ CONFIG_DIR = next(
 PLUGINS = {"joblib": "sweep", "optuna": "sweep", "tpe": "sweep", "submitit": "slurm"}
 
 
-def missing_option(
+def what_is_wrong(config_name: str, arguments: Sequence[str], error: Exception) -> str:
+    """Return Hydra's message about a command line, with what is nearest to what was mistyped."""
+    if isinstance(error, MissingConfigException):
+        return _missing_option(config_name, arguments, error)
+    mistyped = re.search(r"Could not (?:override|append to config.*) '([^'@=]+)", str(error))
+    return _missing_key(config_name, arguments, mistyped[1], error) if mistyped else str(error)
+
+
+def _missing_option(
     config_name: str, arguments: Sequence[str], error: MissingConfigException
 ) -> str:
     """Name the options of the group in which one was not found, the nearest first."""
     missing = str(error.missing_cfg_file).removesuffix(".yaml")
     groups = {argument.lstrip("+").partition("=")[0] for argument in arguments}
-    groups |= _composed(config_name, []).hydra.runtime.choices.keys()
+    groups |= composed(config_name, []).hydra.runtime.choices.keys()
     # An option can lie in a folder of its group, as experiment=paper/celeba does.
     around = [group for group in groups if missing.startswith(f"{group}/")]
     group = max(around, key=len, default=missing.rpartition("/")[0])
@@ -49,24 +59,21 @@ def missing_option(
     return f"{group}={wanted}: there is no such option.{hint}\nOptions: {', '.join(options)}"
 
 
-def with_nearest_keys(config_name: str, arguments: Sequence[str], error: Exception) -> str:
-    """Return Hydra's message, with the nearest keys if it is about one that does not exist."""
-    message = str(error)
-    mistyped = re.search(r"Could not (?:override|append to config.*) '([^'@=]+)", message)
-    if not mistyped:
-        return message
-    key = mistyped[1]
+def _missing_key(config_name: str, arguments: Sequence[str], key: str, error: Exception) -> str:
+    """Name the keys nearest to one that does not exist."""
     # The choices of groups decide which keys there are, so keep as many as still compose.
     kept = [a for a in arguments if not a.lstrip("+~").startswith((key, "-"))]
     try:
-        keys = _keys(config_name, kept)
+        config = composed(config_name, kept)
     except (HydraException, OmegaConfBaseException):
-        keys = _keys(config_name, [])
+        config = composed(config_name, [])
+    groups = {str(p.relative_to(CONFIG_DIR)) for p in CONFIG_DIR.rglob("*") if p.is_dir()}
+    keys = sorted(groups.union(_flat(OmegaConf.to_container(config, resolve=False))))
     of_hydra = key.startswith("hydra")
     likeness = {k: _likeness(key, k) for k in keys if k.startswith("hydra") == of_hydra}
     nearest = [k for k in nlargest(4, likeness, likeness.__getitem__) if likeness[k] > 1.1]
     hint = f"\nNearest keys: {', '.join(nearest)}" if nearest else ""
-    return f"{message.splitlines()[0]} There is no such key.{hint}"
+    return f"{first_line(error)} There is no such key.{hint}"
 
 
 def _likeness(key: str, other: str) -> float:
@@ -75,13 +82,13 @@ def _likeness(key: str, other: str) -> float:
     return sum(difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
 
 
-def _keys(config_name: str, overrides: list[str]) -> list[str]:
-    groups = [f"{p.relative_to(CONFIG_DIR)}" for p in CONFIG_DIR.rglob("*") if p.is_dir()]
-    composed = OmegaConf.to_container(_composed(config_name, overrides), resolve=False)
-    return sorted({*_flat(composed), *groups})
+def composed(config_name: str, overrides: list[str]) -> DictConfig:
+    """Return the config of a command, with Hydra's own settings in it.
 
-
-def _composed(config_name: str, overrides: list[str]) -> DictConfig:
+    Args:
+        config_name: a file in ``configs/``.
+        overrides: as on the command line.
+    """
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         return hydra.compose(config_name, overrides, return_hydra_config=True)

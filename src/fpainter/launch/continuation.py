@@ -1,11 +1,17 @@
-"""What a command line with ``ckpt=`` or ``warm_start.ckpt=`` goes on from, and its settings."""
+"""What a run goes on from: checkpoints, the overrides stored in them, earlier starts."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from fpainter.checkpoints.record import in_hydras_grammar
 from fpainter.errors import UserError
-from fpainter.launch.settings import quoted
 from fpainter.paths import existing
+
+# What makes two runs the same run; all else may change when one goes on.
+SAME = ("model", "data", "image_size", "batch_size", "seed", "warm_start")
+ELSEWHERE = ("cache_dir",)  # keys that say where something lies on this machine
 
 
 def complete_arguments(arguments: list[str]) -> list[str]:
@@ -36,8 +42,9 @@ def complete_arguments(arguments: list[str]) -> list[str]:
             )
         rest = [a for a in arguments if not a.startswith("ckpt=")]
         if "hydra.run.dir" not in given and path.parent.name == "checkpoints":
-            rest.append(f"hydra.run.dir={quoted(path.parent.parent)}")
-        return [*_stored_overrides(path, "ckpt", given), *rest, f"ckpt={quoted(path)}"]
+            rest.append(f"hydra.run.dir={in_hydras_grammar(str(path.parent.parent))}")
+        ckpt = f"ckpt={in_hydras_grammar(str(path))}"
+        return [*_stored_overrides(path, "ckpt", given), *rest, ckpt]
     if _is_given(given, "warm_start.ckpt") and not given.keys() & {"model", "experiment"}:
         path = find_checkpoint(given["warm_start.ckpt"], key="warm_start.ckpt")
         if path.is_dir():
@@ -63,12 +70,11 @@ def _stored_overrides(path: Path, key: str, given: dict[str, str]) -> list[str]:
     """Return the overrides of a checkpoint's run that are not given anew."""
     from fpainter.checkpoints.inference import read_checkpoint  # brings torch
 
-    stored = read_checkpoint(path, key)["fpainter"]["overrides"]
     # Another data set, say, does not have the settings of the one before.
     groups = tuple(f"{name}." for name in given)
     return [
         override
-        for override in stored
+        for override in read_checkpoint(path, key)["fpainter"]["overrides"]
         if override.split("=", 1)[0] not in given and not override.startswith(groups)
     ]
 
@@ -120,3 +126,70 @@ def locate_checkpoint(wanted: str, run_dir: str | None = None, key: str = "ckpt"
     if not checkpoint.with_name("previous.ckpt").is_file():
         existing(checkpoint, key)
     return checkpoint
+
+
+@dataclass(frozen=True)
+class EarlierStart:
+    """What a run directory holds of a run.
+
+    Attributes:
+        checkpoint: its last one.
+        iteration: how many are done.
+        best_fid: None without scores.
+        config: the resolved config, plain data.
+    """
+
+    checkpoint: Path
+    iteration: int
+    best_fid: float | None
+    config: dict[str, Any]
+
+
+def earlier_start(run_dir: Path) -> EarlierStart | None:
+    """Return what an earlier start left in a run directory; None when it saved nothing.
+
+    Raises:
+        UserError: if a checkpoint there cannot be read.
+    """
+    last = run_dir / "checkpoints" / "last.ckpt"
+    if not last.is_file() and not last.with_name("previous.ckpt").is_file():
+        return None
+    # Brings torch, which a sweep does not need before its first job.
+    from fpainter.checkpoints.inference import best_fid, read_checkpoint, whole_checkpoint
+
+    last = whole_checkpoint(last)
+    checkpoint = read_checkpoint(last, key="auto_resume")
+    fid, config = best_fid(checkpoint), checkpoint["fpainter"]["config"]
+    return EarlierStart(last, checkpoint["iteration"], fid["value"] if fid else None, config)
+
+
+def same_run(run_dir: Path, config: dict[str, Any]) -> EarlierStart | None:
+    """Return the earlier start of this very run.
+
+    Args:
+        run_dir: where it would be.
+        config: resolved, plain data.
+
+    Raises:
+        UserError: if the directory holds a run with other settings.
+    """
+    found = earlier_start(run_dir)
+    if found is None:
+        return None
+    for key in SAME:
+        differs = _difference(found.config.get(key), config.get(key), key)
+        if differs:
+            raise UserError(
+                f"{run_dir} holds a run with other settings: {differs}; choose another directory"
+            )
+    return found
+
+
+def _difference(there: Any, here: Any, key: str) -> str | None:
+    """Name the first key in which two configs differ."""
+    if key.endswith(ELSEWHERE):
+        return None
+    if isinstance(there, dict) and isinstance(here, dict):
+        parts = (_difference(there.get(k), here.get(k), f"{key}.{k}") for k in {**there, **here})
+        return next(filter(None, parts), None)
+    return None if there == here else f"{key} is {there} there and {here} here"

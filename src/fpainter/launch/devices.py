@@ -21,17 +21,17 @@ def pick_device(name: str) -> torch.device:
         raise UserError(f"device={name}: {first_line(error)}") from error
 
 
-def processes() -> tuple[int, int]:
-    """Return this process's rank and the number of processes that torchrun started together.
+def join_processes() -> int:
+    """Join the processes that torchrun started together, and return the rank of this one.
 
-    Joins them into a group, over which metrics sum what each has seen.
+    Over their group metrics sum what each has seen.
     """
-    world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    if world_size > 1 and not torch.distributed.is_initialized():
+    started_together = os.environ.get("WORLD_SIZE", "1") != "1"
+    if started_together and not torch.distributed.is_initialized():
         backend = "gloo"
         if torch.cuda.is_available():
             backend = "cpu:gloo,cuda:nccl"
             # From here on "cuda" is this process's own device.
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         torch.distributed.init_process_group(backend)
-    return int(os.environ.get("RANK", "0")), world_size
+    return int(os.environ.get("RANK", "0"))

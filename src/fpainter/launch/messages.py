@@ -31,14 +31,24 @@ def fail(message: str, code: int = 1) -> NoReturn:
 def sentences() -> Iterator[None]:
     """End the program with a sentence where the user can mend what is wrong."""
     try:
-        yield
+        with explained():
+            yield
     except KeyboardInterrupt:
         fail("stopped by Ctrl-C", 128 + signal.SIGINT)
+    except UserError as error:
+        fail(str(error))
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn errors into `UserError` where the user can mend what is wrong."""
+    try:
+        yield
     except Exception as error:
         message = explain(error)
         if message is None:
             raise
-        fail(message)
+        raise UserError(message) from error
 
 
 def explain(error: BaseException | None) -> str | None:

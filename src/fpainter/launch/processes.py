@@ -5,10 +5,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import read_write
 
+from fpainter.checkpoints.record import in_hydras_grammar
 from fpainter.errors import UserError
 
 RANKS = ("RANK", "SLURM_PROCID", "LOCAL_RANK")  # where torchrun, SLURM, Lightning tell the rank
@@ -34,7 +37,7 @@ def arguments_of_process(arguments: list[str]) -> list[str]:
 
 
 @contextmanager
-def launching(hydra: Any, *overrides: str) -> Iterator[None]:
+def launching(ckpt: str | Path | None) -> Iterator[None]:
     """Let the trainer start further processes of this run, and leave no trace of them.
 
     Lightning starts them with the command line and the run directory of this process, which in a
@@ -42,8 +45,7 @@ def launching(hydra: Any, *overrides: str) -> Iterator[None]:
     that it is one of them.
 
     Args:
-        hydra: Hydra's own config of this run or job.
-        overrides: what the others must be told besides this run's overrides.
+        ckpt: what the run goes on from, if anything; its overrides may not name it.
     """
     if "LOCAL_RANK" in os.environ:  # this is one of them, or torchrun has started them all
         yield
@@ -52,10 +54,12 @@ def launching(hydra: Any, *overrides: str) -> Iterator[None]:
     before = sys.argv, main.__spec__
     # In a process of joblib's or submitit's, and in a test, the main module is not ours.
     main.__spec__ = importlib.util.find_spec("fpainter.train")
+    hydra: Any = HydraConfig.get()
     sources = hydra.runtime.config_sources
     flags = [f"--config-dir={each.path}" for each in sources if each.provider == "command-line"]
-    given = [*hydra.overrides.hydra, *hydra.overrides.task]
-    sys.argv = [sys.argv[0], *flags, *given, "hydra.mode=RUN", *overrides]
+    given = [*hydra.overrides.hydra, *hydra.overrides.task, "hydra.mode=RUN"]
+    going_on = [f"ckpt={in_hydras_grammar(str(ckpt))}"] if ckpt else []
+    sys.argv = [sys.argv[0], *flags, *given, *going_on]
     with read_write(hydra):
         hydra.run.dir = hydra.runtime.output_dir
     try:

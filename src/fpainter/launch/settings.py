@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -25,11 +25,27 @@ def blaming(key: str) -> Iterator[None]:
         raise UserError(f"{error} (in {key})") from error
 
 
-def quoted(path: Path | str | list[str]) -> str:
-    """Quote a path, or a list of them, for Hydra's grammar."""
-    if isinstance(path, list):
-        return f"[{','.join(map(quoted, path))}]"
-    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
+def entries(value: Any) -> list[Any]:
+    """Return the entries of a list, or the only one."""
+    return list(value) if OmegaConf.is_list(value) else [value]
+
+
+def check_numbers(cfg: DictConfig, *at_least_one: str) -> None:
+    """Refuse a seed that is no whole number, and other numbers that are not at least 1.
+
+    Args:
+        cfg: has a ``seed``.
+        at_least_one: the other numbers' keys.
+
+    Raises:
+        UserError: at the first that is wrong.
+    """
+    for key in at_least_one:
+        value = OmegaConf.select(cfg, key)
+        if type(value) is not int or value < 1:
+            raise UserError(f"{key}={value}: must be at least 1, a whole number")
+    if not isinstance(cfg.seed, int):
+        raise UserError(f"seed={cfg.seed}: must be a whole number")
 
 
 def fill_from(config: DictConfig, stored: DictConfig) -> DictConfig:
@@ -44,6 +60,4 @@ def fill_from(config: DictConfig, stored: DictConfig) -> DictConfig:
         return OmegaConf.create(given)
     for key in given.keys() - stored.keys():
         raise UserError(f"{key}={given[key]}: the checkpoint's run had no such setting")
-    merged = OmegaConf.merge(stored, given)
-    assert isinstance(merged, DictConfig)
-    return merged
+    return cast(DictConfig, OmegaConf.merge(stored, given))

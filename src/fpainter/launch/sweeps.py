@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fpainter.errors import UserError
 from fpainter.files import replacing
-from fpainter.launch.earlier import earlier_start
+from fpainter.launch.continuation import earlier_start
 from fpainter.launch.settings import in_sweep
 from fpainter.report.data import natural
 from fpainter.report.markdown import markdown_table
@@ -51,13 +51,6 @@ def write_table(directory: Path) -> str:
     Returns:
         The table, Markdown.
     """
-    text = _table(directory)
-    with replacing(directory / "results.md") as path:
-        path.write_text(text, encoding="utf-8")
-    return text
-
-
-def _table(directory: Path) -> str:
     jobs = sorted((p.parents[1] for p in directory.rglob(".hydra/overrides.yaml")), key=natural)
     settings = [_settings(job) for job in jobs]
     keys = list(dict.fromkeys(key for each in settings for key in each))
@@ -65,15 +58,19 @@ def _table(directory: Path) -> str:
     rows = []
     for job, own in zip(jobs, settings, strict=True):
         name = job.relative_to(directory).as_posix()
-        rows.append([name, *(own.get(key, "") for key in varied), *_results(job)])
-    return markdown_table(["job", *varied, "best FID", "iterations", "status"], rows) + "\n"
+        cells = name, *(own.get(key, "") for key in varied), *_results(job)
+        rows.append([cell.replace("|", "\\|") for cell in cells])
+    text = markdown_table(["job", *varied, "best FID", "iterations", "status"], rows) + "\n"
+    with replacing(directory / "results.md") as path:
+        path.write_text(text, encoding="utf-8")
+    return text
 
 
 def _settings(job: Path) -> dict[str, str]:
     """Return a job's overrides."""
     overrides = [str(each) for each in OmegaConf.load(job / ".hydra" / "overrides.yaml")]
     pairs = (override.partition("=") for override in overrides)
-    return {key.lstrip("+"): value.replace("|", "\\|") for key, _, value in pairs}
+    return {key.lstrip("+"): value for key, _, value in pairs}
 
 
 def _results(job: Path) -> list[str]:
@@ -86,8 +83,7 @@ def _results(job: Path) -> list[str]:
     done = found.iteration if found else 0
     fid = "" if found is None or found.best_fid is None else f"{found.best_fid:.2f}"
     if (job / FAILED).is_file():
-        reason = (job / FAILED).read_text().splitlines()[0].replace("|", "\\|")
-        status = f"failed: {reason}"
+        status = f"failed: {(job / FAILED).read_text().splitlines()[0]}"
     else:
         status = "finished" if done >= planned else "not finished"
     return [fid, f"{done:,} of {planned:,}", status]

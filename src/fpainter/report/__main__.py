@@ -4,11 +4,10 @@ Writes a page that needs no network, and its tables as Markdown beside it, about
 a folder: scores, learning curves, newest pictures, and where the configurations differ.
 """
 
-import sys
 from pathlib import Path
 
+from fpainter.launch.command import read_options
 from fpainter.launch.messages import sentences
-from fpainter.launch.options import read_options
 from fpainter.report.page import report
 
 KEYS = {
@@ -21,7 +20,7 @@ KEYS = {
 def main() -> None:
     """Run ``fpainter-report``."""
     with sentences():
-        given = read_options(sys.argv[1:], KEYS, required=["runs"], about=__doc__)
+        given = read_options(KEYS, ("runs",), about=__doc__)
         runs = Path(given["runs"]).expanduser()
         output = given.get("output")
         report(runs, Path(output).expanduser() if output else runs / "report.html")

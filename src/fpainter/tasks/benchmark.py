@@ -13,20 +13,18 @@ from hydra.utils import instantiate
 from lightning import seed_everything
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from fpainter.benchmarks.iteration import iteration
 from fpainter.benchmarks.painting import growth, painting
 from fpainter.benchmarks.throughput import inception, loading, sampling
 from fpainter.data.datamodule import ImageDataModule
-from fpainter.data.loader import BatchStream
 from fpainter.errors import UserError
 from fpainter.evaluation.inception.network import load_inception
 from fpainter.evaluation.protocols import get_protocol
 from fpainter.generators.painter import FastWeightPainter
-from fpainter.launch.checks import check_numbers
 from fpainter.launch.devices import pick_device
-from fpainter.launch.settings import blaming
+from fpainter.launch.settings import blaming, check_numbers, entries
 from fpainter.training.gan_module import GANModule
 
 log = logging.getLogger(__name__)
@@ -51,10 +49,12 @@ def benchmark(cfg: DictConfig) -> Results:
         "painting": lambda: painting(painter(), cfg.batch_size, cfg.repeats, device),
         "growth": lambda: growth(cfg.data.channels, cfg.repeats, device),
         "iteration": lambda: iteration(
-            module, next(stream()), cfg.repeats, device, cfg.trainer.precision
+            module, next(data.train_dataloader()), cfg.repeats, device, cfg.trainer.precision
         ),
         "sampling": lambda: sampling(module.sampler(), cfg.repeats, device),
-        "loading": lambda: loading(stream(), cfg.repeats, results.get("iteration.seconds")),
+        "loading": lambda: loading(
+            data.train_dataloader(), cfg.repeats, results.get("iteration.seconds")
+        ),
         "inception": lambda: inception(
             load_inception(cfg.fid.weights_path, protocol).to(device),
             protocol,
@@ -62,13 +62,12 @@ def benchmark(cfg: DictConfig) -> Results:
             cfg.repeats,
         ),
     }
-    wanted = [cfg.what] if isinstance(cfg.what, str) else list(cfg.what)
+    wanted = entries(cfg.what)
     unknown = [name for name in wanted if name not in parts]
     if unknown or not wanted:
         raise UserError(f"what={cfg.what}: name one or more of {', '.join(parts)}")
     check_numbers(cfg, "repeats")
     device = pick_device(cfg.device)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     with blaming("fid"):
         protocol = get_protocol(cfg.fid.protocol)
     seed_everything(cfg.seed, verbose=False)
@@ -80,9 +79,6 @@ def benchmark(cfg: DictConfig) -> Results:
         if not isinstance(module.generator, FastWeightPainter):
             raise UserError("what=painting needs a painter; this model is none")
         return module.generator
-
-    def stream() -> BatchStream:
-        return data.train_dataloader()
 
     for name in [name for name in parts if name in wanted]:  # loading after iteration
         log.info("measuring %s", name)
@@ -99,9 +95,8 @@ def benchmark(cfg: DictConfig) -> Results:
 
 
 def _table(results: Results) -> Table:
-    table = Table(title=f"{torch.get_num_threads()} threads, torch {torch.__version__}")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
+    title = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
+    table = Table("figure", Column("value", justify="right"), title=title)
     for name, value in results.items():
         table.add_row(name, _shown(name.rpartition(".")[2], value))
     return table

@@ -13,7 +13,7 @@ from fpainter.data.datamodule import ImageDataModule
 from fpainter.errors import UserError
 from fpainter.evaluation.features import Features
 from fpainter.evaluation.scorer import Scorer
-from fpainter.launch.devices import pick_device, processes
+from fpainter.launch.devices import join_processes, pick_device
 from fpainter.launch.settings import blaming, fill_from
 from fpainter.progress import Report, reporting
 from fpainter.report.markdown import score_table
@@ -157,7 +157,7 @@ def evaluate(cfg: DictConfig) -> float:
     paths = [cfg.ckpt] if isinstance(cfg.ckpt, str) else list(cfg.ckpt or [])
     if bool(paths) == (cfg.images is not None):
         raise UserError("give what is to be scored: either ckpt=PATH, ckpt=[A,B] or images=DIR")
-    rank, _ = processes()
+    rank = join_processes()
     with reporting(quiet=rank > 0) as report:
         evaluation = Evaluation(cfg, report)
         runs = [evaluation.prepare(path) for path in paths]

@@ -2,6 +2,7 @@
 
 import glob
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -18,9 +19,8 @@ from fpainter.errors import UserError
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.painting import shown_steps
 from fpainter.generators.sampler import Sampler
-from fpainter.launch.checks import check_numbers
 from fpainter.launch.devices import pick_device
-from fpainter.launch.settings import blaming
+from fpainter.launch.settings import blaming, check_numbers, entries
 from fpainter.paths import existing
 from fpainter.pictures.film import Frames, check_film, painting_film, save_film
 from fpainter.pictures.grids import beside, grid, to_picture
@@ -82,7 +82,7 @@ def generate(cfg: DictConfig) -> None:
 
 def _kinds(what: Any, sampler: Sampler) -> tuple[str, ...]:
     """Return the kinds of pictures to make, those of the default without what cannot be."""
-    kinds = BY_DEFAULT if what is None else (what,) if isinstance(what, str) else tuple(what)
+    kinds = BY_DEFAULT if what is None else tuple(entries(what))
     if not kinds or not {*kinds} <= {*KINDS}:
         raise UserError(f"what={what}: must be among {', '.join(KINDS)}")
     if isinstance(sampler.generator, PaintingGenerator):
@@ -138,10 +138,9 @@ def _others(first: TrainedPainter, cfg: DictConfig) -> Iterator[Sampler] | None:
     if given is None:
         return None
     paths: list[Path] = []
-    for each in given if OmegaConf.is_list(given) else [given]:
-        pattern = Path(str(each)).expanduser()
-        found = [] if pattern.exists() else sorted(map(Path, glob.glob(str(pattern))))
-        paths += found or [existing(each, "walk.ckpts")]
+    for each in entries(given):
+        found = sorted(glob.glob(os.path.expanduser(str(each))))
+        paths += map(Path, found) if found else [existing(each, "walk.ckpts")]
     # A pattern for all of a run's checkpoints finds the first one, too.
     paths = [path for path in paths if path.resolve() != first.path.expanduser().resolve()]
 

@@ -2,12 +2,12 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import OmegaConf, open_dict
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fpainter.checkpoints.legacy.arguments import read_arguments, translate
@@ -17,10 +17,9 @@ from fpainter.checkpoints.legacy.checkpoint import (
     read_original,
     write_checkpoint,
 )
-from fpainter.checkpoints.record import record
+from fpainter.checkpoints.record import in_hydras_grammar, record
 from fpainter.errors import UserError
-from fpainter.launch.configs import CONFIG_DIR
-from fpainter.launch.settings import quoted
+from fpainter.launch.configs import composed
 from fpainter.training.gan_module import PLAYERS, GANModule
 
 
@@ -77,8 +76,7 @@ def import_legacy(options: dict[str, str]) -> list[str]:
     write_checkpoint(output, module, optimisers, config["batch_size"], run)
     num_tensors = sum(len(tensors) for tensors in original.tensors.values())
     return [
-        f"{args['model_type']}: generator {_millions(module, 'generator')}, "
-        f"discriminator {_millions(module, 'discriminator')}",
+        f"{args['model_type']}: {module.sizes()}",
         f"{num_tensors} tensors taken, {original.num_dropped} second names and constants left out; "
         "the sign of the discriminator's last layers turned (here a high logit means real)",
         f"iteration {module.iteration} ({source})",
@@ -93,7 +91,7 @@ def _data_overrides(given: str | None, args: dict[str, Any]) -> tuple[list[str],
     wanted = given or args["data_dir"]
     path = Path(wanted).expanduser().resolve() if wanted else None
     if path is not None and path.exists():
-        return ["data=folder", f"data.dir={quoted(path)}"], []
+        return ["data=folder", f"data.dir={in_hydras_grammar(str(path))}"], []
     if given:
         raise UserError(f"data_dir={given}: there is no such folder or file")
     missing = f"data_dir={wanted} does not exist here" if wanted else "the images are not known"
@@ -111,20 +109,13 @@ def compose(overrides: list[str], run_dir: Path) -> dict[str, Any]:
         UserError: if there is no such setting.
     """
     before = HydraConfig.instance().cfg
-    directory = f"hydra.runtime.output_dir={quoted(run_dir)}"
+    directory = f"hydra.runtime.output_dir={in_hydras_grammar(str(run_dir))}"
     try:
-        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            config = hydra.compose("train", [*overrides, directory], return_hydra_config=True)
+        config = composed("train", [*overrides, directory])
         HydraConfig.instance().set_config(config)
-        with open_dict(config):
-            del config["hydra"]
-        resolved: Any = OmegaConf.to_container(config, resolve=True)
+        own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        return cast(dict[str, Any], OmegaConf.to_container(own, resolve=True))
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"args.txt asks for what cannot be configured: {error}") from error
     finally:
         HydraConfig.instance().cfg = before
-    return resolved
-
-
-def _millions(module: GANModule, part: str) -> str:
-    return f"{sum(p.numel() for p in module.get_submodule(part).parameters()) / 1e6:.2f} M"

@@ -16,28 +16,23 @@ from fpainter.callbacks.record import RunRecord
 from fpainter.callbacks.stopping import Stopping
 from fpainter.callbacks.warm_start import WarmStart
 from fpainter.checkpoints.inference import exported_state, read_checkpoint
+from fpainter.checkpoints.record import in_hydras_grammar
 from fpainter.data.streaming.formats import absolute
 from fpainter.errors import UserError
-from fpainter.launch.continuation import find_checkpoint
-from fpainter.launch.earlier import same_run
+from fpainter.launch.continuation import find_checkpoint, same_run
 from fpainter.launch.processes import launching
-from fpainter.launch.settings import blaming, in_sweep, quoted
+from fpainter.launch.settings import blaming, in_sweep
 from fpainter.loggers.metrics_file import MetricsFile
-from fpainter.training.gan_module import PLAYERS, GANModule
+from fpainter.training.gan_module import GANModule
 from fpainter.training.precision import check_precision, set_matmul_precision
 
 log = logging.getLogger(__name__)
 
+# What a run records as absolute.
 PATHS = (
-    ("warm_start", "ckpt"),
-    ("data", "dir"),
-    ("data", "shards"),
-    ("data", "path"),
-    ("data", "cache_dir"),
-    ("fid", "weights_path"),
-    ("fid", "cache_dir"),
-)  # what a run records as absolute
-
+    "warm_start.ckpt", "data.dir", "data.shards", "data.path", "data.cache_dir",
+    "fid.weights_path", "fid.cache_dir",
+)  # fmt: skip
 # What a warm start can keep of another run's checkpoint, but not of an exported painter.
 OPTIONS_OF_FILES = ("discriminator", "generator_optimiser", "discriminator_optimiser")
 
@@ -78,13 +73,12 @@ def train(cfg: DictConfig) -> float | None:
         MetricsFile(run_dir),
         *(instantiate(logger) for logger in (cfg.logger or {}).values() if logger),
     ]
-    _silence_known_messages()
+    _silence_known_warnings()
     trainer: Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers)
     # Lightning would load a checkpoint before it does this, and round float64 weights.
     trainer.precision_plugin.convert_module(module)
-    log.info("%s; run directory %s", _describe(module), run_dir)
-    resuming = [] if ckpt is None else [f"ckpt={quoted(ckpt)}"]
-    with launching(HydraConfig.get(), *resuming), Stopping(trainer):
+    log.info("parameters: %s; run directory %s", module.sizes(), run_dir)
+    with launching(ckpt), Stopping(trainer):
         trainer.fit(module, data, ckpt_path=ckpt, weights_only=True if ckpt else None)
     if trainer.is_global_zero:
         log.info("results in %s\n%s", run_dir, _contents(run_dir))
@@ -107,7 +101,7 @@ def _warm_start(
                 "give the checkpoint of a trained painter with warm_start.ckpt=PATH"
             )
         return []
-    path = find_checkpoint(ckpt)
+    path = find_checkpoint(ckpt, key="warm_start.ckpt")
     if path.is_dir():
         checkpoint = exported_state(path, options["weights"])
         log.info("%s holds a generator alone: discriminator and optimisers start anew", path)
@@ -120,41 +114,31 @@ def _warm_start(
 
 def _recorded(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
     """Return the resolved config and the overrides, with paths that hold in any directory."""
-    config = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(config, dict)
-    # A job of a sweep is no sweep itself.
-    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith("+sweep=")]
-    for section, key in PATHS:
-        path = config[section].get(key)
-        if path is not None:
-            config[section][key] = absolute(path, key)
-            overrides = [
-                f"{section}.{key}={quoted(config[section][key])}"
-                if override.split("=", 1)[0] == f"{section}.{key}"
-                else override
-                for override in overrides
-            ]
-    return {str(key): value for key, value in config.items()}, overrides
-
-
-def _describe(module: GANModule) -> str:
-    sizes = {p: sum(w.numel() for w in module.get_submodule(p).parameters()) for p in PLAYERS}
-    return "parameters: " + ", ".join(f"{p} {size / 1e6:.2f} M" for p, size in sizes.items())
+    config: Any = OmegaConf.to_container(cfg, resolve=True)
+    paths = {}
+    for name in PATHS:
+        section, key = name.split(".")
+        if config[section].get(key) is not None:
+            paths[name] = config[section][key] = absolute(config[section][key], key)
+    overrides = []
+    for override in HydraConfig.get().overrides.task:
+        name = override.partition("=")[0]
+        if name != "+sweep":  # a job of a sweep is no sweep itself
+            new = f"{name}={in_hydras_grammar(paths[name])}" if name in paths else override
+            overrides.append(new)
+    return config, overrides
 
 
 def _contents(run_dir: Path) -> str:
     """List what a run leaves, newest pictures only."""
-    folders = ("samples", "strips", "walks")
-    newest = [max(found) for sub in folders if (found := [*run_dir.glob(f"{sub}/*")])]
-    names = ("viewer.html", "metrics.csv", "curves.png", "config.yaml")
-    named = [run_dir / name for name in names]
-    saved = sorted(run_dir.glob("checkpoints/*.ckpt"))
-    return "\n".join(f"  {path}" for path in [*newest, *named, *saved] if path.exists())
+    newest = [sorted(run_dir.glob(f"{name}/*"))[-1:] for name in ("samples", "strips", "walks")]
+    names = ("viewer.html", "metrics.csv", "curves.png", "config.yaml", "checkpoints/*.ckpt")
+    others = [sorted(run_dir.glob(name)) for name in names]
+    return "\n".join(f"  {path}" for paths in newest + others for path in paths)
 
 
-def _silence_known_messages() -> None:
-    """Hide what Lightning says that does not apply here."""
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+def _silence_known_warnings() -> None:
+    """Hide what Lightning warns of that does not apply here."""
     for message in (
         ".*LeafSpec.*",  # between Lightning and torch
         ".*in eval mode at the start of training.*",  # the average of the generator, on purpose

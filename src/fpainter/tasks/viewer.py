@@ -9,8 +9,8 @@ from omegaconf import DictConfig
 
 from fpainter.checkpoints.inference import load_painter
 from fpainter.errors import UserError
-from fpainter.launch.checks import check_numbers
 from fpainter.launch.devices import pick_device
+from fpainter.launch.settings import check_numbers
 from fpainter.viewer.write import trained_work, write_page
 
 log = logging.getLogger(__name__)
@@ -28,9 +28,8 @@ def viewer(cfg: DictConfig) -> None:
         UserError: if a checkpoint does not paint in steps, or the page cannot be written.
     """
     check_numbers(cfg, "num_images")
-    output = Path(HydraConfig.get().runtime.output_dir) / "viewer.html"
-    if cfg.output is not None:
-        output = Path(str(cfg.output)).expanduser()
+    default = Path(HydraConfig.get().runtime.output_dir) / "viewer.html"
+    output = Path(str(cfg.output or default)).expanduser()
     if output.suffix != ".html":
         raise UserError(f"output={output}: must end in .html")
     works = [_work(key, cfg) for key in ("ckpt", "compare") if cfg[key] is not None]

@@ -151,6 +151,14 @@ class GANModule(LightningModule):
         """Return the averaged generator, ready to draw images."""
         return Sampler(self.generator_ema, self.image_range)
 
+    def sizes(self) -> str:
+        """Say how many parameters the players have."""
+        players = {player: self.get_submodule(player).parameters() for player in PLAYERS}
+        return ", ".join(
+            f"{name} {sum(p.numel() for p in weights) / 1e6:.2f} M"
+            for name, weights in players.items()
+        )
+
     def draw_latents(self, num: int) -> Tensor:
         """Draw `num` latents from N(0, I), [num d_latent]."""
         like = next(self.generator.parameters())

@@ -5,7 +5,7 @@ from fpainter.launch.command import launch
 
 def main() -> None:
     """Run ``fpainter-viewer``."""
-    launch("viewer", "fpainter.tasks.viewer.viewer")
+    launch("viewer", "fpainter.tasks.viewer:viewer")
 
 
 if __name__ == "__main__":
