@@ -64,9 +64,7 @@ class Scorer:
     @cached_property
     def _metric(self) -> PaintedFID:
         needs_sample = SAMPLE_METRICS.keys() & set(self.metrics)
-        metric = PaintedFID(self.features, self.num_kept if needs_sample else 0)
-        metric.preload(self.images)
-        return metric
+        return PaintedFID(self.features, self.images, self.num_kept if needs_sample else 0)
 
     @cached_property
     def _real_sample(self) -> Tensor:
