@@ -32,7 +32,7 @@ def _fid_infinity(metric: PaintedFID, real: Tensor) -> dict[str, Any]:
     found = fid_infinity(known.moments, metric.sample, sqrt_real=known.sqrt_cov)
     return {
         "fid_infinity": {"value": found.value, "standard_error": found.standard_error},
-        "fid_by_number": {"numbers": list(found.sizes), "fid": list(found.scores)},
+        "fid_by_number": {"numbers": found.sizes, "fid": found.scores},
     }
 
 
