@@ -39,7 +39,9 @@ def fid_infinity(
     seed: int = 0,
     sqrt_real: Tensor | None = None,
 ) -> Extrapolated:
-    """Fit FID(n) = value + slope / n over numbers n of painted images, by least squares.
+    """Return the FID of infinitely many painted images: value, where FID(n) = value + slope / n.
+
+    The line goes through the FIDs of some numbers of images n by least squares.
 
     Args:
         real: moments of the real images; their own number still biases the value.
