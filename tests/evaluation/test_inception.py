@@ -4,7 +4,6 @@ import socket
 import urllib.error
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,8 +65,8 @@ def network(state: State) -> InceptionFeatures:
 
 
 def weights_of(state: State) -> InceptionWeights:
-    convolutions = tuple(inception_weights._convolutions(state, "made-up"))
-    return InceptionWeights(convolutions, "0" * 64, "made-up", state.get("fc.weight"))
+    convolutions = inception_weights._folded(state, "made-up")
+    return InceptionWeights(convolutions, state.get("fc.weight"), "0" * 64, "made-up")
 
 
 def test_equals_the_unfolded_network(
@@ -172,7 +171,6 @@ def test_a_file_gives_the_classifier_and_the_protocol_the_input(
     loaded = load_inception(path, protocols.get_protocol("clean"))
     assert loaded.prepare is protocols.prepare_clean_fid
     assert load_inception(path).prepare is protocols.prepare_pytorch_fid
-    assert loaded.has_classifier
     features = torch.rand(5, 2048, generator=torch.Generator().manual_seed(0))
     logits = loaded.logits(features)
     assert torch.equal(logits, network.logits(features))
@@ -185,48 +183,47 @@ def test_a_file_gives_the_classifier_and_the_protocol_the_input(
 
 
 def test_without_a_classifier_logits_are_an_error(state: State) -> None:
-    plain = InceptionFeatures(replace(weights_of(state), classifier=None))
-    assert not plain.has_classifier
+    plain = InceptionFeatures(weights_of(state)._replace(classifier=None))
     with pytest.raises(UserError, match=r"^made-up: these weights have no classifier") as caught:
         plain.logits(torch.zeros(1, 2048))
     assert "\n" not in str(caught.value)
 
 
 def test_a_classifier_of_another_shape_is_an_error(state: State) -> None:
-    weights = replace(weights_of(state), classifier=torch.zeros(1000, 2048))
+    weights = weights_of(state)._replace(classifier=torch.zeros(1000, 2048))
     with pytest.raises(UserError, match=r"classifier.*\(1000, 2048\).*\(1008, 2048\)"):
         InceptionFeatures(weights)
 
 
 def test_a_convolution_of_another_shape_is_named(state: State) -> None:
     weights = weights_of(state)
-    convolutions = list(weights.convolutions)
-    convolutions[7], convolutions[8] = convolutions[8], convolutions[7]
+    items = list(weights.convolutions.items())
+    items[7], items[8] = items[8], items[7]
     with pytest.raises(UserError, match=r"convolution 8 \(Mixed_5b\.branch3x3dbl_1\.conv\)"):
-        InceptionFeatures(replace(weights, convolutions=tuple(convolutions)))
-    convolutions = list(weights.convolutions)
-    convolutions[3] = replace(convolutions[3], mean=torch.zeros(7))
+        InceptionFeatures(weights._replace(convolutions=dict(items)))
+    names = [key for key in state if key.endswith("bn.running_mean")]
     with pytest.raises(UserError, match=r"batch norm of convolution 4 .*\(7,\).*\(80,\)"):
-        InceptionFeatures(replace(weights, convolutions=tuple(convolutions)))
+        weights_of(state | {names[3]: torch.zeros(7)})
 
 
 def test_a_missing_or_surplus_convolution_is_told(state: State) -> None:
     weights = weights_of(state)
+    items = list(weights.convolutions.items())
     with pytest.raises(UserError, match=r"has 93 convolutions.* has 94.*number 94"):
-        InceptionFeatures(replace(weights, convolutions=weights.convolutions[:-1]))
-    surplus = (*weights.convolutions, weights.convolutions[0])
+        InceptionFeatures(weights._replace(convolutions=dict(items[:-1])))
+    surplus = weights.convolutions | {"again": items[0][1]}
     with pytest.raises(UserError, match=r"has 95 convolutions.* has 94.*number 95"):
-        InceptionFeatures(replace(weights, convolutions=surplus))
+        InceptionFeatures(weights._replace(convolutions=surplus))
     incomplete = {key: state[key] for key in state if key != "Mixed_5b.branch1x1.bn.running_var"}
     with pytest.raises(UserError, match=r"lacks Mixed_5b\.branch1x1\.bn\.running_var"):
         weights_of(incomplete)
 
 
 def test_the_order_of_a_state_dict_does_not_matter(state: State) -> None:
-    names = [convolution.name for convolution in weights_of(state).convolutions]
+    names = list(weights_of(state).convolutions)
     assert names == [key.removesuffix(".weight") for key in state if key.endswith("conv.weight")]
     shuffled = {key: state[key] for key in sorted(state, reverse=True)}
-    assert [convolution.name for convolution in weights_of(shuffled).convolutions] == names
+    assert list(weights_of(shuffled).convolutions) == names
 
 
 def test_reads_a_state_dict_file(state: State, tmp_path: Path) -> None:
@@ -236,10 +233,19 @@ def test_reads_a_state_dict_file(state: State, tmp_path: Path) -> None:
     weights = find_weights(path)
     assert weights.source == str(path)
     assert weights.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    for read, expected in zip(weights.convolutions, weights_of(block).convolutions, strict=True):
-        for name in ("weight", "gamma", "beta", "mean", "var"):
-            assert torch.equal(getattr(read, name), getattr(expected, name))
-    assert torch.equal(weights.convolutions[1].beta, state["Mixed_5b.branch5x5_1.bn.bias"])
+    expected = weights_of(block).convolutions
+    assert weights.convolutions.keys() == expected.keys()
+    for name, (kernel, bias) in weights.convolutions.items():
+        assert torch.equal(kernel, expected[name][0])
+        assert torch.equal(bias, expected[name][1])
+    name = "Mixed_5b.branch5x5_1"
+    assert list(weights.convolutions)[1] == f"{name}.conv"
+    weight, beta, mean, var = (
+        state[f"{name}.bn.{part}"].double()
+        for part in ("weight", "bias", "running_mean", "running_var")
+    )
+    folded = beta - mean * weight / (var + 1e-3).sqrt()
+    torch.testing.assert_close(weights.convolutions[f"{name}.conv"][1], folded.float())
     with pytest.raises(UserError, match=r"convolution 1 \(Mixed_5b\.branch1x1\.conv\) has shape"):
         load_inception(path)
 
@@ -261,11 +267,14 @@ def test_reads_a_torchscript_file_without_warnings(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.script(layers).save(str(path))
-    first, second = read_weights(path, "made-up").convolutions
-    assert (first.name, second.name) == ("0", "1")
-    assert torch.equal(second.weight, layers[1].get_parameter("weight"))
-    assert torch.equal(second.var, layers[1].get_buffer("var"))
-    assert torch.equal(first.gamma, torch.ones(4))
+    weights = read_weights(path, "made-up")
+    assert list(weights.convolutions) == ["0", "1"]
+    kernel, bias = weights.convolutions["1"]
+    beta, mean, var = (layers[1].get_buffer(name) for name in ("beta", "mean", "var"))
+    scale = (var + 1e-3).rsqrt()  # the scale γ of these files is 1
+    expected = layers[1].get_parameter("weight") * scale[:, None, None, None]
+    torch.testing.assert_close(kernel, expected)
+    torch.testing.assert_close(bias, beta - mean * scale)
 
 
 @pytest.fixture

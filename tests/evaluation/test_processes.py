@@ -53,8 +53,7 @@ def find_out(cache_dir: Path, num: int = 41) -> dict[str, Any]:
     assert torch.equal(features.statistics(images).moments.cov, found["cov"])
     assert torch.equal(features.sample(images, 15), found["sample"])
     assert extractor.calls == calls, "computed what had been kept"
-    metric = PaintedFID(features, num_kept=20)
-    metric.preload(images)
+    metric = PaintedFID(features, images, num_kept=20)
     return found | {"fid": metric.score(draw, 31), "kept": metric.sample}
 
 

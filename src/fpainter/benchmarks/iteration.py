@@ -2,11 +2,13 @@
 
 import copy
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import LambdaCallback
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -40,10 +42,10 @@ def iteration(
         loss, in the first iteration and over all; without ratios and differences if the released
         code has no such model.
     """
-    ours = Training(module, reals, device, precision)
+    ours = copy.deepcopy(module).to(device)
     # Phases are timed as they are in float32; precision is the trainer's.
-    parts = {"": Phases(ours.module, ours.module.generator, ours.module.discriminator, True)}
-    runs: dict[str, Any] = {"": ours.run}
+    parts = {"": Phases(ours, ours.generator, ours.discriminator, spare=True)}
+    runs: dict[str, Callable[[], Losses]] = {"": lambda: train(ours, reals, device, precision)}
     try:
         reference = Released(module, reals, device)
         parts["reference_"] = reference.phases
@@ -81,6 +83,7 @@ def _deviation(losses: Losses, reference: Losses) -> float:
     )
 
 
+@dataclass
 class Phases:
     """The parts of an iteration, one by one.
 
@@ -91,13 +94,12 @@ class Phases:
         spare: compute no gradients that nobody uses.
     """
 
-    def __init__(
-        self, module: GANModule, generator: nn.Module, discriminator: nn.Module, spare: bool
-    ) -> None:
-        self.module, self.spare = module, spare
-        self.generator, self.discriminator = generator, discriminator
+    module: GANModule
+    generator: nn.Module
+    discriminator: nn.Module
+    spare: bool
 
-    def phase(self, name: str, reals: Tensor) -> Any:
+    def phase(self, name: str, reals: Tensor) -> Callable[[], None]:
         """Return a function that runs one phase on reals [B C H W], forward and backward."""
         return {
             "fakes": lambda: self._fakes(len(reals)).backward(),
@@ -175,47 +177,32 @@ class Released:
         return {name: value.item() for name, value in losses.items()}
 
 
-class Training:
-    """Our iterations, run by the trainer that users run, on a copy of a module."""
+def train(module: GANModule, reals: Tensor, device: torch.device, precision: str) -> Losses:
+    """Run `NUM_ITERATIONS` by the trainer that users run; return their losses."""
+    losses: Losses = []
 
-    def __init__(
-        self, module: GANModule, reals: Tensor, device: torch.device, precision: str
-    ) -> None:
-        self.module = copy.deepcopy(module).to(device)
-        self.batches = DataLoader([reals] * NUM_ITERATIONS, batch_size=None)  # type: ignore[arg-type,var-annotated]
-        self.device, self.precision = device, precision
-
-    def run(self) -> Losses:
-        """Train `NUM_ITERATIONS`; return their losses."""
-        self.module.iteration, kept = 0, _Kept()
-        trainer = Trainer(
-            accelerator="gpu" if self.device.type == "cuda" else self.device.type,
-            devices=1,
-            precision=self.precision,  # type: ignore[arg-type]
-            max_epochs=1,
-            callbacks=[kept],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(self.module, self.batches)
-        return kept.losses
-
-
-class _Kept(Callback):
-    def __init__(self) -> None:
-        self.losses: Losses = []
-
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: Any, batch: Any, index: int
-    ) -> None:
+    def begin(trainer: Trainer, _: LightningModule, batch: Tensor, index: int) -> None:
         if index == 0:  # loaders have drawn their own seeds by now
             torch.manual_seed(0)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        assert isinstance(pl_module, GANModule)
-        self.losses.append({name: value.item() for name, value in pl_module.metrics.items()})
+    def keep(*_: Any) -> None:
+        losses.append({name: value.item() for name, value in module.metrics.items()})
+
+    module.iteration = 0
+    trainer = Trainer(
+        accelerator="gpu" if device.type == "cuda" else device.type,
+        devices=1,
+        precision=precision,  # type: ignore[arg-type]
+        max_epochs=1,
+        callbacks=[LambdaCallback(on_train_batch_start=begin, on_train_batch_end=keep)],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    batches: DataLoader[Any] = DataLoader([reals] * NUM_ITERATIONS, batch_size=None)  # type: ignore[arg-type]
+    trainer.fit(module, batches)
+    return losses
 
 
 def total(terms: Iterable[Tensor]) -> Tensor:

@@ -70,19 +70,18 @@ class FIDCallback(Callback):
             raise ValueError(
                 f"every must be at least 0 and num_images at least 2; got {every}, {num_images}"
             )
-        self.protocol = get_protocol(protocol).name
-        self.num_images = num_images
-        self.every = every if enabled else 0
-        self.weights_path = weights_path
-        self.seed = seed
-        self.batch_size = batch_size
-        self.cache_dir = cache_dir
-        self._scorer: Scorer | None = None
-        self.metrics = check_metrics(metrics)
-        if "fid_by_step" in self.metrics:
+        check_metrics(metrics)
+        if "fid_by_step" in metrics:
             raise ValueError("fid_by_step is no single number; fpainter.eval computes it")
-        self._scored_at = -1
-        self._owed_at = -1
+        self.protocol = get_protocol(protocol).name
+        self.every = every if enabled else 0
+        # Devices and images are known when training starts.
+        self._load_features = partial(
+            Features.load, protocol, weights_path, cache_dir, batch_size=batch_size
+        )
+        self._scorer_of = partial(Scorer, metrics=metrics, num_images=num_images, seed=seed)
+        self._scorer: Scorer | None = None
+        self._scored_at = self._owed_at = -1
         self._unrefined: float | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
@@ -100,21 +99,15 @@ class FIDCallback(Callback):
             self._score_or_end(trainer, pl_module)
 
     def _load(self, trainer: Trainer, module: GANModule) -> None:
+        # The Fréchet distance needs float64, which Apple's GPUs have not.
+        device = "cpu" if module.device.type == "mps" else module.device
         try:
-            features = Features.load(
-                self.protocol,
-                self.weights_path,
-                self.cache_dir,
-                # The Fréchet distance needs float64, which Apple's GPUs have not.
-                "cpu" if module.device.type == "mps" else module.device,
-                self.batch_size,
-                partial(self._show, trainer),
-            )
+            features = self._load_features(device=device, report=partial(self._show, trainer))
         except UserError as error:
             log.warning("training goes on without FID: %s", error)
             return
         images = trainer.datamodule.images  # type: ignore[attr-defined]
-        self._scorer = Scorer(features, images, self.metrics, self.num_images, seed=self.seed)
+        self._scorer = self._scorer_of(features, images)
 
     def _show(self, trainer: Trainer, what: str, done: int, total: int) -> None:
         if trainer.world_size == 1 and stop_requested():

@@ -136,8 +136,8 @@ class Features:
         cache = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
         return cls(network, chosen, cache, batch_size, report)
 
-    def batches(self, draw: Draw, num: int, what: str) -> Iterator[tuple[range, Tensor]]:
-        """Yield this process's share of images, ready for the network, with their indices.
+    def extract(self, draw: Draw, num: int, what: str) -> Iterator[tuple[range, Tensor]]:
+        """Yield the features [B F] of this process's share of images, with their indices.
 
         Process r takes the images r, r + world_size, …
 
@@ -150,7 +150,8 @@ class Features:
         self.report(what, 0, num)
         for start in range(0, len(mine), self.batch_size):
             indices = mine[start : start + self.batch_size]
-            yield indices, self.protocol.apply(draw(indices)).to(self.extractor.device)
+            images = self.protocol.apply(draw(indices)).to(self.extractor.device)
+            yield indices, self.extractor(images)
             self.report(what, min((start + len(indices)) * world_size(), num), num)
 
     def statistics(self, images: Images) -> RealStatistics:
@@ -171,8 +172,8 @@ class Features:
 
         def compute() -> dict[str, Tensor]:
             running = RunningMoments(size, self.extractor.device)
-            for _, batch in self.batches(images.batch, num, what):
-                running.add(self.extractor(batch))
+            for _, features in self.extract(images.batch, num, what):
+                running.add(features)
             running.sum_over_processes()
             return _tensors(running.moments()) if rank() == 0 else {}
 
@@ -218,10 +219,10 @@ class Features:
 
         def compute() -> dict[str, Tensor]:
             # Each process fills its own rows.
-            features = torch.zeros(shape, device=self.extractor.device)
-            for places, batch in self.batches(draw, num, what):
-                features[list(places)] = self.extractor(batch).float()
-            return {"features": summed(features).cpu()}
+            sample = torch.zeros(shape, device=self.extractor.device)
+            for places, features in self.extract(draw, num, what):
+                sample[list(places)] = features.float()
+            return {"features": summed(sample).cpu()}
 
         path = self._path(images, num, "sample")
         wait = partial(self.report, what, 0, num)

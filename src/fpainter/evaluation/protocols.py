@@ -5,7 +5,6 @@ is 41.7 by `png`, 44.4 by `paper`, 43.3 by `clean` and 41.9 by `torch_fidelity`.
 """
 
 import io
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -111,7 +110,7 @@ class Protocol:
     """
 
     name: str
-    transform: Callable[[Tensor], Tensor]
+    transform: Callable[[Tensor], Tensor] = lambda images: images
     prepare: Callable[[Tensor], Tensor] = prepare_pytorch_fid
 
     def apply(self, images: Tensor) -> Tensor:
@@ -131,22 +130,15 @@ class Protocol:
         return self.transform(images)
 
 
-def _unchanged(images: Tensor) -> Tensor:
-    return images
-
-
 def _through_jpeg(images: Tensor) -> Tensor:
-    """Encode and decodes each image with Pillow's defaults: quality 75, chroma halved (4:2:0)."""
+    """Encode and decode each image with Pillow's defaults: quality 75, chroma halved (4:2:0)."""
     if images.shape[1] == 4:
         images = flatten_alpha(images)
     arrays = list(images.permute(0, 2, 3, 1).cpu().contiguous().numpy())
     # Threads pay only where the codec, which runs without the interpreter's lock, has work to do.
-    workers = min(len(arrays), os.cpu_count() or 1) if images[0:1].numel() > 3 * 128**2 else 1
-    if workers > 1:
-        with ThreadPoolExecutor(workers) as pool:
-            decoded = list(pool.map(_jpeg_round_trip, arrays))
-    else:
-        decoded = [_jpeg_round_trip(array) for array in arrays]
+    with ThreadPoolExecutor() as pool:
+        mapped = pool.map if images[:1].numel() > 3 * 128**2 else map
+        decoded = list(mapped(_jpeg_round_trip, arrays))
     if not decoded:
         return images
     return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).to(images.device)
@@ -165,13 +157,13 @@ PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
         # Images as they are, resized and scaled as pytorch-fid does.
-        Protocol("png", _unchanged),
+        Protocol("png"),
         # The same after a JPEG round trip, as the paper's images were stored before scoring.
         Protocol("paper", _through_jpeg),
         # Images as they are, as clean-fid's mode "clean" does.
-        Protocol("clean", _unchanged, prepare_clean_fid),
+        Protocol("clean", prepare=prepare_clean_fid),
         # Images as they are, as torch-fidelity's inception-v3-compat does.
-        Protocol("torch_fidelity", _unchanged, prepare_torch_fidelity),
+        Protocol("torch_fidelity", prepare=prepare_torch_fidelity),
     )
 }
 

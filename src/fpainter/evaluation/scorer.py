@@ -1,6 +1,7 @@
 """All scores of a painter, or of a set of images, by their names."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +24,7 @@ NUM_SHOWN = 8  # painting steps at which the FID is taken
 AT_MOST = 2_000  # images for what is measured at each step
 
 
+@dataclass(eq=False)
 class Scorer:
     """Scores of any number of painters against the same real images.
 
@@ -40,33 +42,26 @@ class Scorer:
         ValueError: if an option is out of range or a metric unknown.
     """
 
-    def __init__(
-        self,
-        features: Features,
-        images: Images,
-        metrics: Sequence[str] = ("fid",),
-        num_images: int = 10_000,
-        num_kept: int = 10_000,
-        seed: int = 0,
-    ) -> None:
+    features: Features
+    images: Images
+    metrics: Sequence[str] = ("fid",)
+    num_images: int = 10_000
+    num_kept: int = 10_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
         least = max(2, world_size())
-        if min(num_images, num_kept) < least:
+        if min(self.num_images, self.num_kept) < least:
             raise ValueError(
-                f"num_images and num_kept must be at least {least}; got {num_images} and {num_kept}"
+                f"num_images and num_kept must be at least {least}; "
+                f"got {self.num_images} and {self.num_kept}"
             )
-        self.features = features
-        self.images = images
-        self.metrics = check_metrics(metrics)
-        self.num_images = num_images
-        self.num_kept = num_kept
-        self.seed = seed
+        check_metrics(self.metrics)
 
     @cached_property
     def _metric(self) -> PaintedFID:
         needs_sample = SAMPLE_METRICS.keys() & set(self.metrics)
-        metric = PaintedFID(self.features, self.num_kept if needs_sample else 0)
-        metric.preload(self.images)
-        return metric
+        return PaintedFID(self.features, self.images, self.num_kept if needs_sample else 0)
 
     @cached_property
     def _real_sample(self) -> Tensor:
@@ -78,11 +73,13 @@ class Scorer:
     def __call__(self, sampler: Sampler) -> dict[str, Any]:
         """Return the scores of a painter by name; every process must call this."""
         scores = self.of_images(self._draw(sampler), self.num_images)
-        if isinstance(sampler.generator, PaintingGenerator) and sampler.step is None:
+        generator = sampler.generator
+        if isinstance(generator, PaintingGenerator) and sampler.step is None:
             if "painting" in self.metrics:
-                scores |= self._painting(sampler)
+                scores |= self._painting(generator)
             if "fid_by_step" in self.metrics:
-                scores["fid_by_step"] = self._by_step(sampler)
+                steps = shown_steps(generator.num_steps, NUM_SHOWN)
+                scores["fid_by_step"] = self._by_step(sampler, steps)
         return scores
 
     def of_images(self, draw: Draw, num_images: int) -> dict[str, Any]:
@@ -105,10 +102,8 @@ class Scorer:
     def _draw(self, sampler: Sampler) -> Draw:
         return lambda indices: sampler(latents(self.seed, indices, sampler.d_latent))
 
-    def _by_step(self, sampler: Sampler) -> dict[str, Any]:
-        """Return the FID of the canvas after some of the painting steps."""
-        assert isinstance(sampler.generator, PaintingGenerator)
-        steps = shown_steps(sampler.generator.num_steps, NUM_SHOWN)
+    def _by_step(self, sampler: Sampler, steps: list[int]) -> dict[str, Any]:
+        """Return the FIDs of the canvas after these painting steps."""
         num = min(self.num_images, AT_MOST)
         fids = [
             self._metric.score(self._draw(sampler.at_step(step)), num, f"FID at step {step}")
@@ -116,14 +111,12 @@ class Scorer:
         ]
         return {"steps": steps, "fid": fids, "num_images": num}
 
-    def _painting(self, sampler: Sampler) -> dict[str, Any]:
+    def _painting(self, generator: PaintingGenerator) -> dict[str, Any]:
         """Return what painters alone have: ranks, and each step's share in the image."""
-        generator = sampler.generator
-        assert isinstance(generator, PaintingGenerator)
+        indices, size = range(min(self.num_images, AT_MOST)), self.features.batch_size
         ranks, shares = [], []
-        for start in range(0, min(self.num_images, AT_MOST), self.features.batch_size):
-            indices = range(start, min(start + self.features.batch_size, self.num_images, AT_MOST))
-            z = latents(self.seed, indices, sampler.d_latent)
+        for start in range(0, len(indices), size):
+            z = latents(self.seed, indices[start : start + size], generator.d_latent)
             with evaluating(generator):
                 painting = generator.paint(z.to(next(generator.parameters())))
                 ranks.append(effective_rank(painting.image()).flatten())
@@ -134,9 +127,8 @@ class Scorer:
         }
 
 
-def check_metrics(metrics: Sequence[str]) -> tuple[str, ...]:
-    """Return the metrics, or raise ValueError at one that there is not."""
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown:
-        raise ValueError(f"metrics: {unknown[0]!r} is none of {', '.join(METRICS)}")
-    return tuple(metrics)
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Raise ValueError at a metric that there is not."""
+    for name in metrics:
+        if name not in METRICS:
+            raise ValueError(f"metrics: {name!r} is none of {', '.join(METRICS)}")

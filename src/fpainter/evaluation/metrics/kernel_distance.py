@@ -1,13 +1,12 @@
 """The kernel inception distance: unlike a FID it does not come out higher for fewer images."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class KernelDistance:
+class KernelDistance(NamedTuple):
     """A kernel distance over random subsets.
 
     Attributes:

@@ -1,13 +1,12 @@
 """Precision, recall, density and coverage: is a painting near real images, and are all reached."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class NeighbourScores:
+class NeighbourScores(NamedTuple):
     """Fidelity and variety from balls around each image that reach to its k-th neighbour.
 
     Attributes:
@@ -86,7 +85,7 @@ def neighbour_scores(real: Tensor, fake: Tensor, k: int = 5, chunk: int = 1000) 
 
 
 def _squared_radii(x: Tensor, k: int, chunk: int) -> Tensor:
-    """Squared distance of each row of x [N F] to its k-th nearest other row, [N].
+    """Return the squared distance of each row of x [N F] to its k-th nearest other row, [N].
 
     Widened by 1e-12 for rounding, so that a point on the sphere counts as inside.
     """
@@ -99,11 +98,11 @@ def _squared_radii(x: Tensor, k: int, chunk: int) -> Tensor:
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """|x_i|² + |y_j|² − 2 x_i·y_j, [n m]; rounding may leave −1e-13 |x|² for equal rows."""
+    """Return |x_i|² + |y_j|² − 2 x_i·y_j, [n m]; rounding may leave −1e-13 |x|² for equal rows."""
     lengths = _squared_lengths(x)[:, None] + _squared_lengths(y)
     return lengths.addmm_(x, y.T, alpha=-2)
 
 
 def _squared_lengths(x: Tensor) -> Tensor:
-    """|x_i|², [n], without a copy of x."""
+    """Return |x_i|², [n], without a copy of x."""
     return torch.einsum("nf,nf->n", x, x)
