@@ -12,16 +12,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fpainter.callbacks.samples import PictureCallback
+from fpainter.callbacks.samples import SampleGrid, Strips, Walk
 from fpainter.callbacks.viewer import ViewerPage
 from fpainter.generators.base import Generator
 from fpainter.generators.latents import latents
+from fpainter.generators.sampler import Sampler
+from fpainter.nn.image_range import ImageRange
 from fpainter.pictures.grids import grid
+from fpainter.pictures.selection import Selection
 from fpainter.pictures.walk import walk_latents
 from fpainter.training.gan_module import GANModule
 from tests.callbacks.test_checkpoints import pytestmark as pytestmark
+from tests.pictures.test_pictures import refining
 from tests.training.test_gan_module import fit
-from tests.training.toys import D_LATENT, SIZE, gan
+from tests.training.toys import D_LATENT, SIZE, gan, painter
 
 
 class Photographer(Generator):
@@ -49,9 +53,9 @@ def opened(path: Path) -> np.ndarray:
 def test_pictures_are_drawn_every_so_often_and_once_at_the_end(tmp_path: Path) -> None:
     fit(
         gan(), 5, tmp_path,
-        PictureCallback.samples(tmp_path / "samples", every=2, num_images=4),
-        PictureCallback.strips(tmp_path / "strips", every=5, num_images=2),
-        PictureCallback.walk(tmp_path / "walks", every=0, num_images=2, frames_between=1),
+        SampleGrid(tmp_path / "samples", every=2, num_images=4),
+        Strips(directory=tmp_path / "strips", every=5, num_images=2),
+        Walk(directory=tmp_path / "walks", every=0, num_images=2, frames_between=1),
     )  # fmt: skip
     assert pictures(tmp_path / "samples") == ["0000002.png", "0000004.png", "0000005.png"]
     assert pictures(tmp_path / "strips") == pictures(tmp_path / "walks") == ["0000005.png"]
@@ -62,7 +66,7 @@ def test_a_walk_is_drawn_by_the_average_of_any_generator(
     generator: type[Generator] | None, tmp_path: Path
 ) -> None:
     module = gan() if generator is None else gan(generator=generator())
-    walk = PictureCallback.walk(tmp_path / "walks", 0, num_images=3, frames_between=2, seed=4)
+    walk = Walk(directory=tmp_path / "walks", every=0, num_images=3, frames_between=2, seed=4)
     fit(module, 2, tmp_path, walk)
     assert module.sampler().generator is module.generator_ema
     images = module.sampler()(walk_latents(latents(4, range(3), D_LATENT), 2))
@@ -72,13 +76,23 @@ def test_a_walk_is_drawn_by_the_average_of_any_generator(
     assert len(np.unique(drawn)) > 10
 
 
+def test_grid_shows_unrefined_images_at_the_left() -> None:
+    for artist in (painter(), refining()):
+        selection = Selection(Sampler(artist, ImageRange("signed")), 3, (0, 1, 2, 3))
+        sheet = np.asarray(SampleGrid("samples", 0, num_images=4).draw(selection))
+        before = selection.sampler.before_refiner()
+        samplers = [before, selection.sampler] if before else [selection.sampler]
+        expected = [np.asarray(grid(each(selection.latents()))) for each in samplers]
+        np.testing.assert_array_equal(sheet, np.hstack(expected))
+
+
 def test_training_goes_on_as_if_nobody_had_drawn(tmp_path: Path) -> None:
     plain = gan()
     fit(plain, 3, tmp_path / "plain")
     watched = gan()
     fit(
         watched, 3, tmp_path / "watched",
-        PictureCallback.walk(tmp_path / "walks", every=1, num_images=2, frames_between=1),
+        Walk(directory=tmp_path / "walks", every=1, num_images=2, frames_between=1),
         ViewerPage(tmp_path, enabled=True, num_images=2),
     )  # fmt: skip
     for name, tensor in plain.state_dict().items():
@@ -86,7 +100,7 @@ def test_training_goes_on_as_if_nobody_had_drawn(tmp_path: Path) -> None:
 
 
 def test_strips_are_for_painters_only(tmp_path: Path) -> None:
-    strips = PictureCallback.strips(tmp_path / "strips", every=1)
+    strips = Strips(directory=tmp_path / "strips", every=1, num_images=4)
     fit(gan(generator=Photographer()), 1, tmp_path, strips)
     assert pictures(tmp_path / "strips") == []
 
@@ -94,7 +108,7 @@ def test_strips_are_for_painters_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [-1, "x", None, 1.5])
 def test_times_that_cannot_be(value: Any) -> None:
     with pytest.raises(ValueError, match=f"walks.every must be a whole number.* got {value}"):
-        PictureCallback.walk("walks", value)
+        Walk(directory="walks", every=value, num_images=6)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +122,7 @@ def test_times_that_cannot_be(value: Any) -> None:
 )
 def test_walks_that_cannot_be(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        PictureCallback.walk("walks", 1, **options)
+        Walk(directory="walks", every=1, **{"num_images": 6, **options})
 
 
 def page_of(module: GANModule, directory: Path, **options: Any) -> Path:

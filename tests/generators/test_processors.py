@@ -195,5 +195,5 @@ def test_oja_rule(activation: str) -> None:
 
 
 def test_oja_rule_names_its_options() -> None:
-    with pytest.raises(ValueError, match="corrected_key_activation must be 'identity' or"):
+    with pytest.raises(ValueError, match="corrected_key_activation must be one of"):
         OjaRule("tanh")

@@ -14,8 +14,9 @@ from fpainter.nn.image_range import ImageRange
 from fpainter.pictures import film
 from fpainter.pictures.film import PALETTE_FRAMES, Frames, check_film, painting_film, save_film
 from fpainter.pictures.grids import grid, to_picture
-from fpainter.pictures.selection import EditedPainter, Painted, paint
+from fpainter.pictures.selection import Painted, paint
 from tests.pictures.test_pictures import refining
+from tests.pictures.test_selection import without
 from tests.training.toys import D_LATENT, SIZE, STEPS, painter
 
 SIGNED = ImageRange("signed")
@@ -87,7 +88,7 @@ def test_grid_of_slices() -> None:
 
 
 def test_margin_shows_key_and_value_while_they_are_applied() -> None:
-    (work,) = works(EditedPainter(refining(), [2]), 1)
+    (work,) = works(without(refining(), 2), 1)
     frames = painting_film([work], margin=True)
     key, value, _ = work.painting.instructions
     for index, picture in enumerate(frames):

@@ -11,11 +11,11 @@ from torch import Tensor
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.painting import shown_steps
 from fpainter.generators.refiners import UNetRefiner
-from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
 from fpainter.pictures.curves import draw_curves, read_metrics
-from fpainter.pictures.grids import grid, sample_grid, to_picture
-from fpainter.pictures.strips import LABEL_HEIGHT, painting_strips
+from fpainter.pictures.grids import grid, to_picture
+from fpainter.pictures.selection import paint
+from fpainter.pictures.strips import LABEL_HEIGHT, draw_strips
 from tests.training.toys import D_LATENT, SIZE, STEPS, painter
 
 SIGNED = ImageRange("signed")
@@ -48,9 +48,13 @@ def frame(strip: Image.Image, row: int, column: int) -> np.ndarray:
     return np.moveaxis(np.asarray(strip.crop((left, top, left + SIZE, top + SIZE))), -1, 0)
 
 
+def strips(artist: FastWeightPainter, z: Tensor, normalisation: str = "final") -> Image.Image:
+    return draw_strips(paint(artist, SIGNED, z), range(1, STEPS + 1), normalisation)
+
+
 def test_strip_shows_updates_above_canvases() -> None:
     artist, z = painter(), torch.randn(2, D_LATENT)
-    strip = painting_strips(artist, SIGNED, z)
+    strip = strips(artist, z)
     assert strip.size == (STEPS * (SIZE + 1) + 1, 2 * (2 * (SIZE + 1) + 1 + LABEL_HEIGHT))
     with torch.no_grad():
         painting, image = artist.paint(z), SIGNED.to_bytes(artist(z))
@@ -77,7 +81,7 @@ def refining() -> FastWeightPainter:
 def test_strip_ends_with_the_refined_image() -> None:
     artist, z = refining(), torch.randn(1, D_LATENT)
     for normalisation in ("final", "frame"):
-        strip = painting_strips(artist, SIGNED, z, normalisation=normalisation)
+        strip = strips(artist, z, normalisation)
         assert strip.width == (STEPS + 1) * (SIZE + 1) + 1
         with torch.no_grad():
             finished = artist.paint(z).image()
@@ -86,23 +90,11 @@ def test_strip_ends_with_the_refined_image() -> None:
         np.testing.assert_array_equal(frame(strip, 1, STEPS), SIGNED.to_bytes(refined)[0])
 
 
-def test_grid_shows_unrefined_images_at_the_left() -> None:
-    sampler, z = Sampler(refining(), SIGNED), torch.randn(4, D_LATENT)
-    before = sampler.before_refiner()
-    assert before is not None
-    sheet, half = sample_grid(sampler, z), 2 * (SIZE + 2) + 2
-    assert sheet.size == (2 * half, half)
-    for left, each in [(0, before), (half, sampler)]:
-        assert sheet.crop((left, 0, left + half, half)).tobytes() == grid(each(z)).tobytes()
-    plain = Sampler(painter(), SIGNED)
-    assert sample_grid(plain, z).tobytes() == grid(plain(z)).tobytes()
-
-
 def test_frames_of_equal_norm() -> None:
     """The released code's normalisation shows every frame as strongly as the finished image."""
     artist, z = painter(), torch.randn(1, D_LATENT)
     artist.output_activation = "identity"
-    strip = painting_strips(artist, SIGNED, z, normalisation="frame")
+    strip = strips(artist, z, "frame")
     norms = [
         np.linalg.norm(frame(strip, row, column) / 127.5 - 1)
         for row in (0, 1)
@@ -111,7 +103,7 @@ def test_frames_of_equal_norm() -> None:
     with torch.no_grad():
         np.testing.assert_allclose(norms, float(artist(z).norm()), rtol=0.1)
     with pytest.raises(ValueError, match="normalisation must be one of"):
-        painting_strips(artist, SIGNED, z, normalisation="none")
+        strips(artist, z, "none")
 
 
 def test_curves(tmp_path: Path) -> None:

@@ -14,13 +14,7 @@ from fpainter.generators.sampler import Sampler
 from fpainter.generators.sequence_processors import LSTMProcessor
 from fpainter.nn.image_range import ImageRange
 from fpainter.nn.sizes import is_whole
-from fpainter.pictures.selection import (
-    EditedPainter,
-    Selection,
-    paint,
-    whole_numbers,
-    with_num_steps,
-)
+from fpainter.pictures.selection import Selection, edited, paint, whole_numbers
 from tests.pictures.test_pictures import refining
 from tests.training.toys import D_LATENT, STEPS, painter
 
@@ -89,36 +83,44 @@ def test_images_are_those_of_the_sampler_whatever_the_slices() -> None:
             assert not torch.equal(shown["unrefined"], shown["images"])
 
 
+def without(
+    artist: FastWeightPainter, *drop_steps: int, num_steps: int | None = None, refined: bool = True
+) -> FastWeightPainter:
+    changed = edited(Sampler(artist, SIGNED), num_steps, drop_steps, refined).generator
+    assert isinstance(changed, FastWeightPainter)
+    return changed
+
+
 def test_dropped_steps_leave_the_other_terms_as_they_are() -> None:
     artist, z = painter(), torch.randn(3, D_LATENT)
     with torch.no_grad():
         updates = artist.paint(z).updates()
-        edited = EditedPainter(artist, [2, 4])
+        changed = without(artist, 2, 4)
         kept = updates[:, 0] + updates[:, 2]
-        torch.testing.assert_close(edited.paint(z).image(), kept)
-        torch.testing.assert_close(edited(z), kept.tanh())
+        torch.testing.assert_close(changed.paint(z).image(), kept)
+        torch.testing.assert_close(changed(z), kept.tanh())
         assert not torch.allclose(kept, updates.sum(dim=1), atol=1e-3)
         torch.testing.assert_close(artist.paint(z).image(), updates.sum(dim=1))  # not changed
-        after_two = edited.paint(z).canvases([2])[:, 0]
+        after_two = changed.paint(z).canvases([2])[:, 0]
         torch.testing.assert_close(after_two, updates[:, 0])
-        assert torch.equal(EditedPainter(artist)(z), artist(z))
+        assert torch.equal(without(artist)(z), artist(z))
 
 
 @pytest.mark.parametrize("step", [0, STEPS + 1])
 def test_no_such_step(step: int) -> None:
     with pytest.raises(ValueError, match=rf"in 1..{STEPS}; got \[1, {step}\]"):
-        EditedPainter(painter(), [1, step])
+        without(painter(), 1, step)
 
 
 def test_the_refiner_sees_what_is_left_or_nothing() -> None:
     artist, z = refining(), torch.randn(2, D_LATENT)
     with torch.no_grad():
         kept = artist.paint(z).updates()[:, 1:].sum(dim=1)
-        torch.testing.assert_close(EditedPainter(artist, [1])(z), (kept / 2).tanh())
-    work = paint(EditedPainter(artist, [1]), SIGNED, z)
+        torch.testing.assert_close(without(artist, 1)(z), (kept / 2).tanh())
+    work = paint(without(artist, 1), SIGNED, z)
     assert work.refined is not None
     torch.testing.assert_close(work.refined, kept / 2)
-    plain = EditedPainter(artist, [1], refined=False)
+    plain = without(artist, 1, refined=False)
     assert paint(plain, SIGNED, z).refined is None
     assert Sampler(plain, SIGNED).before_refiner() is None
     with torch.no_grad():
@@ -143,7 +145,7 @@ def v1(num_steps: int, step_embedding: bool = False) -> FastWeightPainter:
 def test_v1_paints_with_any_number_of_steps(num_steps: int) -> None:
     trained, built, z = v1(STEPS), v1(num_steps), torch.randn(2, D_LATENT)
     built.load_state_dict(trained.state_dict())
-    other = with_num_steps(trained, num_steps)
+    other = without(trained, num_steps=num_steps)
     with torch.no_grad():
         assert other.paint(z).num_steps == other.num_steps == num_steps
         assert torch.equal(other(z), built(z))
@@ -157,10 +159,11 @@ def test_v1_paints_with_any_number_of_steps(num_steps: int) -> None:
 
 def test_other_painters_have_the_steps_they_were_trained_with() -> None:
     same = painter()
-    assert with_num_steps(same, STEPS) is same
+    z = torch.randn(2, D_LATENT)
+    assert torch.equal(without(same, num_steps=STEPS)(z), same(z))
     with pytest.raises(ValueError, match="ProjectLatent gives each of its 4 steps a part"):
-        with_num_steps(same, 5)
+        without(same, num_steps=5)
     with pytest.raises(ValueError, match="a vector for each of its 4 steps"):
-        with_num_steps(v1(STEPS, step_embedding=True), 5)
+        without(v1(STEPS, step_embedding=True), num_steps=5)
     with pytest.raises(ValueError, match="at least 1; got 0"):
-        with_num_steps(v1(STEPS), 0)
+        without(v1(STEPS), num_steps=0)

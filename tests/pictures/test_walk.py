@@ -7,7 +7,7 @@ import torch
 
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
-from fpainter.pictures.selection import EditedPainter, Selection
+from fpainter.pictures.selection import Selection, edited
 from fpainter.pictures.walk import (
     interpolate,
     training_walk,
@@ -97,8 +97,12 @@ def test_between_painters_the_weights_are_mixed() -> None:
     assert (states[:, 1].int() - expected).abs().max() <= 1
     assert (states[:, 0].int() - expected).abs().max() > 1  # it is not that all look the same
     # A walk of painters without a step goes the same way.
-    edited = [Sampler(EditedPainter(s.generator, [2]), s.image_range) for s in (start, end)]  # type: ignore[arg-type]
-    assert torch.equal(training_walk(edited, selection, 0)[:, 1], edited[1](selection.latents()))
+    changed = [edited(each, drop_steps=[2]) for each in (start, end)]
+    states = training_walk(changed, selection, 1)
+    for index, sampler in ((0, changed[0]), (2, changed[1])):
+        assert torch.equal(states[:, index], sampler(selection.latents()))
+    whole = training_walk([start, end], selection, 1)
+    assert (states != whole).flatten(2).any(dim=2).all()
 
 
 def test_walks_through_training_that_cannot_be() -> None:

@@ -1,6 +1,6 @@
 """Pictures on the way: a grid of fixed latents, how some are painted, what lies between them."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
 from fpainter.generators.base import PaintingGenerator
-from fpainter.generators.latents import latents
+from fpainter.generators.painting import shown_steps
 from fpainter.nn.sizes import is_whole
-from fpainter.pictures.grids import grid, sample_grid
+from fpainter.pictures.grids import beside, grid
 from fpainter.pictures.selection import Selection
-from fpainter.pictures.strips import painting_strips
+from fpainter.pictures.strips import draw_strips
 from fpainter.pictures.walk import check_walk, walk_images
 from fpainter.training.gan_module import GANModule
 
@@ -31,101 +31,36 @@ def log_picture(trainer: Trainer, name: str, picture: Image.Image, iteration: in
             logger.experiment.add_image(name, array, iteration, dataformats="HWC")
 
 
-class PictureCallback(Callback):
-    """Draw a picture with the averaged generator every so often and at the end.
+class PictureCallback(Callback, ABC):
+    """Draw the same images with the averaged generator every so often and at the end.
 
     Args:
         directory: PNGs are saved here as ``<iteration>.png``.
-        draw: module -> picture, or None when the module has nothing to draw.
         every: iterations between pictures; 0 leaves only the one at the end.
+        num_images: images drawn; pictures of one seed begin with the same images.
+        seed: of their latents.
+        scale: enlargement by whole pixels.
 
     Raises:
         ValueError: if `every` is negative or no number.
     """
 
     def __init__(
-        self,
-        directory: str | Path,
-        draw: Callable[[GANModule], Image.Image | None],
-        every: int,
+        self, directory: str | Path, every: int, num_images: int, seed: int = 0, scale: int = 1
     ) -> None:
         self.directory = Path(directory)
         if not is_whole(every, least=0):
             name = self.directory.name
             raise ValueError(f"{name}.every must be a whole number, at least 0; got {every}")
-        self.draw = draw
         self.every = every
+        self.num_images = num_images
+        self.seed = seed
+        self.scale = scale
         self._drawn_at = -1
 
-    @classmethod
-    def samples(
-        cls, directory: str | Path, every: int, num_images: int = 64, seed: int = 0, scale: int = 1
-    ) -> "PictureCallback":
-        """Draw a grid of the same `num_images` latents each time.
-
-        With a refiner, a second grid at the left shows the images before it.
-        """
-
-        def draw(module: GANModule) -> Image.Image:
-            sampler = module.sampler()
-            z = latents(seed, range(num_images), sampler.d_latent)
-            return sample_grid(sampler, z, scale)
-
-        return cls(directory, draw, every)
-
-    @classmethod
-    def strips(
-        cls,
-        directory: str | Path,
-        every: int,
-        num_images: int = 4,
-        seed: int = 0,
-        num_columns: int = 16,
-        normalisation: str = "final",
-        scale: int = 1,
-    ) -> "PictureCallback":
-        """Draw painting strips; with the grid's seed, of its first `num_images` latents."""
-
-        def draw(module: GANModule) -> Image.Image | None:
-            sampler = module.sampler()
-            if not isinstance(sampler.generator, PaintingGenerator):
-                return None
-            z = latents(seed, range(num_images), sampler.d_latent)
-            return painting_strips(
-                sampler.generator, sampler.image_range, z, num_columns, normalisation, scale
-            )
-
-        return cls(directory, draw, every)
-
-    @classmethod
-    def walk(
-        cls,
-        directory: str | Path,
-        every: int,
-        num_images: int = 6,
-        frames_between: int = 7,
-        path: str = "spherical",
-        seed: int = 0,
-        scale: int = 1,
-    ) -> "PictureCallback":
-        """Draw a walk through latents as a sheet, each row from an image to the next.
-
-        With the grid's seed, the first column is its first `num_images` images. The last row goes
-        back to the first image.
-
-        Raises:
-            ValueError: if there is no such walk.
-        """
-        check_walk(frames_between, path)
-        if not is_whole(num_images, least=2):
-            raise ValueError(f"a walk needs num_images of at least 2; got {num_images}")
-
-        def draw(module: GANModule) -> Image.Image:
-            selection = Selection(module.sampler(), seed, tuple(range(num_images)))
-            images = walk_images(selection, frames_between, path)
-            return grid(images, frames_between + 1, scale=scale)
-
-        return cls(directory, draw, every)
+    @abstractmethod
+    def draw(self, selection: Selection) -> Image.Image | None:
+        """Return a picture of the images; None where there is nothing to draw."""
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Draw when it is time to."""
@@ -139,10 +74,67 @@ class PictureCallback(Callback):
 
     @rank_zero_only
     def _save(self, trainer: Trainer, module: GANModule) -> None:
-        picture = self.draw(module)
+        picture = self.draw(Selection(module.sampler(), self.seed, tuple(range(self.num_images))))
         self._drawn_at = module.iteration
         if picture is None:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
         picture.save(self.directory / f"{module.iteration:07d}.png")
         log_picture(trainer, self.directory.name, picture, module.iteration)
+
+
+class SampleGrid(PictureCallback):
+    """A grid of images; where they are refined, one of those before at its left."""
+
+    def draw(self, selection: Selection) -> Image.Image:
+        """Return the grid."""
+        return beside([grid(images, scale=self.scale) for images in selection.images().values()])
+
+
+class Strips(PictureCallback):
+    """Painting strips, where the generator paints in steps.
+
+    Args:
+        num_columns: steps shown, evenly spread.
+        normalisation: as for `draw_strips`.
+        common: as for `PictureCallback`.
+    """
+
+    def __init__(self, num_columns: int = 16, normalisation: str = "final", **common: Any) -> None:
+        super().__init__(**common)
+        self.num_columns = num_columns
+        self.normalisation = normalisation
+
+    def draw(self, selection: Selection) -> Image.Image | None:
+        """Return the strips."""
+        if not isinstance(selection.sampler.generator, PaintingGenerator):
+            return None
+        work = selection.painted()
+        steps = shown_steps(work.painting.num_steps, self.num_columns)
+        return draw_strips(work, steps, self.normalisation, self.scale)
+
+
+class Walk(PictureCallback):
+    """A walk through latents as a sheet, each row from an image to the next, the last to the first.
+
+    Args:
+        frames_between: images between two of them.
+        path: as for `walk_images`.
+        common: as for `PictureCallback`.
+
+    Raises:
+        ValueError: if there is no such walk.
+    """
+
+    def __init__(self, frames_between: int = 7, path: str = "spherical", **common: Any) -> None:
+        super().__init__(**common)
+        check_walk(frames_between, path)
+        if not is_whole(self.num_images, least=2):
+            raise ValueError(f"a walk needs num_images of at least 2; got {self.num_images}")
+        self.frames_between = frames_between
+        self.path = path
+
+    def draw(self, selection: Selection) -> Image.Image:
+        """Return the sheet."""
+        images = walk_images(selection, self.frames_between, self.path)
+        return grid(images, self.frames_between + 1, scale=self.scale)

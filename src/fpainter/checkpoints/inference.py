@@ -95,14 +95,9 @@ def load_painter(
             raise UserError(f"{key}={path}: holds only the weights={painter.weights}")
         return painter
     checkpoint, weights = read_checkpoint(path, key), weights or "ema"
-    description = {
-        "config": checkpoint["fpainter"]["config"],
-        "iteration": checkpoint["iteration"],
-        "weights": weights,
-    }
-    return rebuild(
-        description, checkpoint["state_dict"], path, f"{key}={path}", device, WEIGHTS[weights]
-    )
+    run = checkpoint["fpainter"] | {"iteration": checkpoint["iteration"], "weights": weights}
+    state, prefix = checkpoint["state_dict"], WEIGHTS[weights]
+    return rebuild(run, state, path, f"{key}={path}", device, prefix)
 
 
 def exported_state(folder: Path, weights: str) -> dict[str, Any]:

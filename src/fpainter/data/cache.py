@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import time
-import uuid
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -80,7 +79,7 @@ class CachedImages:
         """Copy some images into memory.
 
         Args:
-            indices: B ints within −N..N−1, repeats allowed; a tensor may be on any device.
+            indices: B ints within −N..N−1, repeats allowed.
 
         Returns:
             uint8 [B C H W] on the CPU.
@@ -90,8 +89,6 @@ class CachedImages:
             UserError: if something has cut the file since it was opened.
         """
         self._require_whole()
-        if isinstance(indices, Tensor):
-            indices = indices.tolist()
         return torch.from_numpy(np.take(self._images, np.asarray(indices, np.int64), axis=0))
 
     def _require_whole(self) -> None:
@@ -152,7 +149,7 @@ def cache_images(
             temporary.mkdir()
             _build(source, size, channels, key, temporary)
             if folder.exists() and _open(folder, key) is None:
-                _move_away(folder)
+                shutil.rmtree(folder, ignore_errors=True)  # it is damaged
     except OSError as error:
         # No folder replaces one that is there: if another process was first, its cache is used.
         if _open(folder, key) is None:
@@ -161,7 +158,14 @@ def cache_images(
                 "Set the environment variable FPAINTER_CACHE to a folder with enough space"
             ) from error
     cached = CachedImages(folder)
-    _report(cached)
+    if cached.skipped:
+        _log.warning(
+            "%d of %d images could not be read and are left out: %s. The whole list is in %s.",
+            len(cached.skipped),
+            len(cached.skipped) + len(cached),
+            _reasons(cached.skipped),
+            folder / _META,
+        )
     return cached
 
 
@@ -222,30 +226,11 @@ def _build(
         raise UserError(f"none of the images of {source.name} can be read: {_reasons(skipped)}")
     meta = {
         "key": key,
-        "render_version": RENDER_VERSION,
         "shape": [len(labels), channels, *size],
         "labels": labels,
         "skipped": skipped,
     }
     (folder / _META).write_text(json.dumps(meta, indent=0), encoding="utf-8")
-
-
-def _move_away(folder: Path) -> None:
-    """Delete a damaged cache, under a name that is swept up later should deleting it fail."""
-    damaged = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp")
-    folder.rename(damaged)
-    shutil.rmtree(damaged, ignore_errors=True)
-
-
-def _report(images: CachedImages) -> None:
-    if images.skipped:
-        _log.warning(
-            "%d of %d images could not be read and are left out: %s. The whole list is in %s.",
-            len(images.skipped),
-            len(images.skipped) + len(images),
-            _reasons(images.skipped),
-            images.folder / _META,
-        )
 
 
 def _reasons(skipped: list[tuple[str, str]]) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -17,9 +17,6 @@ _SIDE = 256
 _SCALE = 2
 
 Option = TypeVar("Option")
-Hair = Literal["short", "bob", "long", "bun", "curly", "bald"]
-Fringe = Literal["side", "middle", "straight", "high"]
-Mouth = Literal["smile", "laugh", "neutral"]
 
 _SKIN = palette("#ffe2cb #f6cdac #e4b088 #c48a62 #966242 #68422e")
 _HAIR = palette("#261e20 #422a20 #68422a #945830 #ba5c2c #deb46c #f0d69c #acacb2")
@@ -99,11 +96,11 @@ class _Face:
         shares = (4, 4, 3, 2, 1.5, 2, 1.5, 1) if tone < 2 else (4, 4, 0.7)
         hair_color = choose(hair_colors, shares[: len(hair_colors)])
         self.hair_color = blend(hair_color, choose(_HAIR), 0.1)
-        self.hair: Hair = choose(get_args(Hair), (5, 4, 5, 3, 3, 1.2))
-        self.fringe: Fringe = choose(get_args(Fringe), (4, 3, 3, 2))
+        self.hair = choose(("short", "bob", "long", "bun", "curly", "bald"), (5, 4, 5, 3, 3, 1.2))
+        self.fringe = choose(("side", "middle", "straight", "high"), (4, 3, 3, 2))
         self.iris = choose(_IRIS)
         self.lips = blend(self.skin, choose(_LIPS), between(0.65, 0.9))
-        self.mouth: Mouth = choose(get_args(Mouth), (5, 3, 2))
+        self.mouth = choose(("smile", "laugh", "neutral"), (5, 3, 2))
         self.glasses = rng.random() < 0.18
         self.x = between(0.47, 0.53)
         self.y = between(0.51, 0.54)

@@ -65,33 +65,28 @@ class ImageFolder:
         path: the folder.
 
     Raises:
-        UserError: if the folder cannot be read.
+        OSError: if it or a folder below cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser()
         self.name = self.path.resolve().name or "images"
-        try:
-            found = sorted(_walk(self.path))
-        except OSError as error:
-            raise UserError(f"cannot read the folder {self.path}: {error.strerror}") from error
-        self._labels = [label for label, _, _ in found]
-        self._fingerprint = sha256(*found)
+        self._found = sorted(_walk(self.path))
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self._found)
 
     def fingerprint(self) -> str:
         """Return the sha256 over every image's relative path, size and modification time."""
-        return self._fingerprint
+        return sha256(*self._found)
 
     def label(self, index: int) -> str:
         """Return the image's path relative to the folder, without control characters."""
-        return printable(self._labels[index])
+        return printable(self._found[index][0])
 
     def open(self, index: int) -> Image.Image:
         """Return image `index`, not decoded yet; see `ImageSource.open`."""
-        path = self.path / self._labels[index]
+        path = self.path / self._found[index][0]
         _refuse_enormous(path.stat().st_size)
         return open_image(path.read_bytes())
 
@@ -119,13 +114,12 @@ class ImageZip:
             self._zip = zipfile.ZipFile(self.path)
         except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise UserError(f"the zip file {self.path} is broken or unreadable: {error}") from error
-        if sum(info.compress_size for info in self._zip.infolist()) > self.path.stat().st_size:
+        members = self._zip.infolist()
+        if sum(info.compress_size for info in members) > self.path.stat().st_size:
             self._zip.close()
             raise UserError(f"the zip file {self.path} is broken: its members overlap")
-        self._members = sorted(
-            (info for info in self._zip.infolist() if not info.is_dir() and _wanted(info.filename)),
-            key=lambda info: info.filename,
-        )
+        wanted = [info for info in members if not info.is_dir() and _wanted(info.filename)]
+        self._members = sorted(wanted, key=lambda info: info.filename)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ImageZip, (self.path,)
@@ -172,15 +166,11 @@ def find_images(
     if dir is None:
         raise UserError(f"no images to train on. {_ADVICE}{f'. {hint}' if hint else ''}")
     path = Path(dir).expanduser()
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"there is no folder or zip file {path}. {hint or _ADVICE}") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    if stat.S_ISDIR(mode):
+    if path.is_dir():
         return ImageFolder, path
-    if stat.S_ISREG(mode) and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)):
+    if not path.exists():
+        raise UserError(f"there is no folder or zip file {path}. {hint or _ADVICE}")
+    if path.is_file() and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)):
         return ImageZip, path
     raise UserError(f"{path} is neither a folder nor a zip file of images")
 
@@ -197,6 +187,7 @@ def image_source(dir: str | os.PathLike[str] | None, hint: str | None = None) ->
 
     Raises:
         UserError: if there is none, or something else, a broken zip, or one without images.
+        OSError: if a folder cannot be read.
     """
     kind, path = find_images(dir, hint)
     source = kind(path)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -119,14 +120,8 @@ class LightGANDiscriminator(Discriminator):
             widths[stages[0]] = channels
 
         self.plain = nn.ModuleList(
-            nn.Sequential(
-                _blur(blur),
-                Convolution(
-                    channels, widths[8] if k == num_plain - 1 else channels, 4, stride=2, padding=1
-                ),
-                nn.LeakyReLU(SLOPE),
-            )
-            for k in range(num_plain)
+            nn.Sequential(_blur(blur), Convolution(a, b, 4, 2, padding=1), nn.LeakyReLU(SLOPE))
+            for a, b in pairwise([channels] * num_plain + [widths[8]])
         )
         self.attentions = nn.ModuleList(
             MixedAttention(widths[e]) if 2**e in attention_at else nn.Identity() for e in stages
@@ -201,8 +196,7 @@ def _blur(blur: bool) -> nn.Module:
 
 
 def _quadrant(x: Tensor, down: int, right: int) -> Tensor:
-    height, width = x.shape[-2] // 2, x.shape[-1] // 2
-    return x[..., down * height : (down + 1) * height, right * width : (right + 1) * width]
+    return x.chunk(2, dim=-2)[down].chunk(2, dim=-1)[right]
 
 
 def _mse_at_its_size(decoded: Tensor, image: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from fpainter.nn.activations import ACTIVATIONS, check_activation
+from fpainter.nn.activations import ACTIVATIONS, check_choice
 from fpainter.nn.init import kaiming_
 
 
@@ -27,9 +27,7 @@ class RepeatLatent(nn.Module):
         _check_steps(num_steps)
         self.d_latent = self.d_input = d_latent
         self.num_steps = num_steps
-        self.step_embedding = (
-            nn.Parameter(torch.randn(num_steps, d_latent)) if step_embedding else None
-        )
+        self.step_embedding = _learned_vectors(num_steps, d_latent) if step_embedding else None
 
     def forward(self, z: Tensor) -> Tensor:
         """Map z [B d_latent] to x [B T d_input]."""
@@ -74,13 +72,10 @@ class SplitLatent(nn.Module):
             )
         self.d_latent = d_latent
         self.num_steps = num_steps
-        self.d_slice = d_slice
         self.d_input = d_input
         self.to_input = nn.Linear(d_slice, d_input)
         kaiming_(self.to_input)
-        self.step_embedding = (
-            nn.Parameter(torch.randn(num_steps, d_input)) if step_embedding else None
-        )
+        self.step_embedding = _learned_vectors(num_steps, d_input) if step_embedding else None
 
     def forward(self, z: Tensor) -> Tensor:
         """Map z [B d_latent] to x [B T d_input]."""
@@ -120,21 +115,22 @@ class ProjectLatent(nn.Module):
         _check_steps(num_steps)
         self.d_latent = d_latent
         self.num_steps = num_steps
-        self.d_slice = d_slice
         self.d_input = d_input
-        self.slice_activation = check_activation("slice_activation", slice_activation)
+        self.slice_activation = check_choice("slice_activation", slice_activation)
         self.to_slices = nn.Linear(d_latent, num_steps * d_slice)
         self.to_input = nn.Linear(d_slice, d_input)
         kaiming_(self.to_input)
-        self.step_embedding = (
-            nn.Parameter(torch.randn(num_steps, d_input)) if step_embedding else None
-        )
+        self.step_embedding = _learned_vectors(num_steps, d_input) if step_embedding else None
 
     def forward(self, z: Tensor) -> Tensor:
         """Map z [B d_latent] to x [B T d_input]."""
         slices = ACTIVATIONS[self.slice_activation](self.to_slices(z))
         x = self.to_input(rearrange(slices, "b (t d) -> b t d", t=self.num_steps))
         return x if self.step_embedding is None else x + self.step_embedding
+
+
+def _learned_vectors(num: int, size: int) -> nn.Parameter:
+    return nn.Parameter(torch.randn(num, size))
 
 
 def _check_steps(num_steps: int) -> None:

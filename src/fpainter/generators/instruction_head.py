@@ -7,12 +7,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from fpainter.generators.painting import Instructions
-from fpainter.nn.activations import ACTIVATIONS, check_activation
+from fpainter.nn.activations import ACTIVATIONS, check_choice
 from fpainter.nn.init import uniform_
 from fpainter.nn.linear import Linear
 from fpainter.nn.sizes import as_size
-
-RATES = ("scalar", "row", "none")
 
 
 class InstructionHead(nn.Module):
@@ -51,17 +49,15 @@ class InstructionHead(nn.Module):
         gain: float = 1.0,
     ) -> None:
         super().__init__()
-        if rate not in RATES:
-            raise ValueError(f"rate must be one of {RATES}; got {rate!r}")
         self.d_hidden = d_hidden
         self.image_size = height, width = as_size(image_size)
         self.channels = channels
-        self.rate = rate
-        self.key_activation = check_activation("key_activation", key_activation)
-        self.value_activation = check_activation("value_activation", value_activation)
-        self.rate_activation = check_activation("rate_activation", rate_activation)
-        d_rate = {"scalar": 1, "row": height, "none": 0}[rate]
-        self.sizes = [channels * width, channels * height, channels * d_rate]
+        self.key_activation = check_choice("key_activation", key_activation)
+        self.value_activation = check_choice("value_activation", value_activation)
+        self.rate_activation = check_choice("rate_activation", rate_activation)
+        d_rates = {"scalar": 1, "row": height, "none": 0}
+        self.rate = check_choice("rate", rate, d_rates)
+        self.sizes = [channels * width, channels * height, channels * d_rates[rate]]
         self.widen = (
             nn.Sequential(nn.Linear(d_hidden, d_wide), nn.ReLU()) if d_wide else nn.Identity()
         )

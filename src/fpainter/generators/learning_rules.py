@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fpainter.generators.painting import Instructions
+from fpainter.nn.activations import check_choice
 from fpainter.ops import closed_form
 
 
@@ -32,9 +33,7 @@ class DeltaRule(nn.Module):
 
     def __init__(self, first_rate: str = "applied") -> None:
         super().__init__()
-        if first_rate not in ("applied", "one"):
-            raise ValueError(f"first_rate must be 'applied' or 'one'; got {first_rate!r}")
-        self.first_rate = first_rate
+        self.first_rate = check_choice("first_rate", first_rate, ("applied", "one"))
 
     def forward(self, instructions: Instructions, canvas: Tensor | None = None) -> Factors:
         """Return the factors for key, value and rate [B C T *] on a canvas [B C H W] or zeros."""
@@ -80,12 +79,9 @@ class OjaRule(nn.Module):
 
     def __init__(self, corrected_key_activation: str = "identity") -> None:
         super().__init__()
-        if corrected_key_activation not in ("identity", "softmax"):
-            raise ValueError(
-                "corrected_key_activation must be 'identity' or 'softmax'; "
-                f"got {corrected_key_activation!r}"
-            )
-        self.corrected_key_activation = corrected_key_activation
+        self.corrected_key_activation = check_choice(
+            "corrected_key_activation", corrected_key_activation, ("identity", "softmax")
+        )
 
     def forward(self, instructions: Instructions, canvas: Tensor | None = None) -> Factors:
         """Return the factors for key, value and rate [B C T *] on a canvas [B C H W] or zeros."""

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpainter.generators.base import Generator
+from fpainter.nn.activations import check_choice
 from fpainter.nn.attention import MixedAttention
 from fpainter.nn.excitation import FrequencyAttention, GlobalContext
 from fpainter.nn.init import kaiming_
@@ -17,7 +18,6 @@ from fpainter.nn.resample import Blur
 from fpainter.nn.seeds import stream_seed
 from fpainter.nn.sizes import as_size
 
-CHANNEL_ATTENTIONS = ("frequency", "global_context")
 EXCITING_STAGES = range(1, 5)  # whose outputs gate a later stage's, when there is one
 LEAP = 3  # from the stage that excites to the stage that is gated
 
@@ -120,11 +120,7 @@ class LightGANGenerator(Generator):
         for name, number in (("d_latent", d_latent), ("channels", channels), ("c_max", c_max)):
             if number < 1:
                 raise ValueError(f"{name} must be at least 1; got {number}")
-        if channel_attention not in CHANNEL_ATTENTIONS:
-            raise ValueError(
-                f"channel_attention must be one of {list(CHANNEL_ATTENTIONS)}; "
-                f"got {channel_attention!r}"
-            )
+        check_choice("channel_attention", channel_attention, ("frequency", "global_context"))
         frequency = channel_attention == "frequency"
         if frequency and c_max % 16:
             raise ValueError(

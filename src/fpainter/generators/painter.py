@@ -11,7 +11,7 @@ from fpainter.generators.base import Fakes, PaintingGenerator
 from fpainter.generators.canvas import ZeroCanvas
 from fpainter.generators.painting import Painting
 from fpainter.generators.supervision import Supervision
-from fpainter.nn.activations import ACTIVATIONS, check_activation
+from fpainter.nn.activations import ACTIVATIONS, check_choice
 from fpainter.nn.sizes import as_size
 
 
@@ -76,7 +76,7 @@ class FastWeightPainter(PaintingGenerator):
         self.learning_rule = learning_rule
         self.canvas = canvas or ZeroCanvas()
         self.refiner = refiner or nn.Identity()
-        self.output_activation = check_activation("output_activation", output_activation)
+        self.output_activation = check_choice("output_activation", output_activation)
         self.supervision = supervision or Supervision()
         self.refines = not isinstance(self.refiner, nn.Identity)
         if not self.refines and (self.supervision.needs_refiner or freeze_painter):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from fpainter.generators.unet import UNet
-from fpainter.nn.activations import ACTIVATIONS, check_activation
+from fpainter.nn.activations import ACTIVATIONS, check_choice
 from fpainter.nn.sizes import as_size
 
 
@@ -46,7 +46,7 @@ class UNetRefiner(nn.Module):
         self.image_size = as_size(image_size)
         self.channels = channels
         self.unet = UNet(image_size, channels, width, multipliers, num_groups)
-        self.input_activation = check_activation("input_activation", input_activation)
+        self.input_activation = check_choice("input_activation", input_activation)
         self.detach_input = detach_input
 
     def forward(self, canvas: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from fpainter.launch.continuation import earlier_start
 from fpainter.launch.settings import in_sweep
 from fpainter.report.data import natural
 from fpainter.report.markdown import markdown_table
-from fpainter.report.write import report
+from fpainter.report.page import report
 
 log = logging.getLogger(__name__)
 

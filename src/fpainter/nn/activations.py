@@ -1,10 +1,11 @@
-"""Element-wise activations by the name that configs use."""
+"""What configs choose by name, such as activations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 from torch import Tensor
 
+# The softmax is that of the last axis; the others act on each entry.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
     "relu": torch.relu,
@@ -14,16 +15,17 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def check_activation(argument: str, name: str) -> str:
-    """Return `name` if it is an activation, else say which there are.
+def check_choice(argument: str, name: str, choices: Collection[str] = ACTIVATIONS) -> str:
+    """Return `name` if it is one of the choices, else say which there are.
 
     Args:
         argument: the constructor argument that carried the name, for the message.
-        name: one of ``identity``, ``relu``, ``sigmoid``, ``softmax`` (last axis), ``tanh``.
+        name: what was chosen.
+        choices: what there is to choose from.
 
     Raises:
         ValueError: if the name is unknown.
     """
-    if name not in ACTIVATIONS:
-        raise ValueError(f"{argument} must be one of {sorted(ACTIVATIONS)}; got {name!r}")
+    if name not in choices:
+        raise ValueError(f"{argument} must be one of {sorted(choices)}; got {name!r}")
     return name

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from fpainter.nn.activations import check_choice
+
 RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0)}
 
 
@@ -17,9 +19,7 @@ class ImageRange:
     """
 
     def __init__(self, name: str) -> None:
-        if name not in RANGES:
-            raise ValueError(f"image_range must be one of {sorted(RANGES)}; got {name!r}")
-        self.name = name
+        self.name = check_choice("image_range", name, RANGES)
         self.low, self.high = RANGES[name]
 
     def from_bytes(self, images: Tensor) -> Tensor:

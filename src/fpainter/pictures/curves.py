@@ -1,7 +1,9 @@
-"""Learning curves from a run's metrics.csv."""
+"""Learning curves from a run's metrics.csv, and how lines are drawn."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 Series = list[tuple[int, float]]
 
@@ -38,23 +40,50 @@ def draw_curves(metrics: Path, output: Path) -> None:
         metrics: a run's metrics.csv.
         output: the PNG to write; nothing is written when there is nothing to draw.
     """
-    # Drawing libraries are slow to import, and only this function needs one.
-    from matplotlib.figure import Figure
-
     series = read_metrics(metrics)
     panels = {title: [name for name in names if name in series] for title, names in PANELS.items()}
     panels = {title: names for title, names in panels.items() if names}
     if not panels:
         return
-    figure = Figure(figsize=(4.2 * len(panels), 3.2), layout="constrained")
-    all_axes = figure.subplots(1, len(panels), squeeze=False, subplot_kw={"xlabel": "iteration"})
-    for axes, (title, names) in zip(all_axes.flat, panels.items(), strict=True):
-        for name in names:
-            iterations, values = zip(*series[name], strict=True)
-            label = name.rpartition("/")[2]
-            axes.plot(iterations, values, marker="o" if title == "FID" else None, label=label)
+    figure, all_axes = blank(1, len(panels), (4.2 * len(panels), 3.2), xlabel="iteration")
+    for axes, (title, names) in zip(all_axes, panels.items(), strict=True):
+        lines = [(series[name], {"label": name.rpartition("/")[2]}) for name in names]
+        draw_lines(axes, lines, dotted=title == "FID")
         axes.set_title(title)
-        axes.grid(alpha=0.3)
         if len(names) > 1:
             axes.legend(frameon=False)
     figure.savefig(output, dpi=150)
+
+
+def blank(
+    rows: int, columns: int, size: tuple[float, float], **of_all: Any
+) -> tuple[Any, list[Any]]:
+    """Begin a figure; pyplot, which keeps figures until they are closed, is not used.
+
+    Args:
+        rows: rows of axes.
+        columns: axes in a row.
+        size: width and height in inches.
+        of_all: properties of all axes, such as ``xlabel``.
+
+    Returns:
+        The figure and its axes, row by row.
+    """
+    # Drawing libraries are slow to import, and most commands draw no figure.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False, subplot_kw=of_all).flat)
+
+
+def draw_lines(axes: Any, lines: Iterable[tuple[Series, dict[str, Any]]], dotted: bool) -> None:
+    """Draw lines on a grid.
+
+    Args:
+        axes: where to draw.
+        lines: points and properties, such as ``label``, of each.
+        dotted: mark the points.
+    """
+    for points, properties in lines:
+        axes.plot(*zip(*points, strict=True), marker="o" if dotted else None, **properties)
+    axes.grid(alpha=0.3)

@@ -95,20 +95,16 @@ def check_film(kind: Any, fps: Any, hold: Any, scale: Any) -> None:
     """Raise ValueError unless `save_film` can write this; the values may have any type."""
     if kind not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}; got {kind}")
-    if not (_is_number(fps) and 0 < fps <= 1000):
+    if type(fps) not in (int, float) or not 0 < fps <= 1000:
         raise ValueError(f"fps must be a number above 0 and at most 1000; got {fps}")
     if kind == "gif" and fps > GIF_FASTEST:
         raise ValueError(f"browsers play a GIF's frames at {GIF_FASTEST} fps at most; got {fps}")
-    if not (_is_number(hold) and 0 <= hold <= LONGEST_HOLD):
+    if type(hold) not in (int, float) or not 0 <= hold <= LONGEST_HOLD:
         raise ValueError(f"hold must be from 0 to {LONGEST_HOLD} seconds; got {hold}")
     if scale is not None and not (is_whole(scale) and scale <= LARGEST_SCALE):
         raise ValueError(f"scale must be a whole number from 1 to {LARGEST_SCALE}; got {scale}")
     if kind == "mp4":
         _ffmpeg()
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def save_film(

@@ -7,8 +7,6 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from fpainter.generators.sampler import Sampler
-
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 CHANNELS = {1: ("grey",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
 PAPER = 255  # grey level between images
@@ -41,19 +39,6 @@ def grid(images: Tensor, columns: int | None = None, gap: int = 2, scale: int = 
         row, column = divmod(index, columns)
         sheet.paste(to_picture(image), (gap + column * right, gap + row * down))
     return enlarge(sheet, scale)
-
-
-def sample_grid(sampler: Sampler, z: Tensor, scale: int = 1) -> Image.Image:
-    """Draw the images of latents z [B d_latent]; where they are refined, those before at the left.
-
-    Args:
-        sampler: draws them.
-        z: latents.
-        scale: enlargement by whole pixels.
-    """
-    before = sampler.before_refiner()
-    samplers = [sampler] if before is None else [before, sampler]
-    return beside([grid(each(z), scale=scale) for each in samplers])
 
 
 def enlarge(picture: Image.Image, scale: int) -> Image.Image:

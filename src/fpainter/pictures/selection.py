@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.input_generators import RepeatLatent
 from fpainter.generators.latents import latents
+from fpainter.generators.learning_rules import Factors
+from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.painting import Painting
 from fpainter.generators.sampler import Sampler, evaluating
 from fpainter.nn.image_range import ImageRange
@@ -114,60 +116,61 @@ class Selection:
         return {"unrefined": finished, "images": work.show(work.refined).cpu()}
 
 
-class EditedPainter(PaintingGenerator):
-    """A painter some of whose steps are left out of the sum; all factors stay as they were.
+def edited(
+    sampler: Sampler,
+    num_steps: int | None = None,
+    drop_steps: Sequence[int] = (),
+    refined: bool = True,
+) -> Sampler:
+    """Return a sampler that paints with other steps.
 
     Args:
-        painter: to be edited; it stays as it is.
-        drop_steps: numbers of the steps left out, in 1..T.
-        refined: False leaves the refiner out.
+        sampler: to be edited; it stays as it is.
+        num_steps: painting steps; None means as many as trained.
+        drop_steps: numbers of the steps left out of the sum, in 1..T.
+        refined: False leaves the refiner out; where nothing is refined it does not matter.
 
     Raises:
-        ValueError: if there is no such step.
+        ValueError: if the generator cannot paint so.
     """
-
-    def __init__(
-        self, painter: PaintingGenerator, drop_steps: Sequence[int] = (), refined: bool = True
-    ) -> None:
-        super().__init__()
+    if num_steps is None and not drop_steps and refined:
+        return sampler
+    painter = sampler.generator
+    if not isinstance(painter, FastWeightPainter):
+        if num_steps is not None or drop_steps:
+            kind = type(painter).__name__
+            raise ValueError(f"{kind} does not paint in steps: leave out num_steps and drop_steps")
+        return sampler
+    painter = copy.deepcopy(painter)
+    if num_steps is not None:
+        _set_num_steps(painter, num_steps)
+    if drop_steps:
         last = painter.num_steps
-        if any(not 1 <= step <= last for step in drop_steps):
+        if not {*drop_steps} <= {*range(1, last + 1)}:
             raise ValueError(f"drop_steps must be in 1..{last}; got {list(drop_steps)}")
-        self.painter = painter
-        self.dropped = [step - 1 for step in drop_steps]
-        self.d_latent = painter.d_latent
-        self.num_steps = painter.num_steps
-        self.refines = painter.refines and refined
-        self.frozen = painter.frozen
 
-    def paint(self, z: Tensor) -> Painting:
-        """Return the steps for z [B d_latent], zeros for the rows of those left out."""
-        painting = self.painter.paint(z)
-        rows = painting.rows.clone()
-        rows[:, :, self.dropped] = 0
-        return replace(painting, rows=rows)
+        def drop(rule: nn.Module, given: Any, factors: Factors) -> Factors:
+            rows = factors.rows.clone()
+            rows[:, :, [step - 1 for step in drop_steps]] = 0
+            return factors._replace(rows=rows)
 
-    def activate(self, canvas: Tensor) -> Tensor:
-        """Show a canvas or an update [...] in the image range."""
-        return self.painter.activate(canvas)
-
-    def refine(self, canvas: Tensor) -> Tensor:
-        """Return the refined canvas [B C H W]."""
-        return self.painter.refine(canvas) if self.refines else canvas
+        painter.learning_rule.register_forward_hook(drop)
+    if not refined:
+        painter.refiner, painter.refines = nn.Identity(), False
+    return replace(sampler, generator=painter)
 
 
-def with_num_steps(painter: PaintingGenerator, num_steps: int) -> PaintingGenerator:
-    """Return a copy of a painter that paints with another number of steps than it was trained with.
+def _set_num_steps(painter: FastWeightPainter, num_steps: int) -> None:
+    """Let a painter paint with another number of steps than it was trained with.
 
     Raises:
         ValueError: if the steps of this painter cannot be more or fewer.
     """
-    trained = painter.num_steps
+    trained, inputs = painter.num_steps, painter.input_generator
     if not is_whole(num_steps):
         raise ValueError(f"num_steps must be at least 1; got {num_steps}")
     if num_steps == trained:
-        return painter
-    inputs = getattr(painter, "input_generator", None)
+        return
     if not isinstance(inputs, RepeatLatent):
         raise ValueError(
             f"num_steps={num_steps}: this painter's {type(inputs).__name__} gives each of its "
@@ -179,35 +182,4 @@ def with_num_steps(painter: PaintingGenerator, num_steps: int) -> PaintingGenera
             f"num_steps={num_steps}: this painter has learned a vector for each of its {trained} "
             "steps, so there cannot be more or fewer"
         )
-    painter = copy.deepcopy(painter)
-    assert isinstance(painter.input_generator, RepeatLatent)
-    painter.num_steps = painter.input_generator.num_steps = num_steps
-    return painter
-
-
-def edited(
-    sampler: Sampler,
-    num_steps: int | None = None,
-    drop_steps: Sequence[int] = (),
-    refined: bool = True,
-) -> Sampler:
-    """Return a sampler that paints with other steps.
-
-    Args:
-        sampler: to be edited; it stays as it is.
-        num_steps: as for `with_num_steps`; None means as many as trained.
-        drop_steps: as for `EditedPainter`.
-        refined: as for `EditedPainter`; where nothing is refined it does not matter.
-
-    Raises:
-        ValueError: if the generator cannot paint so.
-    """
-    painter = sampler.generator
-    if not isinstance(painter, PaintingGenerator):
-        if num_steps is not None or drop_steps:
-            kind = type(painter).__name__
-            raise ValueError(f"{kind} does not paint in steps: leave out num_steps and drop_steps")
-        return sampler
-    if num_steps is not None:
-        painter = with_num_steps(painter, num_steps)
-    return replace(sampler, generator=EditedPainter(painter, drop_steps, refined))
+    painter.num_steps = inputs.num_steps = num_steps

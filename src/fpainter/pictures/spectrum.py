@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fpainter.evaluation.metrics.painting import effective_rank, step_shares
 from fpainter.generators.painting import Painting
+from fpainter.pictures.curves import blank
 from fpainter.pictures.grids import CHANNELS
 
 NUM_SINGULAR = 8
@@ -109,15 +110,12 @@ def write_spectrum(measured: Spectrum, path: Path) -> None:
 
 def draw_spectrum(measured: Spectrum, path: Path) -> None:
     """Draw the measures over steps as one PNG: means over images, most images shaded."""
-    # Drawing libraries are slow to import, and only this function needs one.
-    from matplotlib import colormaps
-    from matplotlib.figure import Figure
+    from matplotlib import colormaps  # slow to import
     from matplotlib.ticker import MaxNLocator
 
     num_images, num_steps = measured.share.shape
-    figure = Figure(figsize=(12, 6.4), layout="constrained", facecolor="white")
     of_all = {"xlabel": "painting step", "xlim": (0.5, num_steps + 0.5)}
-    panels = figure.subplots(2, 3, subplot_kw=of_all).ravel()
+    figure, panels = blank(2, 3, (12, 6.4), **of_all)
     for axes, title in zip(panels, TITLES, strict=True):
         axes.set_title(title, fontsize=11)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

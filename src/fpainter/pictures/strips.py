@@ -6,31 +6,14 @@ import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
-from fpainter.generators.base import PaintingGenerator
-from fpainter.generators.painting import shown_steps
-from fpainter.nn.image_range import ImageRange
 from fpainter.pictures.grids import PAPER, grid, stack
-from fpainter.pictures.selection import Painted, paint
+from fpainter.pictures.selection import Painted
 
 NORMALISATIONS = ("final", "frame", "signed")
 LABEL_HEIGHT = 14  # pixels below each strip
 INK = "#5a5a5a"
 WARM, COLD = (178, 24, 43), (33, 102, 172)  # what adds and what takes away
 STRONG = 0.99  # quantile of an image's changes that is shown in full colour
-
-
-def painting_strips(
-    painter: PaintingGenerator,
-    image_range: ImageRange,
-    z: Tensor,
-    num_columns: int = 16,
-    normalisation: str = "final",
-    scale: int = 1,
-) -> Image.Image:
-    """Draw the strips of latents z [B d_latent]; see `draw_strips`."""
-    work = paint(painter, image_range, z)
-    steps = shown_steps(work.painting.num_steps, num_columns)
-    return draw_strips(work, steps, normalisation, scale)
 
 
 def draw_strips(

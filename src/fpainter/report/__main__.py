@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fpainter.launch.command import read_options
 from fpainter.launch.messages import sentences
-from fpainter.report.write import report
+from fpainter.report.page import report
 
 KEYS = {
     "runs": "a folder, searched for runs (config.yaml with metrics.csv) and for the scores.json "

@@ -3,6 +3,7 @@
 Runs may be unfinished, interrupted or copied in part; what is missing is left out.
 """
 
+import base64
 import json
 import re
 import statistics
@@ -16,14 +17,23 @@ from PIL import Image
 
 from fpainter.pictures.curves import Series, read_metrics
 
+PICTURES = {"samples": "Samples", "strips": "Painting strips"}  # by the folders of a run
 
-@dataclass(frozen=True)
-class Picture:
-    """A PNG that can be read."""
 
-    path: Path
+class Picture(NamedTuple):
+    """A PNG that can be read.
+
+    Attributes:
+        kind: what it shows.
+        iteration: when it was drawn.
+        size: width, height.
+        data: the file in base64.
+    """
+
+    kind: str
     iteration: int
-    size: tuple[int, int]  # width, height
+    size: tuple[int, int]
+    data: str
 
 
 @dataclass(frozen=True)
@@ -68,14 +78,24 @@ class Run:
         found = re.search(r"parameters: generator ([\d.]+) M, discriminator ([\d.]+) M", text)
         return found.groups() if found else ()
 
-    def newest_picture(self, folder: str) -> Picture | None:
-        """Return the newest picture of ``samples`` or ``strips`` that can be read."""
+    def fid_at(self, iteration: int) -> tuple[int, float] | None:
+        """Return when FID was last computed up to an iteration, and its value."""
+        scored = [point for point in self.metrics.get("fid", []) if point[0] <= iteration]
+        return scored[-1] if scored else None
+
+    def newest_pictures(self) -> list[Picture]:
+        """Return the newest of its samples and of its strips, where there are any to be read."""
+        found = (self._newest(folder, kind) for folder, kind in PICTURES.items())
+        return [picture for picture in found if picture]
+
+    def _newest(self, folder: str, kind: str) -> Picture | None:
         numbered = [p for p in (self.directory / folder).glob("*.png") if p.stem.isdecimal()]
         for path in sorted(numbered, key=lambda path: int(path.stem), reverse=True):
             try:
                 with Image.open(path) as picture:
                     picture.load()
-                    return Picture(path, int(path.stem), picture.size)
+                data = base64.b64encode(path.read_bytes()).decode()
+                return Picture(kind, int(path.stem), picture.size, data)
             except (OSError, SyntaxError, ValueError):  # what Pillow raises for torn files
                 continue
         return None

@@ -1,167 +1,47 @@
 """A report as one HTML page without references to anything outside it, and as Markdown."""
 
-import json
-import math
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from string import Template
-from typing import Any
 
-from fpainter.report.data import Entry, Report, Run
-from fpainter.report.figures import curves, pictures, step_plots
+from jinja2 import StrictUndefined, Template
+
+from fpainter.errors import UserError
+from fpainter.files import replacing
+from fpainter.report import tables
+from fpainter.report.data import Report, collect
+from fpainter.report.figures import curves, step_plots
 from fpainter.report.markdown import markdown_table
 
-# Measures in the order of their columns; others follow under their own names.
-SYMBOLS = {"fid": "FID ↓", "fid_unrefined": "FID before the refiner ↓", "fid_infinity": "FID∞ ↓",
-           "kid": "KID ↓", "precision": "precision ↑", "recall": "recall ↑", "density": "density ↑",
-           "coverage": "coverage ↑", "inception_score": "Inception score ↑",
-           "effective_rank": "effective rank"}  # fmt: skip
-ABSENT = object()  # the value of a key that a run's config has not
-# Where a run writes and what it reads from elsewhere on this machine. `data.dir` and
-# `warm_start.ckpt` are not among them: they say what was trained.
-PATH_LEAVES = {"directory", "default_root_dir", "cache_dir", "weights_path"}
 
+def report(runs: Path, output: Path) -> None:
+    """Write the page about all runs in a folder, and its tables as Markdown beside it.
 
-@dataclass(frozen=True)
-class Cell:
-    """What a table shows; `value` is the number in full where the text is one."""
+    Args:
+        runs: the folder to search.
+        output: a path that ends in ``.html``; replaced in one step.
 
-    text: str = ""
-    value: float | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """Headers, whose later lines are small print, and rows whose first cell names them."""
-
-    headers: list[str]
-    rows: list[list[Cell]]
-
-
-def number(value: float | None, error: float | None = None) -> Cell:
-    """Return a number, and its error if there is one, rounded for reading."""
-    if value is None:
-        return Cell()
-    spread = "" if error is None else f" ± {error:.2g}"
-    text = f"{value:.2f}" if abs(value) >= 10 else f"{value:.3g}"
-    return Cell(text + spread, value)
-
-
-def score_table(report: Report) -> Table:
-    """Make the table of runs and scored checkpoints, a column per measure and protocol."""
-    settings = sorted({run.setting for run in report.runs if "fid" in run.metrics})
-    trained = [
-        (f"{which} {SYMBOLS[metric]}\nwhile training\n{setting}", metric, which, setting)
-        for setting in settings
-        for metric, which in (("fid", "best"), ("fid", "last"), ("fid_unrefined", "last"))
-        if any(run.setting == setting and metric in run.metrics for run in report.runs)
-    ]
-    found = {(n, r.setting) for e in report.entries for r in e.results for n in r.scores}
-    rank = {name: index for index, name in enumerate(SYMBOLS)}
-    evaluated = sorted(found, key=lambda each: (each[1], rank.get(each[0], len(rank)), each))
-    of_runs = ["model", "data", "iterations", *(header for header, *_ in trained)]
-    of_runs += ["s per iteration", "parameters\nG, D in millions"]
-    of_results = ["evaluated"] if evaluated else []
-    of_results += [f"{SYMBOLS.get(n, n.replace('_', ' '))}\nevaluated\n{s}" for n, s in evaluated]
-    rows = []
-    for entry in report.entries:
-        row = [Cell(entry.name)]
-        row += _of_run(entry.run, trained) if entry.run else [Cell()] * len(of_runs)
-        if evaluated:
-            scores = {(n, r.setting): s for r in entry.results for n, s in r.scores.items()}
-            row += [Cell(_evaluated(entry)), *(number(*scores.get(c, [None])) for c in evaluated)]
-        rows.append(row)
-    return Table(["run", *of_runs, *of_results], rows)
-
-
-def _of_run(run: Run, trained: list[tuple[str, str, str, str]]) -> list[Cell]:
-    """Describe a run: model, data, iterations, scores while training, seconds, parameters."""
-    get = run.config.get
-    parts = ("sequence_processor", "input_generator", "learning_rule", "refiner")
-    targets = [get(f"model.generator.{part}._target_") for part in parts]
-    if not any(targets):
-        targets = [get("model.generator._target_")]
-    model = [_last_name(target) for target in targets if target and target != "torch.nn.Identity"]
-    steps, size, planned = map(get, ("model.generator.num_steps", "image_size", "num_iterations"))
-    places = (get(f"data.{key}") for key in ("dir", "shards", "path"))
-    source = Path(str(next(filter(None, places), _last_name(get("data._target_", ""))))).name
-    done, sizes = run.iteration or 0, run.parameters
-    return [
-        Cell(", ".join([*model, f"T = {steps}"] if steps else model)),
-        Cell(f"{source}, {size} px" if size else source),
-        Cell(f"{done:,} of {planned:,}" if isinstance(planned, int) else f"{done:,}", done),
-        *(_while_training(run, *column) for _, *column in trained),
-        number(run.seconds),
-        Cell(", ".join(sizes), float(sizes[0])) if sizes else Cell(),
-    ]
-
-
-def _last_name(target: Any) -> str:
-    return str(target).rpartition(".")[2].removesuffix("Processor").removeprefix("from_")
-
-
-def _while_training(run: Run, metric: str, which: str, setting: str) -> Cell:
-    values = [value for _, value in run.metrics.get(metric, [])] if run.setting == setting else []
-    if which == "best":
-        values = sorted(filter(math.isfinite, values))[:1]
-    return number(values[-1]) if values else Cell()
-
-
-def _evaluated(entry: Entry) -> str:
-    if not entry.results:
-        return ""
-    result = entry.results[0]
-    unowned = "" if entry.run else Path(result.checkpoint).name
-    return ", ".join(filter(None, [unowned, result.state, result.origin]))
-
-
-def compare(runs: list[Run]) -> tuple[dict[str, list[Any]], dict[str, Any]]:
-    """Split the keys of the runs' configs.
-
-    Returns:
-        Values per run of the keys that differ, ABSENT where a run has none, keys of the same last
-        name and values joined by a newline; and the values of the keys that all share.
+    Raises:
+        UserError: if there is nothing to show, or the page cannot be written.
     """
-    keys = sorted(filter(_telling, {key for run in runs for key in run.config}))
-    same: dict[str, Any] = {}
-    differing: dict[tuple[str, str], list[str]] = {}
-    values = {key: [run.config.get(key, ABSENT) for run in runs] for key in keys}
-    for key, each in values.items():
-        if all(value == each[0] for value in each):
-            same[key] = each[0]
-        else:
-            differing.setdefault((key.rpartition(".")[2], repr(each)), []).append(key)
-    return {"\n".join(names): values[names[0]] for names in differing.values()}, same
-
-
-def _telling(key: str) -> bool:
-    copies = key.startswith(("callbacks.fid.", "hydra."))  # `fid` has them, too
-    return not copies and key != "ckpt" and key.rpartition(".")[2] not in PATH_LEAVES
-
-
-def difference_table(runs: list[Run], differing: dict[str, list[Any]]) -> Table:
-    """Make the table of what differs between the runs' configs."""
-    rows = [[Cell(keys), *(Cell(_shown(v)) for v in each)] for keys, each in differing.items()]
-    return Table(["key", *(run.name for run in runs)], rows)
-
-
-def _shown(value: Any) -> str:
-    if value is ABSENT:
-        return "–"
-    return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def step_table(report: Report) -> Table:
-    """Make the table of scores by painting step, a column per checkpoint and protocol."""
-    columns = [(e.name, r) for e in report.entries for r in e.results if r.by_step]
-    by_step = [dict(result.by_step) for _, result in columns]
-    steps = sorted({step for each in by_step for step in each})
-    headers = ["step", *(f"{name}\nFID\n{result.setting}" for name, result in columns)]
-    rows = [[Cell(str(s), s), *(number(each.get(s)) for each in by_step)] for s in steps]
-    return Table(headers, rows)
+    if output.suffix != ".html":
+        raise UserError(f"output={output}: must end in .html")
+    if not runs.is_dir():
+        raise UserError(f"runs={runs}: there is no such folder")
+    found = collect(runs)
+    if not found.entries:
+        raise UserError(f"runs={runs}: no run (config.yaml with metrics.csv) and no scores.json")
+    now = datetime.now()
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        for path, write in ((output, html), (output.with_suffix(".md"), markdown)):
+            with replacing(path) as temporary:
+                temporary.write_text(write(found, now), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"output={output}: {error.strerror}") from error
+    size = output.stat().st_size / 1e6
+    print(f"{len(found.runs)} runs; {output} ({size:.1f} MB) and {output.with_suffix('.md').name}")
 
 
 def html(report: Report, now: datetime) -> str:
@@ -171,32 +51,18 @@ def html(report: Report, now: datetime) -> str:
         report: what was found.
         now: the date to print.
     """
-    steps = step_table(report)
-    sections = {
-        "Scores": _html_table(score_table(report), "scores"),
-        "Learning curves": _wrapped("plots", curves(report)),
-        "Scores by painting step": _wrapped("plots", step_plots(report))
-        + (_folded("FID by painting step as a table", _html_table(steps)) if steps.rows else ""),
-        "Pictures": _wrapped("pictures", pictures(report)),
-        "Configuration": _configuration(report.runs) if report.runs else "",
-    }
-    body = "".join(
-        f"<section><h2>{title}</h2>\n{content}</section>\n"
-        for title, content in sections.items()
-        if content
-    )
-    template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    return Template(template).substitute(
-        title=escape(_title(report)), summary=escape(_summary(report, now)), body=body
-    )
-
-
-def _configuration(runs: list[Run]) -> str:
-    differing, same = compare(runs)
-    table = _html_table(difference_table(runs, differing), "keys")
-    shared = Table(["key", "value"], [[Cell(key), Cell(_shown(v))] for key, v in same.items()])
-    return (table if differing else "<p>Nothing differs.</p>") + _folded(
-        f"The {len(same)} keys that all share", _html_table(shared, "keys")
+    differing, shared = tables.config_tables(report.runs)
+    text = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+    return Template(text, autoescape=True, undefined=StrictUndefined).render(
+        title=_title(report),
+        summary=_summary(report, now),
+        scores=tables.score_table(report),
+        curves=curves(report),
+        by_step=step_plots(report),
+        by_step_table=tables.step_table(report),
+        runs=report.runs,
+        differing=differing,
+        shared=shared,
     )
 
 
@@ -211,52 +77,16 @@ def _summary(report: Report, now: datetime) -> str:
     return f"{counted}, {now:%Y-%m-%d %H:%M}.{unread}"
 
 
-def _wrapped(kind: str, content: str) -> str:
-    return f'<div class="{kind}">\n{content}</div>\n' if content else ""
-
-
-def _folded(title: str, content: str) -> str:
-    return f"<details><summary>{escape(title)}</summary>\n{content}</details>\n"
-
-
-def _html_table(table: Table, kind: str = "") -> str:
-    heads = "".join(f'<th scope="col">{_small_print(each)}</th>' for each in table.headers)
-    rows = "".join(f"<tr>{_html_row(row)}</tr>\n" for row in table.rows)
-    return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="table">'
-        f'<table class="{kind}"><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table>'
-        "</div>\n"
-    )
-
-
-def _html_row(row: list[Cell]) -> str:
-    cells = []
-    for index, cell in enumerate(row):
-        tag, scope = ("th", ' scope="row"') if index == 0 else ("td", "")
-        text = escape(cell.text)
-        if cell.value is None:  # long names may break behind their dots
-            key, kind, text = cell.text, "", text.replace("\n", "<br>").replace(".", ".<wbr>")
-        else:
-            key, kind = str(cell.value), ' class="number"'
-        cells.append(f'<{tag}{scope}{kind} data-value="{escape(key)}">{text}</{tag}>')
-    return "".join(cells)
-
-
-def _small_print(text: str) -> str:
-    first, *rest = escape(text).split("\n")
-    return first + "".join(f"<small>{line}</small>" for line in rest)
-
-
 def markdown(report: Report, now: datetime) -> str:
     """Write the tables as Markdown."""
-    differing, _ = compare(report.runs)
-    tables = {
-        "Scores": score_table(report),
-        "FID by painting step": step_table(report),
-        "Configuration: what differs": difference_table(report.runs, differing),
+    differing, _ = tables.config_tables(report.runs)
+    shown = {
+        "Scores": tables.score_table(report),
+        "FID by painting step": tables.step_table(report),
+        "Configuration: what differs": differing,
     }
     parts = [f"# {_plain(_title(report))}", _plain(_summary(report, now))]
-    for title, table in tables.items():
+    for title, table in shown.items():
         if table.rows:
             rows = [[_plain(cell.text) for cell in row] for row in table.rows]
             parts += [f"## {title}", markdown_table([*map(_plain, table.headers)], rows)]

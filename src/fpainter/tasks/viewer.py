@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -10,7 +11,6 @@ from fpainter.checkpoints.inference import load_painter
 from fpainter.errors import UserError
 from fpainter.launch.devices import pick_device
 from fpainter.launch.settings import check_numbers
-from fpainter.viewer.page import Work
 from fpainter.viewer.write import trained_work, write_page
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def viewer(cfg: DictConfig) -> None:
     log.info("%d images written to %s (%.1f MB)", cfg.num_images, output, size)
 
 
-def _work(key: str, cfg: DictConfig) -> Work:
+def _work(key: str, cfg: DictConfig) -> dict[str, Any]:
     """Paint the images of the checkpoint that a key of the config names."""
     given = str(cfg[key])
     trained = load_painter(given, cfg.weights, pick_device(cfg.device), key=key)

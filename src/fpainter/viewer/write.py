@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fpainter.files import replacing
 from fpainter.generators.latents import latents
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.sampler import Sampler
-from fpainter.viewer.page import Work, facts, html, work
+from fpainter.viewer.page import html, work
 
 
 def trained_work(
     sampler: Sampler, name: str, iteration: int, weights: str, seed: int, num_images: int
-) -> Work:
+) -> dict[str, Any]:
     """Paint a trained generator's first images for the page.
 
     Args:
@@ -31,10 +32,10 @@ def trained_work(
         kind = type(painter).__name__
         raise ValueError(f"{kind} does not paint in steps, so there is nothing to see")
     z = latents(seed, range(num_images), painter.d_latent)
-    return work(sampler, z, name, facts(painter, iteration, weights))
+    return work(sampler, z, name, iteration, weights)
 
 
-def write_page(works: Sequence[Work], path: Path) -> None:
+def write_page(works: Sequence[dict[str, Any]], path: Path) -> None:
     """Write the page, whole or not at all.
 
     Args:

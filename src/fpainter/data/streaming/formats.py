@@ -123,12 +123,10 @@ class DatasetShards:
             raise UserError(f"data.column={column}: {path} has {stored.dtype} there, not images")
         self._rows = rows.select_columns(column).cast_column(column, datasets.Image(decode=False))
         self._column = column
-        self._num_shards = min(rows.num_shards, _MOST_SHARDS)
+        num_shards = min(rows.num_shards, _MOST_SHARDS)
         self._fingerprint = [builder.hash, builder.config.name, split, column]
         self.name = "-".join(filter(None, (PurePosixPath(path).name, name, split)))
-        self.labels = [
-            f"{path} {split} {number + 1}/{self._num_shards}" for number in range(self._num_shards)
-        ]
+        self.labels = [f"{path} {split} {number + 1}/{num_shards}" for number in range(num_shards)]
 
     def fingerprint(self) -> str:
         """Return the sha256 over what `datasets` knows of the files: revisions or times."""
@@ -136,7 +134,7 @@ class DatasetShards:
 
     def read(self, shard: int) -> Iterator[Sample]:
         """Yield the images of one shard; see `Shards.read`."""
-        rows = self._rows.shard(num_shards=self._num_shards, index=shard)
+        rows = self._rows.shard(num_shards=len(self.labels), index=shard)
         for number, row in enumerate(rows):
             stored = row[self._column] or {"bytes": b"", "path": None}
             label = printable(stored["path"] or "") or f"{self.labels[shard]}, image {number + 1}"

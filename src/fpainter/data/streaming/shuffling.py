@@ -36,8 +36,10 @@ class ShuffledSamples:
         self.share = share
         self.buffer_size = buffer_size
         self.num_samples: dict[int, int] = {}
-        self._own_shards = len(shards.labels) >= share.world_size
-        self._stride = slice(share.rank, None, share.world_size)
+        # Start, stop and step: of this process's shards, and of its samples in what these hold.
+        own, every = (share.rank, None, share.world_size), (0, None, 1)
+        enough = len(shards.labels) >= share.world_size
+        self._own_shards, self._own_samples = (own, every) if enough else (every, own)
 
     def start(self, skip: int = 0) -> Iterator[Sample]:
         """Yield this process's samples, without an end.
@@ -52,41 +54,32 @@ class ShuffledSamples:
         for number in itertools.count():
             shards = self._order(number)
             length = self._length(shards)
-            if length and skip >= length:
-                skip -= length
-                continue
-            found = 0
-            generator = self._generator(number, f"buffer {self.share.rank}")
-            for sample in _through_buffer(self._read(shards), self.buffer_size, generator):
-                found += 1
-                if skip:
-                    skip -= 1
-                else:
-                    yield sample
-            if not found:
+            if not length or skip < length:
+                generator = self._generator(number, f"buffer {self.share.rank}")
+                stored = itertools.chain.from_iterable(map(self._counted, shards))
+                own = itertools.islice(stored, *self._own_samples)
+                shuffled = _through_buffer(own, self.buffer_size, generator)
+                yield from itertools.islice(shuffled, skip, None)
+                length = self._length(shards)  # known by now
+            if not length:
                 raise UserError(
                     f"no images for process {self.share.rank + 1} of {self.share.world_size} in "
                     f"the {len(self.shards.labels)} shards of {self.shards.name}"
                 )
+            skip = max(0, skip - length)
 
     def _order(self, number: int) -> list[int]:
         """Return which shards this process reads in a pass, one after the other."""
         shards = list(range(len(self.shards.labels)))
         self._generator(number, "pass").shuffle(shards)
-        return shards[self._stride] if self._own_shards else shards
+        return shards[slice(*self._own_shards)]
 
     def _length(self, shards: list[int]) -> int | None:
         """Return how many samples of these shards this process has, if it is known."""
         if not all(shard in self.num_samples for shard in shards):
             return None
         total = sum(self.num_samples[shard] for shard in shards)
-        return total if self._own_shards else len(range(total)[self._stride])
-
-    def _read(self, shards: list[int]) -> Iterator[Sample]:
-        samples = itertools.chain.from_iterable(map(self._counted, shards))
-        if self._own_shards:
-            return samples
-        return itertools.islice(samples, self.share.rank, None, self.share.world_size)
+        return len(range(total)[slice(*self._own_samples)])
 
     def _counted(self, shard: int) -> Iterator[Sample]:
         count = 0

@@ -112,34 +112,26 @@ class ShardStream(BatchStream):
         waiting: deque[Sample] = deque()
         while True:
             waiting.extend(islice(samples, max(0, size - len(waiting))))
-            decoded = self._decoders.map(self._decode, islice(waiting, size))
-            batch = np.stack(self._replaced(list(decoded), waiting, samples))
+            images: list[np.ndarray] = []  # the last one first
+            decoded = list(self._decoders.map(self._decode, islice(waiting, size)))
+            for image in reversed(decoded):
+                if image is None:  # the one after it takes its place
+                    image = images[-1] if images else self._following(waiting, samples)
+                images.append(image)
             for _ in range(size):
                 waiting.popleft()
+            batch = np.stack(images[::-1])
             self.share.mirror(batch, number)
             number += 1
             yield torch.from_numpy(batch)
 
-    def _replaced(
-        self, images: list[np.ndarray | None], waiting: deque[Sample], samples: Iterator[Sample]
-    ) -> list[np.ndarray]:
-        """Return the images of a batch, each that is None replaced by the one after it.
-
-        `waiting` begins with the batch's samples. What is looked at beyond them stays in it: were
-        damaged images to move the others up, a position would say how many were damaged before,
-        and only reading and decoding all of them would lead there.
-        """
-        replaced: list[np.ndarray] = []
-        good: np.ndarray | None = None
-        for image in reversed(images):
-            good = image if image is not None else good
-            if good is None:
-                good = self._following(waiting, samples)
-            replaced.append(good)
-        return replaced[::-1]
-
     def _following(self, waiting: deque[Sample], samples: Iterator[Sample]) -> np.ndarray:
-        """Return the first good image after the batch."""
+        """Return the first good image after the batch with which `waiting` begins.
+
+        What is looked at stays in `waiting`: were damaged images to move the others up, a position
+        would say how many were damaged before, and only reading and decoding all of them would
+        lead there.
+        """
         for place in range(self.share.batch_size, self.share.batch_size + _MOST_DAMAGED):
             if place == len(waiting):
                 waiting.append(next(samples))
@@ -155,17 +147,13 @@ class ShardStream(BatchStream):
         """Return the pixels, uint8 [C H W]; None, and a warning why, if there are none."""
         _, channels, height, width = self.images.shape
         pixels = pixels_or_reason(lambda: open_image(sample.data), (height, width), channels)
-        if isinstance(pixels, str):
-            self._warn(sample.label, pixels)
-            return None
-        return pixels
-
-    def _warn(self, label: str, reason: str) -> None:
-        if label in self._damaged:
-            return
-        self._damaged.add(label)
-        count = len(self._damaged)
-        if count <= _WARNINGS:
-            log.warning("%s cannot be read and is left out: %s", label, reason)
-        elif str(count).strip("0") == "1":  # 10, 100, 1000, …
-            log.warning("%d images that cannot be read have been left out so far", count)
+        if not isinstance(pixels, str):
+            return pixels
+        if sample.label not in self._damaged:
+            self._damaged.add(sample.label)
+            count = len(self._damaged)
+            if count <= _WARNINGS:
+                log.warning("%s cannot be read and is left out: %s", sample.label, pixels)
+            elif str(count).strip("0") == "1":  # 10, 100, 1000, …
+                log.warning("%d images that cannot be read have been left out so far", count)
+        return None
