@@ -1,7 +1,6 @@
 """FID while training: the averaged generator against the training images."""
 
 import logging
-import signal
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fpainter.callbacks.metrics import IterationBar, report
 from fpainter.callbacks.stopping import stop_requested
@@ -96,7 +94,7 @@ class FIDCallback(Callback):
         if not trainer.strategy.reduce_boolean_decision(self._scorer is not None):
             self._scorer = None  # another process, perhaps on another machine, cannot score
         if self._owed_at == pl_module.iteration:
-            self._score_or_end(trainer, pl_module)
+            self._score(trainer, pl_module)
 
     def _load(self, trainer: Trainer, module: GANModule) -> None:
         # The Fréchet distance needs float64, which Apple's GPUs have not.
@@ -123,24 +121,19 @@ class FIDCallback(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Score the last state, unless it has just been scored."""
         if self.every and self._scored_at != pl_module.iteration:
-            self._score_or_end(trainer, pl_module)
+            self._score(trainer, pl_module)
 
-    def _score_or_end(self, trainer: Trainer, module: GANModule) -> None:
-        """Score where no iteration follows at whose end the run would stop."""
-        if not self._score(trainer, module):
-            raise SIGTERMException(128 + signal.SIGTERM)
-
-    def _score(self, trainer: Trainer, module: GANModule) -> bool:
-        """Score and report if there is a network; return whether nothing is owed now."""
+    def _score(self, trainer: Trainer, module: GANModule) -> None:
+        """Score and report if there is a network; what is given up is owed."""
         if self._scorer is None:
-            return True
+            return
         sampler = module.sampler()
         try:
             scores = _numbers(self._scorer(sampler)) | self._score_unrefined(sampler)
         except ScoreGivenUpError:
             log.info("gave up the score of iteration %d; it is made up later", module.iteration)
             self._owed_at = module.iteration
-            return False
+            return
         self._scored_at, self._owed_at = module.iteration, -1
         report(trainer, scores, module.iteration)
         # Where early stopping, sweepers and the checkpoint callback look for it.
@@ -151,7 +144,6 @@ class FIDCallback(Callback):
             if "fid_unrefined" in scores:
                 line += f", {scores['fid_unrefined']:.2f} before the refiner"
             bar.say(line)
-        return True
 
     def _score_unrefined(self, sampler: Sampler) -> dict[str, float]:
         """Score the images before they are refined, if they are; frozen ones only once."""

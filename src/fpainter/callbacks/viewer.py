@@ -7,9 +7,10 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
+from fpainter.generators.latents import latents
 from fpainter.nn.sizes import is_whole
 from fpainter.training.gan_module import GANModule
-from fpainter.viewer.write import trained_work, write_page
+from fpainter.viewer.page import work, write_page
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +43,10 @@ class ViewerPage(Callback):
         """Write the page, or say why there is none; what was trained is not lost for it."""
         if not self.enabled:
             return
-        page = self.directory / "viewer.html"
+        page, sampler = self.directory / "viewer.html", pl_module.sampler()
         try:
-            shown = trained_work(
-                pl_module.sampler(), self.directory.name, pl_module.iteration, "ema",
-                self.seed, self.num_images,
-            )  # fmt: skip
-            write_page([shown], page)
+            z = latents(self.seed, range(self.num_images), sampler.d_latent)
+            write_page([work(sampler, z, self.directory.name, pl_module.iteration, "ema")], page)
         except (ValueError, OSError) as error:
             log.warning("no viewer.html: %s", error)
             return

@@ -14,12 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fpainter.evaluation.resize import (
-    INPUT_SIZE,
-    resize_pillow,
-    resize_pytorch,
-    resize_tensorflow,
-)
+from fpainter.evaluation.resize import INPUT_SIZE, resize_pillow, resize_pytorch, resize_tensorflow
 
 
 def check_byte_images(images: Tensor) -> None:

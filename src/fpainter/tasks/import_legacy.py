@@ -10,13 +10,8 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fpainter.checkpoints.legacy import checkpoint as legacy
 from fpainter.checkpoints.legacy.arguments import read_arguments, translate
-from fpainter.checkpoints.legacy.checkpoint import (
-    load_adam,
-    load_weights,
-    read_original,
-    write_checkpoint,
-)
 from fpainter.checkpoints.record import in_hydras_grammar, record
 from fpainter.errors import UserError
 from fpainter.launch.configs import composed
@@ -40,7 +35,7 @@ def import_legacy(options: dict[str, str]) -> list[str]:
     if output.exists() and options.get("overwrite") != "true":
         raise UserError(f"output={output}: exists; overwrite=true replaces it")
     checkpoint, args_txt = (Path(options[key]).expanduser() for key in ("checkpoint", "args"))
-    original = read_original(checkpoint)
+    original = legacy.read_original(checkpoint)
     beside = (checkpoint.with_name(name) for name in (".config.json", "config.json"))
     stored = options.get("config") or next((path for path in beside if path.is_file()), None)
     args, remarks = read_arguments(args_txt, stored and Path(stored).expanduser())
@@ -57,7 +52,7 @@ def import_legacy(options: dict[str, str]) -> list[str]:
         module: GANModule = hydra.utils.instantiate(config["model"])
     except HydraException as error:
         raise UserError(f"args={options['args']}: {error.__cause__ or error}") from error
-    load_weights(module, original, args, args_txt.name)
+    legacy.load_weights(module, original, args, args_txt.name)
     module.iteration, source = original.iteration()
     if "iteration" in options:
         if not options["iteration"].isdecimal():
@@ -65,7 +60,8 @@ def import_legacy(options: dict[str, str]) -> list[str]:
         module.iteration, source = int(options["iteration"]), "as given"
     optimisers = module.configure_optimizers()
     for player, optimiser in zip(PLAYERS, optimisers, strict=True):
-        missing = load_adam(optimiser, player, module.get_submodule(player), original, args)
+        part = module.get_submodule(player)
+        missing = legacy.load_adam(optimiser, player, part, original, args)
         if missing:
             remarks.append(
                 f"{missing} parameters of {player} have no state of Adam in the file and start "
@@ -73,7 +69,7 @@ def import_legacy(options: dict[str, str]) -> list[str]:
             )
     output.parent.mkdir(parents=True, exist_ok=True)
     run = record(config, overrides)
-    write_checkpoint(output, module, optimisers, config["batch_size"], run)
+    legacy.write_checkpoint(output, module, optimisers, config["batch_size"], run)
     num_tensors = sum(len(tensors) for tensors in original.tensors.values())
     return [
         f"{args['model_type']}: {module.sizes()}",

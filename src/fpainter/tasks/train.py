@@ -33,6 +33,8 @@ PATHS = (
     "warm_start.ckpt", "data.dir", "data.shards", "data.path", "data.cache_dir",
     "fid.weights_path", "fid.cache_dir",
 )  # fmt: skip
+# Lightning's: what torch does about it, and that the generator's average is in evaluation mode.
+KNOWN_WARNINGS = (".*LeafSpec.*", ".*in eval mode at the start of training.*")
 # What a warm start can keep of another run's checkpoint, but not of an exported painter.
 OPTIONS_OF_FILES = ("discriminator", "generator_optimiser", "discriminator_optimiser")
 
@@ -73,7 +75,8 @@ def train(cfg: DictConfig) -> float | None:
         MetricsFile(run_dir),
         *(instantiate(logger) for logger in (cfg.logger or {}).values() if logger),
     ]
-    _silence_known_warnings()
+    for message in KNOWN_WARNINGS:
+        warnings.filterwarnings("ignore", message)
     trainer: Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers)
     # Lightning would load a checkpoint before it does this, and round float64 weights.
     trainer.precision_plugin.convert_module(module)
@@ -135,12 +138,3 @@ def _contents(run_dir: Path) -> str:
     names = ("viewer.html", "metrics.csv", "curves.png", "config.yaml", "checkpoints/*.ckpt")
     others = [sorted(run_dir.glob(name)) for name in names]
     return "\n".join(f"  {path}" for paths in newest + others for path in paths)
-
-
-def _silence_known_warnings() -> None:
-    """Hide what Lightning warns of that does not apply here."""
-    for message in (
-        ".*LeafSpec.*",  # between Lightning and torch
-        ".*in eval mode at the start of training.*",  # the average of the generator, on purpose
-    ):
-        warnings.filterwarnings("ignore", message)

@@ -9,9 +9,10 @@ from omegaconf import DictConfig
 
 from fpainter.checkpoints.inference import load_painter
 from fpainter.errors import UserError
+from fpainter.generators.latents import latents
 from fpainter.launch.devices import pick_device
 from fpainter.launch.settings import check_numbers
-from fpainter.viewer.write import trained_work, write_page
+from fpainter.viewer.page import work, write_page
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,7 @@ def _work(key: str, cfg: DictConfig) -> dict[str, Any]:
     in_run = path.parent.name == "checkpoints"
     name = f"{path.parents[1].name}/{path.name}" if in_run else path.name
     try:
-        return trained_work(
-            trained.sampler, name, trained.iteration, trained.weights, cfg.seed, cfg.num_images
-        )
+        z = latents(cfg.seed, range(cfg.num_images), trained.sampler.d_latent)
+        return work(trained.sampler, z, name, trained.iteration, trained.weights)
     except ValueError as error:
         raise UserError(f"{key}={given}: {error}") from error

@@ -10,6 +10,7 @@ import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from torch import Tensor, nn
 
+from fpainter.files import replacing
 from fpainter.generators.learning_rules import DeltaRule, OjaRule, SumRule
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.sampler import Sampler
@@ -27,7 +28,7 @@ def work(sampler: Sampler, z: Tensor, name: str, iteration: int, weights: str) -
     """Write down how a painter paints some latents.
 
     Args:
-        sampler: of a `FastWeightPainter`.
+        sampler: of the painter.
         z: latents [B d_latent].
         name: the painter's name on the page.
         iteration: iterations trained.
@@ -37,10 +38,13 @@ def work(sampler: Sampler, z: Tensor, name: str, iteration: int, weights: str) -
         What viewer.html shows and paint.js needs to paint; plain data.
 
     Raises:
-        ValueError: if the page cannot follow the painter's rule or activation, or show its images.
+        ValueError: if the generator does not paint in steps, or if the page cannot follow its rule
+            or activation, or show its images.
     """
     painter = sampler.generator
-    assert isinstance(painter, FastWeightPainter)
+    if not isinstance(painter, FastWeightPainter):
+        kind = type(painter).__name__
+        raise ValueError(f"{kind} does not paint in steps, so there is nothing to see")
     rule = painter.learning_rule
     if type(rule) not in RULES:
         raise ValueError(f"the page cannot run {type(rule).__name__}")
@@ -129,3 +133,14 @@ def html(works: Sequence[dict[str, Any]]) -> str:
         keep_trailing_newline=True,
     )
     return templates.get_template("viewer.html").render(works=works)
+
+
+def write_page(works: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        works: as for `html`.
+        path: the file; replaced if it is there.
+    """
+    with replacing(path) as new:
+        new.write_text(html(works), encoding="utf-8")

@@ -15,13 +15,7 @@ from torch import Tensor, nn
 from fpainter.errors import UserError
 from fpainter.evaluation.inception.precision import full_float32
 from fpainter.evaluation.inception.weights import InceptionWeights, check_shape, find_weights
-from fpainter.evaluation.protocols import (
-    PROTOCOLS,
-    Protocol,
-    check_byte_images,
-    flatten_alpha,
-    prepare_pytorch_fid,
-)
+from fpainter.evaluation.protocols import PROTOCOLS, Protocol, check_byte_images, flatten_alpha
 
 # One line per stage. `96:3x3` is a convolution (batch norm and bias folded in) with 96 output
 # channels, a 3×3 kernel, "same" padding and a ReLU; `v` = no padding, `/2` = stride 2 and no
@@ -149,7 +143,7 @@ class InceptionFeatures(nn.Module):
     def __init__(
         self,
         weights: InceptionWeights,
-        prepare: Callable[[Tensor], Tensor] = prepare_pytorch_fid,
+        prepare: Callable[[Tensor], Tensor] = PROTOCOLS["png"].prepare,
     ) -> None:
         super().__init__()
         self.weights_sha256 = weights.sha256

@@ -6,12 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fpainter.evaluation.metrics.frechet import (
-    Moments,
-    RunningMoments,
-    frechet_distance,
-    matrix_sqrt,
-)
+from fpainter.evaluation.metrics import frechet
 
 
 class Extrapolated(NamedTuple):
@@ -32,7 +27,7 @@ class Extrapolated(NamedTuple):
 
 
 def fid_infinity(
-    real: Moments,
+    real: frechet.Moments,
     fake_features: Tensor,
     num_points: int = 15,
     smallest: int | None = None,
@@ -75,33 +70,14 @@ def fid_infinity(
             "need num_points ≥ 3, 2 ≤ smallest < M and at least 2 real images, got "
             f"{num_points=}, {smallest=}, M={num} and {real.num} real"
         )
-    root = matrix_sqrt(real.cov) if sqrt_real is None else sqrt_real
+    root = frechet.matrix_sqrt(real.cov) if sqrt_real is None else sqrt_real
     generator = torch.Generator().manual_seed(seed)
     sizes = [smallest + i * (num - smallest) // (num_points - 1) for i in range(num_points)]
     scores = []
     for size in sizes:
         subset = torch.randperm(num, generator=generator)[:size].to(fake_features.device)
-        scores.append(_fid(real, fake_features[subset].cpu(), root))
+        running = frechet.RunningMoments(dim)
+        running.add(fake_features[subset].cpu())
+        scores.append(frechet.frechet_distance(real, running.moments(), root))
     (_, value), covariance = np.polyfit(1 / np.array(sizes), scores, 1, cov=True)
     return Extrapolated(float(value), float(covariance[1, 1]) ** 0.5, sizes, scores)
-
-
-def _fid(real: Moments, features: Tensor, root: Tensor) -> float:
-    """Return the FID of features [n F] with root = √Σ_r.
-
-    Up to n = F the n × n matrix A S Sᵀ Aᵀ, A the centred features over √(n − 1), is the smaller one
-    with the non-zero eigenvalues of S Σ_f S.
-    """
-    num, dim = features.shape
-    if num > dim:
-        running = RunningMoments(dim)
-        running.add(features)
-        return frechet_distance(real, running.moments(), root)
-    x = features.double()
-    mean = x.mean(dim=0)
-    a = (x - mean) / (num - 1) ** 0.5
-    projected = a @ root
-    eigenvalues = torch.linalg.eigvalsh(projected @ projected.T)  # ascending
-    overlap = eigenvalues[-min(num - 1, real.num - 1) :].clamp_min(0).sqrt().sum()
-    distance = (real.mean - mean).square().sum()
-    return float(distance + real.cov.trace() + a.square().sum() - 2 * overlap)
