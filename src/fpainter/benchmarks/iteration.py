@@ -140,13 +140,12 @@ class Released:
                 "it is written for losses of one image, accumulate=1, clip=null and no augmentation"
             )
         generator = LoopedPainter(module.generator).to(device)
-        self.phases = Phases(module, generator, as_released(module.discriminator).to(device), False)
+        discriminator = as_released(module.discriminator).to(device)
+        self.phases = Phases(module, generator, discriminator, spare=False)
         self.reals = module.image_range.from_bytes(reals).to(device)
         make_generators, make_discriminators = module.optimiser_factories
         self.generator_optimiser = make_generators(generator.named_parameters())
-        self.discriminator_optimiser = make_discriminators(
-            self.phases.discriminator.named_parameters()
-        )
+        self.discriminator_optimiser = make_discriminators(discriminator.named_parameters())
 
     def run(self) -> Losses:
         """Train `NUM_ITERATIONS`; return their losses."""

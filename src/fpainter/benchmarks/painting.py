@@ -29,12 +29,6 @@ def painting(
     written = torch.randn(batch_size, painter.num_steps, sum(head.sizes), device=device)
     direction = torch.randn(batch_size, painter.channels, *painter.image_size, device=device)
 
-    def closed(leaf: Tensor) -> Tensor:
-        return rank_one.image(*rule(head.read(leaf)))
-
-    def loop(leaf: Tensor) -> Tensor:
-        return paint_in_a_loop(head, rule, leaf)
-
     def run(paint: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         leaf = written.clone().requires_grad_(True)
         image = paint(leaf)
@@ -42,15 +36,15 @@ def painting(
         assert leaf.grad is not None
         return image.detach(), leaf.grad
 
-    pairs = zip(run(closed), run(loop), strict=True)
-    deviation = max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
-    seconds = medians({"": lambda: run(closed), "loop_": lambda: run(loop)}, 5 * repeats, device)
-    return {
-        "seconds": seconds[""],
-        "loop_seconds": seconds["loop_"],
-        "speedup": seconds["loop_"] / seconds[""],
-        "deviation": deviation,
+    runs = {
+        "seconds": lambda: run(lambda leaf: rank_one.image(*rule(head.read(leaf)))),
+        "loop_seconds": lambda: run(lambda leaf: paint_in_a_loop(head, rule, leaf)),
     }
+    pairs = zip(*(paint() for paint in runs.values()), strict=True)
+    deviation = max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
+    seconds = medians(runs, 5 * repeats, device)
+    speedup = seconds["loop_seconds"] / seconds["seconds"]
+    return seconds | {"speedup": speedup, "deviation": deviation}
 
 
 def growth(channels: int, repeats: int, device: torch.device) -> dict[str, float]:

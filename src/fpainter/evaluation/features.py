@@ -40,15 +40,15 @@ class Images(Interface):
 
 
 class Extractor(Interface):
-    """A frozen feature network, such as `InceptionFeatures`."""
+    """A frozen feature network, such as `InceptionFeatures`.
 
-    @property
-    def num_features(self) -> int:
-        """F, the length of a feature vector."""
+    Attributes:
+        num_features: F, the length of a feature vector.
+        weights_sha256: names the weights.
+    """
 
-    @property
-    def weights_sha256(self) -> str:
-        """Names the weights."""
+    num_features: int
+    weights_sha256: str
 
     @property
     def device(self) -> torch.device:
