@@ -45,7 +45,7 @@ def test_units(kind: str, value: float, text: str) -> None:
         (["what=[paintings]"], "name one or more of painting, growth, iteration"),
         (["what=[]"], "name one or more of"),
         (["repeats=0"], "repeats=0: must be at least 1"),
-        (["what=painting", "model=base"], "what=painting needs a painter; this model is none"),
+        (["what=painting", "model=base"], "the loop is written for painters with the delta rule"),
         (["what=painting", "model=lstm_sum"], "painters with the delta rule"),
         (["what=inception", "fid.weights_path=/nowhere"], "/nowhere"),
     ],

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fpainter.benchmarks.released import LoopedPainter, paint_in_a_loop
 from fpainter.benchmarks.stopwatch import medians, peak_memory
+from fpainter.generators.base import Generator
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.ops import closed_form, rank_one
 
@@ -17,14 +18,18 @@ START = {"steps": 64, "size": 64, "batch": 20}
 
 
 def painting(
-    painter: FastWeightPainter, batch_size: int, repeats: int, device: torch.device
+    painter: Generator, batch_size: int, repeats: int, device: torch.device
 ) -> dict[str, float]:
     """Paint and differentiate from what the head wrote: in closed form and in a loop.
 
     Returns:
         seconds of both, their ratio, and the largest relative difference of image and gradient.
+
+    Raises:
+        ValueError: if there is no loop for such a generator.
     """
     looped = LoopedPainter(painter)
+    assert isinstance(painter, FastWeightPainter)  # or there would be no loop
     head, rule = looped.head, looped.rule
     written = torch.randn(batch_size, painter.num_steps, sum(head.sizes), device=device)
     direction = torch.randn(batch_size, painter.channels, *painter.image_size, device=device)

@@ -22,7 +22,6 @@ from fpainter.data.datamodule import ImageDataModule
 from fpainter.errors import UserError
 from fpainter.evaluation.inception.network import load_inception
 from fpainter.evaluation.protocols import get_protocol
-from fpainter.generators.painter import FastWeightPainter
 from fpainter.launch.devices import pick_device
 from fpainter.launch.settings import blaming, check_numbers, entries
 from fpainter.training.gan_module import GANModule
@@ -46,7 +45,7 @@ def benchmark(cfg: DictConfig) -> Results:
         UserError: if something is asked for that there is not.
     """
     parts: dict[str, Callable[[], Results]] = {
-        "painting": lambda: painting(painter(), cfg.batch_size, cfg.repeats, device),
+        "painting": lambda: painting(module.generator, cfg.batch_size, cfg.repeats, device),
         "growth": lambda: growth(cfg.data.channels, cfg.repeats, device),
         "iteration": lambda: iteration(
             module, next(data.train_dataloader()), cfg.repeats, device, cfg.trainer.precision
@@ -74,11 +73,6 @@ def benchmark(cfg: DictConfig) -> Results:
     data: ImageDataModule = instantiate(cfg.data)
     module: GANModule = instantiate(cfg.model).to(device)
     results: Results = {}
-
-    def painter() -> FastWeightPainter:
-        if not isinstance(module.generator, FastWeightPainter):
-            raise UserError("what=painting needs a painter; this model is none")
-        return module.generator
 
     for name in [name for name in parts if name in wanted]:  # loading after iteration
         log.info("measuring %s", name)
