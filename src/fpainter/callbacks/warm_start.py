@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from fpainter.checkpoints.inference import WEIGHTS
 from fpainter.errors import UserError
 from fpainter.generators.trained import part
+from fpainter.nn.sizes import shape_text
 from fpainter.training.gan_module import PLAYERS, GANModule
 from fpainter.training.optimiser import regrouped
 
@@ -113,8 +114,8 @@ class WarmStart(Callback):
         for name in taken:
             if own[name].shape != stored[name].shape:
                 raise UserError(
-                    f"warm_start.ckpt={self.where}: {player}.{name} is {_shape(stored[name])} "
-                    f"there and {_shape(own[name])} in this run; give this run the same sizes"
+                    f"warm_start.ckpt={self.where}: {player}.{name} is {shape_text(stored[name])} "
+                    f"there and {shape_text(own[name])} in this run; give this run the same sizes"
                 )
         missing, left = module.load_state_dict(stored, strict=False)
         for verdict, names in ("taken", taken), ("missing", missing), ("left", left):
@@ -131,10 +132,6 @@ class WarmStart(Callback):
             "; ".join(f"{verdict} {_summary(names)}" for verdict, names in self.report.items()),
             path,
         )  # fmt: skip
-
-
-def _shape(tensor: Tensor) -> str:
-    return "×".join(map(str, tensor.shape)) or "a number"
 
 
 def _summary(names: list[str]) -> str:

@@ -45,3 +45,8 @@ def first_misfit(plan: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str
         if name not in plan or name not in state or plan[name].shape != state[name].shape:
             return name
     return None
+
+
+def shape_text(tensor: Tensor) -> str:
+    """Say a tensor's shape to people, such as ``3×64``."""
+    return "×".join(map(str, tensor.shape)) or "a number"

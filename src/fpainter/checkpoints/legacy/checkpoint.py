@@ -16,6 +16,7 @@ from fpainter.checkpoints.safe_load import safe_load
 from fpainter.errors import UserError
 from fpainter.files import replacing
 from fpainter.generators.trained import part
+from fpainter.nn.sizes import shape_text
 from fpainter.training.gan_module import GANModule
 
 PREFIXES = {"generator": "G.", "generator_ema": "GE.", "discriminator": "D."}
@@ -113,8 +114,8 @@ def load_weights(module: GANModule, original: Original, args: dict[str, Any], wh
             if _core(tensor.shape) != _core(own[ours].shape):
                 axis = 1 if tensor.shape[:1] != own[ours].shape[:1] else 2
                 raise UserError(
-                    f"{full} is {_shape(tensor)} in the file, "
-                    f"{blame(ours, axis, args, where)} asks for {_shape(own[ours])}"
+                    f"{full} is {shape_text(tensor)} in the file, "
+                    f"{blame(ours, axis, args, where)} asks for {shape_text(own[ours])}"
                 )
             placed[ours] = tensor.reshape(own[ours].shape)
         for ours in own:
@@ -158,7 +159,7 @@ def load_adam(
             if state[moment].shape != weights[name].shape:
                 raise UserError(
                     f"{key}: parameter {index}, {PREFIXES[player]}{name}, is "
-                    f"{_shape(weights[name])}, but its {moment} is {_shape(state[moment])}"
+                    f"{shape_text(weights[name])}, but its {moment} is {shape_text(state[moment])}"
                 )
     steps = {rename(name): torch.tensor(float(state["step"])) for name, state in states.items()}
     moments = {}
@@ -232,7 +233,3 @@ def _equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 def _core(shape: torch.Size) -> tuple[int, ...]:
     """Return a shape without its leading ones."""
     return tuple(dropwhile(lambda size: size == 1, shape))
-
-
-def _shape(tensor: Tensor) -> str:
-    return "×".join(map(str, tensor.shape)) or "a number"
