@@ -13,9 +13,9 @@ from fpainter.generators.painting import shown_steps
 from fpainter.generators.refiners import UNetRefiner
 from fpainter.nn.image_range import ImageRange
 from fpainter.pictures.curves import draw_curves, read_metrics
-from fpainter.pictures.grids import grid, to_picture
+from fpainter.pictures.grids import LABEL_HEIGHT, grid, to_picture
 from fpainter.pictures.selection import paint
-from fpainter.pictures.strips import LABEL_HEIGHT, draw_strips
+from fpainter.pictures.strips import draw_strips
 from tests.training.toys import D_LATENT, SIZE, STEPS, painter
 
 SIGNED = ImageRange("signed")

@@ -154,6 +154,20 @@ class Features:
             yield indices, self.extractor(images)
             self.report(what, min((start + len(indices)) * world_size(), num), num)
 
+    def gather(self, draw: Draw, num: int, what: str) -> Tensor:
+        """Return the features of all images in every process, [num F] float32 on the CPU.
+
+        Args:
+            draw: maps indices to images uint8 [B C H W].
+            num: images of all processes.
+            what: is being done, for the report.
+        """
+        # Each process fills its own rows.
+        found = torch.zeros(num, self.extractor.num_features, device=self.extractor.device)
+        for indices, features in self.extract(draw, num, what):
+            found[list(indices)] = features.float()
+        return summed(found).cpu()
+
     def statistics(self, images: Images) -> RealStatistics:
         """Read the statistics of real images from their file, or compute and keep them.
 
@@ -218,11 +232,7 @@ class Features:
             return images.batch([place * len(images) // num for place in places])
 
         def compute() -> dict[str, Tensor]:
-            # Each process fills its own rows.
-            sample = torch.zeros(shape, device=self.extractor.device)
-            for places, features in self.extract(draw, num, what):
-                sample[list(places)] = features.float()
-            return {"features": summed(sample).cpu()}
+            return {"features": self.gather(draw, num, what)}
 
         path = self._path(images, num, "sample")
         wait = partial(self.report, what, 0, num)

@@ -4,12 +4,14 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 CHANNELS = {1: ("grey",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
 PAPER = 255  # grey level between images
+LABEL_HEIGHT = 14  # pixels below each strip
+INK = "#5a5a5a"
 
 
 def to_picture(image: Tensor) -> Image.Image:
@@ -57,3 +59,18 @@ def beside(pictures: Sequence[Image.Image]) -> Image.Image:
 def stack(pictures: Sequence[Image.Image]) -> Image.Image:
     """Put pictures of one colour mode and width below each other."""
     return Image.fromarray(np.vstack([np.asarray(picture) for picture in pictures]))
+
+
+def labelled(strip: Image.Image, labels: Sequence[str]) -> Image.Image:
+    """Write labels below the columns of a strip, leaving out those that would touch."""
+    sheet = ImageOps.expand(strip, (0, 0, 0, LABEL_HEIGHT), fill="white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=10)
+    column, free_from = strip.width / len(labels), 0.0
+    for index, label in enumerate(labels):
+        width = draw.textlength(label, font=font)
+        # A long label of the last column may reach to the left, not out of the picture.
+        left = min((index + 0.5) * column - width / 2, strip.width - width)
+        if left >= free_from:
+            draw.text((left, strip.height), label, fill=INK, font=font)
+            free_from = left + draw.textlength(label + " ", font=font)
+    return sheet

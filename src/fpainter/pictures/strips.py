@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 
 import torch
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from fpainter.pictures.grids import PAPER, grid, stack
+from fpainter.pictures.grids import PAPER, grid, labelled, stack
 from fpainter.pictures.selection import Painted
 
 NORMALISATIONS = ("final", "frame", "signed")
-LABEL_HEIGHT = 14  # pixels below each strip
-INK = "#5a5a5a"
 WARM, COLD = (178, 24, 43), (33, 102, 172)  # what adds and what takes away
 STRONG = 0.99  # quantile of an image's changes that is shown in full colour
 
@@ -59,7 +57,7 @@ def draw_strips(
     else:
         frames = work.show(torch.cat([updates, canvases], dim=1))
     return stack(
-        [_labelled(grid(f, columns=len(labels), gap=1, scale=scale), labels) for f in frames]
+        [labelled(grid(f, columns=len(labels), gap=1, scale=scale), labels) for f in frames]
     )
 
 
@@ -93,18 +91,3 @@ def _to_norm(frames: Tensor, norm: Tensor) -> Tensor:
     """Scale each of the frames [B S C H W] to the norm given for its image [B 1]."""
     own = frames.flatten(2).norm(dim=2).clamp_min(torch.finfo(frames.dtype).tiny)
     return frames * (norm / own)[..., None, None, None]
-
-
-def _labelled(strip: Image.Image, labels: Sequence[str]) -> Image.Image:
-    """Write the labels below a strip's columns, leaving out those that would touch."""
-    sheet = ImageOps.expand(strip, (0, 0, 0, LABEL_HEIGHT), fill="white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=10)
-    column, free_from = strip.width / len(labels), 0.0
-    for index, label in enumerate(labels):
-        width = draw.textlength(label, font=font)
-        # A long label of the last column may reach to the left, not out of the picture.
-        left = min((index + 0.5) * column - width / 2, strip.width - width)
-        if left >= free_from:
-            draw.text((left, strip.height), label, fill=INK, font=font)
-            free_from = left + draw.textlength(label + " ", font=font)
-    return sheet

@@ -17,7 +17,7 @@ from fpainter.launch.devices import join_processes, pick_device
 from fpainter.launch.settings import blaming, fill_from
 from fpainter.progress import Report, reporting
 from fpainter.report.markdown import score_table
-from fpainter.trusted import build
+from fpainter.tasks.reals import build_data, reals_of
 
 log = logging.getLogger(__name__)
 
@@ -40,22 +40,10 @@ class Evaluation:
 
     def prepare(self, path: str) -> tuple[TrainedPainter, ImageDataModule, DictConfig]:
         """Load a checkpoint's painter; what is not given of data and ``fid`` is as in its run."""
-        cfg = self.cfg
-        painter = load_painter(path, cfg.weights, self.device)
-        stored = painter.config
-        # Reals and fakes can only be compared at the size and with the channels that are painted.
-        if cfg.image_size not in (None, stored.image_size):
-            raise UserError(
-                f"image_size={cfg.image_size}: {painter.path} paints {stored.image_size}"
-            )
-        given = cfg.copy()
-        given.image_size = stored.image_size
-        data_config = fill_from(given.data, stored.data)
-        data_config.channels = stored.data.channels
-        data = _build_data(data_config, f"ckpt={painter.path}")
-        fid = fill_from(cfg.fid, stored.fid)
-        if cfg.num_images is not None:
-            fid.num_images = cfg.num_images
+        painter = load_painter(path, self.cfg.weights, self.device)
+        data, fid = reals_of(painter, self.cfg)
+        if self.cfg.num_images is not None:
+            fid.num_images = self.cfg.num_images
         return painter, data, fid
 
     def of_checkpoint(
@@ -85,7 +73,7 @@ class Evaluation:
                 "images= also needs the real images and a size: "
                 "images=DIR data=folder data.dir=REALS image_size=64"
             )
-        data = _build_data(fill_from(cfg.data, cfg.data), "data")
+        data = build_data(fill_from(cfg.data, cfg.data), "data")
         fakes = ImageDataModule.from_folder(
             cfg.image_size,
             cfg.images,
@@ -127,12 +115,6 @@ class Evaluation:
             "data": data.source.name,
             "inception_sha256": scorer.features.extractor.weights_sha256,
         }
-
-
-def _build_data(config: DictConfig, where: str) -> ImageDataModule:
-    """Build what a checkpoint or the command line names, if it is one of our data modules."""
-    plain = OmegaConf.to_container(config, resolve=True)
-    return build(plain, where, trusted=("fpainter.data.",), constructors=True)
 
 
 def evaluate(cfg: DictConfig) -> float:

@@ -28,10 +28,11 @@ from fpainter.pictures.selection import Selection, edited, whole_numbers
 from fpainter.pictures.spectrum import draw_spectrum, spectrum, write_spectrum
 from fpainter.pictures.strips import check_normalisation, draw_strips
 from fpainter.pictures.walk import check_walk, training_walk, walk_images
+from fpainter.tasks.nearest import show_nearest, training_images
 
 log = logging.getLogger(__name__)
 
-KINDS = ("images", "grid", "strips", "film", "walk", "spectrum")
+KINDS = ("images", "grid", "strips", "film", "walk", "spectrum", "nearest")
 BY_DEFAULT = ("images", "grid", "strips")
 OF_PAINTERS = ("strips", "film", "spectrum")  # what shows painting steps
 GRID_AT_MOST = 1024  # images; a larger grid would be no picture any more
@@ -39,8 +40,9 @@ NUMBERS = ("seeds", "drop_steps", "strips.steps", "walk.indices")
 AT_LEAST_ONE = (
     "num_images", "batch_size", "grid.scale", "strips.num_columns", "strips.scale",
     "film.num_images", "walk.num_images", "spectrum.num_images",
+    "nearest.num_images", "nearest.neighbours", "nearest.num_held_back",
 )  # fmt: skip
-OR_NULL = ("grid.columns", "film.columns")
+OR_NULL = ("grid.columns", "film.columns", "nearest.scale")
 YES_OR_NO = ("refined", "film.margin")
 TRAINING_ONLY = ("supervision", "freeze_painter")  # settings that change no image
 
@@ -63,6 +65,7 @@ def generate(cfg: DictConfig) -> None:
     sampler = _edited(trained, f"ckpt={cfg.ckpt}", cfg)
     kinds = _kinds(cfg.what, sampler)
     others = _others(trained, cfg) if "walk" in kinds else None
+    reals = training_images(trained, cfg) if "nearest" in kinds else None
     indices = _numbers(cfg, "seeds") or tuple(range(cfg.num_images))
     selection = Selection(sampler, cfg.seed, indices, cfg.batch_size)
     output = Path(HydraConfig.get().runtime.output_dir)
@@ -77,6 +80,8 @@ def generate(cfg: DictConfig) -> None:
         written += _write_walk(selection, cfg, output, others)
     if "spectrum" in kinds:
         written += _write_spectrum(selection, cfg, output)
+    if reals is not None:
+        written += show_nearest(selection, cfg, output, *reals)
     log.info("%s written to %s", ", ".join(written), output)
 
 

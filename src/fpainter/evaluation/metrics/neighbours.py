@@ -71,7 +71,7 @@ def neighbour_scores(real: Tensor, fake: Tensor, k: int = 5, chunk: int = 1000) 
     num_balls = torch.zeros(len(y), dtype=torch.long, device=y.device)
     recalled = covered = 0
     for part, radii in zip(x.split(chunk), radii_x.split(chunk), strict=True):
-        distances = _squared_distances(part, y)  # [chunk M]
+        distances = squared_distances(part, y)  # [chunk M]
         inside_real = distances <= radii[:, None]
         num_balls += inside_real.sum(dim=0)
         covered += int(inside_real.any(dim=1).sum())
@@ -90,14 +90,14 @@ def _squared_radii(x: Tensor, k: int, chunk: int) -> Tensor:
     Widened by 1e-12 for rounding, so that a point on the sphere counts as inside.
     """
     nearest = [
-        _squared_distances(part, x).topk(k + 1, largest=False).values[:, -1]  # itself is first
+        squared_distances(part, x).topk(k + 1, largest=False).values[:, -1]  # itself is first
         for part in x.split(chunk)
     ]
     radii = torch.cat(nearest)
     return radii + 1e-12 * (radii + _squared_lengths(x))
 
 
-def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
+def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     """Return |x_i|² + |y_j|² − 2 x_i·y_j, [n m]; rounding may leave −1e-13 |x|² for equal rows."""
     lengths = _squared_lengths(x)[:, None] + _squared_lengths(y)
     return lengths.addmm_(x, y.T, alpha=-2)
