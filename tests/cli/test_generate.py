@@ -1,8 +1,10 @@
 """What ``generate`` makes when asked for it, and what it says when it cannot."""
 
 import csv
+import json
 import re
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from fpainter.checkpoints.inference import TrainedPainter, load_painter
@@ -18,6 +20,7 @@ from fpainter.generators.base import Generator, PaintingGenerator
 from fpainter.generators.latents import latents
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
+from fpainter.pictures.grids import LABEL_HEIGHT
 from fpainter.tasks import generate
 from tests.cli.conftest import SMALL, refused, run
 
@@ -168,6 +171,15 @@ def test_steps_asked_of_a_generator_without_steps(option: str, tmp_path: Path) -
         (["seed=x"], "seed=x: must be a whole number"),
         (["film.fps=60"], "50 fps at most"),
         (["film.fps=abc"], "fps must be a number above 0 and at most 1000; got abc (in film)"),
+        (["nearest.neighbours=0"], "nearest.neighbours=0: must be at least 1"),
+        (["nearest.scale=x"], "nearest.scale=x: must be at least 1"),
+        (["what=nearest", "image_size=8"], "image_size=8: "),
+        (["what=nearest", "data=folder"], "no images to train on. Give data.dir=PATH"),
+        (["what=nearest", "data=folder", "data.dir=no"], "there is no folder or zip file no"),
+        (
+            ["what=nearest", "nearest.neighbours=13"],
+            "13 neighbours need at least 13 training images, got 12",
+        ),
         (["film.hold=x"], "hold must be from 0 to 600 seconds; got x (in film)"),
         (["film.scale=x"], "scale must be a whole number from 1 to 64; got x (in film)"),
         (["walk.frames_between=x"], "frames_between must be a whole number, at least 0; got x"),
@@ -238,6 +250,62 @@ def test_a_walk_needs_one_architecture(option: str, ckpt: str, tmp_path: Path) -
     )
     part = re.split("[./=]", option)[-2]
     assert f"walk.ckpts={path}: has another model.generator.{part} than {ckpt}" in words
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_nearest_training_images_of_an_exported_painter(ckpt: str, tmp_path: Path) -> None:
+    """What it paints is given to it as training images, one of them mirrored."""
+    exported, reals = tmp_path / "exported", tmp_path / "painted" / "images"
+    run("export", ckpt, f"output={exported}")
+    run("generate", f"ckpt={exported}", "num_images=4", f"hydra.run.dir={tmp_path / 'painted'}")
+    with Image.open(reals / "000002.png") as image:
+        ImageOps.mirror(image).save(reals / "000002.png")
+    out = tmp_path / "out"
+    run(
+        "generate", f"ckpt={exported}", "what=nearest", "seeds=1-2", "nearest.num_images=1",
+        "nearest.neighbours=2", "data=folder", f"data.dir={reals}", f"hydra.run.dir={out}",
+    )  # fmt: skip
+    assert names(out) == {"nearest.png", "nearest.csv", "distances.png", "distances.csv"}
+    with Image.open(out / "nearest.png") as picture:
+        assert picture.size == (6 * (3 * 17 + 1), 6 * 18 + LABEL_HEIGHT)
+    rows = sorted(table(out / "nearest.csv"), key=lambda row: row["sample"])
+    assert [(row["sample"], row["image"], row["mirrored"]) for row in rows] == [
+        ("1", "000001.png", "False"), ("2", "000002.png", "True"),
+    ]  # fmt: skip
+    assert max(float(row["distance"]) for row in rows) < 1e-3
+    distances = [row["of"] for row in table(out / "distances.csv")]
+    assert distances == ["held-back reals"] * 4 + ["samples"] * 2
+    assert "100.0 % of 2 samples are nearer to a" in (out / "generate.log").read_text()
+
+
+def test_an_exported_painter_does_not_know_where_its_images_are(ckpt: str, tmp_path: Path) -> None:
+    run("export", ckpt, f"output={tmp_path / 'exported'}")
+    config = tmp_path / "exported" / "config.json"
+    portraits = "from_portraits", "num_images", "portrait_seed"
+    description = json.loads(config.read_text())
+    data = description["config"]["data"]
+    data["_target_"] = data["_target_"].replace(portraits[0], "from_folder")
+    description["config"]["data"] = {k: v for k, v in data.items() if k not in portraits}
+    config.write_text(json.dumps(description))
+    words = refused(
+        "generate", f"ckpt={config.parent}", "what=nearest", f"hydra.run.dir={tmp_path}"
+    )
+    assert "what=nearest: needs the training images: no images to train on" in words
+    assert "data.dir=PATH" in words
+
+
+def test_streamed_images_cannot_be_looked_for(ckpt: str, tmp_path: Path) -> None:
+    run("generate", ckpt, "what=images", "num_images=2", f"hydra.run.dir={tmp_path}")
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(tmp_path / "images" / "000001.png", "1.png")
+    streamed = ["data=webdataset", f"data.shards={tmp_path / 'a.tar'}"]
+    words = refused("generate", ckpt, "what=nearest", *streamed, f"hydra.run.dir={tmp_path}")
+    assert "only the first of streamed ones are kept" in words
+    assert "data=folder data.dir=PATH" in words
 
 
 def test_a_damaged_checkpoint_on_the_way(ckpt: str, tmp_path: Path) -> None:
