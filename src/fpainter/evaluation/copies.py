@@ -43,7 +43,9 @@ class Copies:
     A real that is held back is looked for among all other training images, so that reals and
     painted images are compared with sets that differ by one image. Where the painted images are
     new and as varied as the reals, both have the same distances; where they are copies, theirs
-    are much smaller. Of images that are not like the reals they are larger.
+    are much smaller. Of images that are not like the reals they are larger, and so are those of
+    poor copies: with noise of 12 levels on mirrored cats of 32 × 32 pixels, none was nearer than
+    the nearest 1 % of the reals. Then only the picture tells.
 
     Attributes:
         painted: the training images that are nearest to each painted one, [M K].
