@@ -3,15 +3,18 @@
 from collections.abc import Callable, Collection
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-# The softmax is that of the last axis; the others act on each entry.
+# Softmax and unit (the vector over its length) are those of the last axis; the others act on each
+# entry.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
     "relu": torch.relu,
     "sigmoid": torch.sigmoid,
     "softmax": lambda x: x.softmax(dim=-1),
     "tanh": torch.tanh,
+    "unit": lambda x: F.normalize(x, dim=-1),
 }
 
 

@@ -14,7 +14,8 @@ from fpainter.files import replacing
 from fpainter.generators.learning_rules import DeltaRule, OjaRule, SumRule
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.sampler import Sampler
-from fpainter.pictures.grids import CHANNELS, to_picture
+from fpainter.nn.colour import NAMES, channel_names
+from fpainter.pictures.grids import to_picture
 from fpainter.pictures.selection import Painted, paint
 
 BATCH_SIZE = 16
@@ -53,7 +54,7 @@ def work(sampler: Sampler, z: Tensor, name: str, iteration: int, weights: str) -
             f"the page knows the output activations {', '.join(ACTIVATIONS)}; "
             f"got {painter.output_activation!r}"
         )
-    if painter.channels not in CHANNELS:
+    if painter.channels not in NAMES[painter.colours]:
         raise ValueError(f"images of {painter.channels} channels cannot be shown")
     parts = [painter.sequence_processor, painter.input_generator, rule]
     parts += [painter.refiner] if painter.refines else []
@@ -70,7 +71,8 @@ def work(sampler: Sampler, z: Tensor, name: str, iteration: int, weights: str) -
         "activation": painter.output_activation,
         "low": sampler.image_range.low,
         "high": sampler.image_range.high,
-        "colours": list(CHANNELS[painter.channels]),
+        "colours": list(channel_names(painter.colours, painter.channels)),
+        "opponent": painter.colours == "opponent",
         "channels": painter.channels,
         "steps": painter.num_steps,
         "height": height,

@@ -227,7 +227,8 @@ function paintThumbnail(index) {
   const canvas = find("#gallery").children[index].firstChild.firstChild;
   const values = blank(painter), context = canvas.getContext("2d", {willReadFrequently: true});
   for (let t = 0; t < painter.steps; t++) addUpdate(values, painter, made, sample.rate, t);
-  put({context, pixels: context.createImageData(width, height)}, values, channels, byteOf(painter));
+  const picture = {context, pixels: context.createImageData(width, height)};
+  put(picture, inColours(painter, values), channels, byteOf(painter));
   setTimeout(paintThumbnail, 0, index + 1);
 }
 
