@@ -30,7 +30,7 @@ class Wander(Callback):
         torch.manual_seed(module.iteration)
         with torch.no_grad():
             for parameter in module.generator.parameters():
-                parameter += 0.1 * torch.randn_like(parameter)
+                parameter.add_(0.1 * torch.randn_like(parameter))
         self.seen.append({n: t.double() for n, t in module.generator.state_dict().items()})
 
 
