@@ -165,7 +165,7 @@ def test_steps_are_counted_where_adam_wants_them(tmp_path: Path, trained: dict[s
     ("generator", "options", "words"),
     [
         (refining(size=16), {}, r"generator\.head\.\S+ is \d+×6 there and \d+×6 in this run"),
-        (None, {"weights": "best"}, "weights must be one of"),
+        (None, {"weights": "best"}, "weights=best: must be one of"),
         (None, {"discriminator": "forget"}, "discriminator must be one of"),
     ],
 )

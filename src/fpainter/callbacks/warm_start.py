@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from fpainter.checkpoints.inference import WEIGHTS
+from fpainter.checkpoints.inference import prefix_of, weights_name
 from fpainter.errors import UserError
 from fpainter.generators.trained import part
 from fpainter.nn.sizes import shape_text
@@ -35,13 +35,15 @@ class WarmStart(Callback):
         directory: the run directory.
         checkpoint: of the other run, plain data.
         where: the checkpoint's file, for messages.
-        weights: ``ema`` or ``raw``, which of its generators.
+        weights: which of its generators: ``ema``, ``raw``, or a horizon whose average has been
+            added to the checkpoint.
         discriminator: ``keep`` takes its discriminator, ``reset`` starts with a fresh one.
         generator_optimiser: ``keep`` also takes the optimiser's state, ``reset`` does not.
         discriminator_optimiser: the same; without meaning for a fresh discriminator.
 
     Raises:
         ValueError: if an option is unknown.
+        UserError: if there can be no such weights.
     """
 
     def __init__(
@@ -49,13 +51,12 @@ class WarmStart(Callback):
         directory: str | Path,
         checkpoint: dict[str, Any],
         where: str | Path,
-        weights: str = "ema",
+        weights: str | float = "ema",
         discriminator: str = "keep",
         generator_optimiser: str = "reset",
         discriminator_optimiser: str = "keep",
     ) -> None:
         for name, choice, allowed in (
-            ("weights", weights, tuple(WEIGHTS)),
             ("discriminator", discriminator, CHOICES),
             ("generator_optimiser", generator_optimiser, CHOICES),
             ("discriminator_optimiser", discriminator_optimiser, CHOICES),
@@ -65,7 +66,7 @@ class WarmStart(Callback):
         self.directory = Path(directory)
         self.checkpoint = checkpoint
         self.where = where
-        self.weights = weights
+        self.weights = weights_name(weights, "warm_start.weights")
         self.keeps_discriminator = discriminator == "keep"
         self.keeps_states = (
             generator_optimiser == "keep",
@@ -76,7 +77,7 @@ class WarmStart(Callback):
     def setup(self, trainer: Trainer, pl_module: GANModule, stage: str) -> None:
         """Load the weights."""
         stored = self.checkpoint["state_dict"]
-        used = dict.fromkeys(("generator", "generator_ema"), WEIGHTS[self.weights])
+        used = dict.fromkeys(("generator", "generator_ema"), prefix_of(self.weights))
         if self.keeps_discriminator:
             used["discriminator"] = "discriminator."
         for player, prefix in used.items():

@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 
+from fpainter.checkpoints.averages import StoredAverages
 from fpainter.checkpoints.record import FORMAT, in_hydras_grammar, with_current_names
 from fpainter.checkpoints.safe_load import safe_load
 from fpainter.errors import UserError
 from fpainter.generators.pretrained import load_pretrained, read_config
 from fpainter.generators.trained import TrainedPainter, check_format, part, rebuild
 from fpainter.paths import is_hub_name
+from fpainter.training.post_hoc import power
 
 WEIGHTS = {"ema": "generator_ema.", "raw": "generator."}  # how their names begin in a checkpoint
 
@@ -64,9 +66,81 @@ def whole_checkpoint(path: Path) -> Path:
     return path
 
 
+def weights_name(weights: Any, key: str = "weights") -> str:
+    """Return the name of what a user chooses of a run's generators.
+
+    Args:
+        weights: ``ema``, ``raw``, or a number: the horizon of an average made after training.
+        key: what asked for it, for messages.
+
+    Raises:
+        UserError: if it is none of these.
+    """
+    name = str(weights)
+    if name in WEIGHTS:
+        return name
+    try:
+        horizon = float(name)
+        power(horizon)
+    except ValueError as error:
+        raise UserError(
+            f"{key}={weights}: must be one of {', '.join(WEIGHTS)}, or the horizon of an average, "
+            "such as 0.08: above 0 and below 0.288, relative to the length of training"
+        ) from error
+    return str(horizon)
+
+
+def add_generator(checkpoint: dict[str, Any], weights: str, path: Path, where: str) -> str:
+    """Let a checkpoint's state hold a generator that was chosen, which may be made of averages.
+
+    Args:
+        checkpoint: from `read_checkpoint`; changed in place.
+        weights: from `weights_name`.
+        path: its file.
+        where: the same, for messages.
+
+    Returns:
+        How the names of its tensors begin.
+
+    Raises:
+        UserError: if the run kept no such averages.
+    """
+    prefix = prefix_of(weights)
+    if weights not in WEIGHTS:
+        average = StoredAverages(checkpoint, path, where).average(float(weights))
+        checkpoint["state_dict"] |= {prefix + name: tensor for name, tensor in average.items()}
+    return prefix
+
+
+def searched_weights(path: str | Path, key: str = "ckpt") -> list[str]:
+    """Return what a search scores: the running average and the horizons within reach.
+
+    Args:
+        path: a checkpoint.
+        key: what asked for it, for messages.
+
+    Raises:
+        UserError: if the file cannot be used or its run kept no averages.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise UserError(f"weights=search: {path} is exported and holds one generator alone")
+    stored = StoredAverages(read_checkpoint(path, key), path, f"{key}={path}")
+    return ["ema", *map(str, stored.within_reach())]
+
+
+def prefix_of(weights: str) -> str:
+    """Return how the names of a generator's tensors begin in a checkpoint.
+
+    Args:
+        weights: from `weights_name`.
+    """
+    return WEIGHTS.get(weights, f"generator_{weights}.")
+
+
 def load_painter(
     path: str | Path,
-    weights: str | None = None,
+    weights: str | float | None = None,
     device: torch.device | str = "cpu",
     key: str = "ckpt",
 ) -> TrainedPainter:
@@ -75,8 +149,8 @@ def load_painter(
     Args:
         path: written by training, or a folder by ``fpainter.export``, or ``owner/name`` of such a
             folder on the Hugging Face hub.
-        weights: ``ema`` for the running average, ``raw`` for the generator itself; None for the
-            average, or for what was exported.
+        weights: ``ema`` for the running average, ``raw`` for the generator itself, a number for
+            the average of this horizon; None for the running average, or for what was exported.
         device: where to put it.
         key: what asked for it, for messages.
 
@@ -86,8 +160,7 @@ def load_painter(
     Raises:
         UserError: if the file cannot be used or has no such weights.
     """
-    if weights is not None and weights not in WEIGHTS:
-        raise UserError(f"weights={weights}: must be one of {', '.join(WEIGHTS)}")
+    weights = None if weights is None else weights_name(weights)
     path = Path(path).expanduser()
     if path.is_dir() or (is_hub_name(path) and not path.exists()):
         painter = load_pretrained(path, device)
@@ -96,7 +169,8 @@ def load_painter(
         return painter
     checkpoint, weights = read_checkpoint(path, key), weights or "ema"
     run = checkpoint["fpainter"] | {"iteration": checkpoint["iteration"], "weights": weights}
-    state = part(checkpoint["state_dict"], WEIGHTS[weights])
+    prefix = add_generator(checkpoint, weights, path, f"{key}={path}")
+    state = part(checkpoint["state_dict"], prefix)
     return rebuild(run, state, path, f"{key}={path}", device)
 
 
@@ -105,7 +179,7 @@ def exported_state(folder: Path, weights: str) -> dict[str, Any]:
 
     Args:
         folder: written by ``fpainter.export``.
-        weights: ``ema`` or ``raw``, which must be those that were exported.
+        weights: from `weights_name`; must be those that were exported.
 
     Returns:
         ``state_dict``, of the generator alone, and ``iteration``.
@@ -120,7 +194,7 @@ def exported_state(folder: Path, weights: str) -> dict[str, Any]:
             f"give warm_start.weights={painter.weights}"
         )
     state = painter.sampler.generator.state_dict()
-    named = {WEIGHTS[weights] + name: tensor for name, tensor in state.items()}
+    named = {prefix_of(weights) + name: tensor for name, tensor in state.items()}
     return {"state_dict": named, "iteration": painter.iteration}
 
 

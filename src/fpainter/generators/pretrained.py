@@ -209,5 +209,5 @@ def _card(painter: TrainedPainter, best_fid: dict[str, Any] | None, name: str) -
         iterations=f"{painter.iteration:,}",
         weights=painter.weights,
         fid=fid or "unknown",
-        option=" weights=raw" if painter.weights == "raw" else "",
+        option="" if painter.weights == "ema" else f" weights={painter.weights}",
     )

@@ -28,7 +28,7 @@ class TrainedPainter:
         config: the resolved config of the run, plain data; of an exported one, what its images and
             their scores depend on.
         iteration: iterations trained.
-        weights: ``ema`` or ``raw``.
+        weights: ``ema``, ``raw`` or the horizon of an average made after training.
         path: the file or folder it came from.
     """
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-NAMES = {
+NAMES: dict[str, dict[int, tuple[str, ...]]] = {
     "rgb": {1: ("grey",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")},
     "opponent": {3: ("light", "red-blue", "magenta-green")},
 }

@@ -58,8 +58,10 @@ class Spectrum(NamedTuple):
 def spectrum(paintings: Iterable[Painting]) -> Spectrum:
     """Measure paintings with the same number of steps, a batch at a time."""
     batches = [_measure(painting) for painting in paintings]
-    *measures, channels = zip(*batches, strict=True)
-    return Spectrum(*(torch.cat(parts).cpu() for parts in measures), channels[0])
+    fields: Any = zip(*batches, strict=True)
+    *measures, channels = fields
+    joined: Any = (torch.cat(parts).cpu() for parts in measures)
+    return Spectrum(*joined, channels[0])
 
 
 def _measure(painting: Painting) -> Spectrum:

@@ -8,13 +8,13 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from fpainter.checkpoints.inference import TrainedPainter, load_painter
+from fpainter.checkpoints.inference import TrainedPainter, load_painter, searched_weights
 from fpainter.data.datamodule import ImageDataModule
 from fpainter.errors import UserError
 from fpainter.evaluation.features import Features
 from fpainter.evaluation.scorer import Scorer
 from fpainter.launch.devices import join_processes, pick_device
-from fpainter.launch.settings import blaming, fill_from
+from fpainter.launch.settings import blaming, entries, fill_from
 from fpainter.progress import Report, reporting
 from fpainter.report.markdown import score_table
 from fpainter.tasks.reals import build_data, reals_of
@@ -38,9 +38,11 @@ class Evaluation:
         self.report = report
         self._scorers: dict[tuple, Scorer] = {}
 
-    def prepare(self, path: str) -> tuple[TrainedPainter, ImageDataModule, DictConfig]:
+    def prepare(
+        self, path: str, weights: str | float
+    ) -> tuple[TrainedPainter, ImageDataModule, DictConfig]:
         """Load a checkpoint's painter; what is not given of data and ``fid`` is as in its run."""
-        painter = load_painter(path, self.cfg.weights, self.device)
+        painter = load_painter(path, weights, self.device)
         data, fid = reals_of(painter, self.cfg)
         if self.cfg.num_images is not None:
             fid.num_images = self.cfg.num_images
@@ -120,11 +122,13 @@ class Evaluation:
 def evaluate(cfg: DictConfig) -> float:
     """Score checkpoints or a folder of images; write ``scores.json`` and ``scores.md``.
 
+    Of several checkpoints or weights, both files name the best by FID.
+
     Args:
         cfg: composed from ``configs/eval.yaml``.
 
     Returns:
-        The FID; of several checkpoints, the lowest.
+        The FID; of several checkpoints or weights, the lowest.
 
     Raises:
         UserError: if there is nothing to score, or scores could not be compared.
@@ -135,7 +139,7 @@ def evaluate(cfg: DictConfig) -> float:
     rank = join_processes()
     with reporting(quiet=rank > 0) as report:
         evaluation = Evaluation(cfg, report)
-        runs = [evaluation.prepare(path) for path in paths]
+        runs = [evaluation.prepare(path, w) for path in paths for w in _weights(cfg, path)]
         protocols = sorted({fid.protocol for _, _, fid in runs})
         if len(protocols) > 1:  # said before hours are spent on scores
             raise UserError(
@@ -144,9 +148,22 @@ def evaluate(cfg: DictConfig) -> float:
             )
         results = [evaluation.of_checkpoint(*run) for run in runs] or [evaluation.of_images()]
     table = score_table(results)
+    content: dict[str, Any] = {"results": results}
+    best = min(results, key=lambda result: result["scores"]["fid"])
+    if len(results) > 1:
+        content["best"] = {key: best[key] for key in ("checkpoint", "iteration", "weights")}
+        table += f"\nbest by FID: {best['checkpoint']}, weights={best['weights']}\n"
     if rank == 0:
         folder = Path(HydraConfig.get().runtime.output_dir)
-        (folder / "scores.json").write_text(json.dumps({"results": results}, indent=2) + "\n")
+        (folder / "scores.json").write_text(json.dumps(content, indent=2) + "\n")
         (folder / "scores.md").write_text(table)
         log.info("%s\nwritten to %s", table, folder / "scores.json")
-    return min(result["scores"]["fid"] for result in results)
+    return best["scores"]["fid"]
+
+
+def _weights(cfg: DictConfig, path: str) -> list[Any]:
+    """Return which generators of a checkpoint are to be scored."""
+    chosen: list[Any] = []
+    for weights in entries(cfg.weights):
+        chosen += searched_weights(path) if weights == "search" else [weights]
+    return list({str(weights): weights for weights in chosen}.values())

@@ -15,7 +15,12 @@ from fpainter.callbacks.checkpoints import RunCheckpoints
 from fpainter.callbacks.record import RunRecord
 from fpainter.callbacks.stopping import Stopping
 from fpainter.callbacks.warm_start import WarmStart
-from fpainter.checkpoints.inference import exported_state, read_checkpoint
+from fpainter.checkpoints.inference import (
+    add_generator,
+    exported_state,
+    read_checkpoint,
+    weights_name,
+)
 from fpainter.checkpoints.record import in_hydras_grammar
 from fpainter.data.streaming.formats import absolute
 from fpainter.errors import UserError
@@ -94,7 +99,7 @@ def train(cfg: DictConfig) -> float | None:
 
 
 def _warm_start(
-    module: GANModule, run_dir: Path, ckpt: str | None, **options: str
+    module: GANModule, run_dir: Path, ckpt: str | None, **options: Any
 ) -> list[WarmStart]:
     """Return the callback that loads another run's weights, if they are asked for."""
     if ckpt is None:
@@ -105,12 +110,14 @@ def _warm_start(
             )
         return []
     path = find_checkpoint(ckpt, key="warm_start.ckpt")
+    weights = weights_name(options["weights"], "warm_start.weights")
     if path.is_dir():
-        checkpoint = exported_state(path, options["weights"])
+        checkpoint = exported_state(path, weights)
         log.info("%s holds a generator alone: discriminator and optimisers start anew", path)
         options |= dict.fromkeys(OPTIONS_OF_FILES, "reset")
     else:
         checkpoint = read_checkpoint(path, key="warm_start.ckpt")
+        add_generator(checkpoint, weights, path, f"warm_start.ckpt={path}")
     with blaming("warm_start"):
         return [WarmStart(run_dir, checkpoint, ckpt, **options)]
 

@@ -33,7 +33,7 @@ def work(sampler: Sampler, z: Tensor, name: str, iteration: int, weights: str) -
         z: latents [B d_latent].
         name: the painter's name on the page.
         iteration: iterations trained.
-        weights: ``ema`` or ``raw``.
+        weights: ``ema``, ``raw`` or a horizon.
 
     Returns:
         What viewer.html shows and paint.js needs to paint; plain data.
