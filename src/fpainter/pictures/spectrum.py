@@ -60,8 +60,7 @@ def spectrum(paintings: Iterable[Painting]) -> Spectrum:
     batches = [_measure(painting) for painting in paintings]
     fields: Any = zip(*batches, strict=True)
     *measures, channels = fields
-    joined: Any = (torch.cat(parts).cpu() for parts in measures)
-    return Spectrum(*joined, channels[0])
+    return Spectrum._make([*(torch.cat(parts).cpu() for parts in measures), channels[0]])
 
 
 def _measure(painting: Painting) -> Spectrum:
