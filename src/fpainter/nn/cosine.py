@@ -1,0 +1,36 @@
+"""Vectors along an image's side as sums of cosines."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from fpainter.ops.precision import full_precision
+
+
+def cosine_basis(side: int, decay: float = 1.0) -> Tensor:
+    """Return the cosines of all frequencies, sampled at the middle of each pixel.
+
+    Row f is ``(1 + f)^-decay * sqrt(2) cos(pi f x)``, without the root for f = 0, at ``x = (i +
+    1/2) / side``. Without the factor in front the rows have equal length and are orthogonal (the
+    discrete cosine transform), and a row of a larger side is the same wave, sampled more finely.
+
+    Args:
+        side: pixels, and frequencies.
+        decay: how fast amplitudes fall with the frequency; those of natural images do with about 1
+            (Field 1987).
+
+    Returns:
+        [side side] float32, frequencies by pixels.
+    """
+    frequency = torch.arange(side, dtype=torch.float64)[:, None]
+    place = (torch.arange(side, dtype=torch.float64) + 0.5) / side
+    waves = torch.cos(math.pi * frequency * place) * 2**0.5
+    waves[0] = 1.0
+    return (waves * (1 + frequency) ** -decay).float()
+
+
+@full_precision
+def from_cosines(coefficients: Tensor, basis: Tensor) -> Tensor:
+    """Add up cosines: coefficients [... side] times a basis [side side]."""
+    return coefficients @ basis
