@@ -113,11 +113,16 @@ def keep_pictures(run: Path, name: str, folder: Path) -> None:
         if newest is None:
             continue
         kept = folder / f"{name}_{kind}.jpg"
-        with Image.open(newest) as picture:
-            for quality in range(92, 20, -8):
-                picture.convert("RGB").save(kept, quality=quality, optimize=True)
-                if kept.stat().st_size <= LARGEST:
-                    break
+        with Image.open(newest) as opened:
+            picture = opened.convert("RGB")
+        quality = 92
+        picture.save(kept, quality=quality, optimize=True)
+        while kept.stat().st_size > LARGEST:
+            if quality > 60:
+                quality -= 8
+            else:
+                picture = picture.reduce(2)
+            picture.save(kept, quality=quality, optimize=True)
 
 
 def draw_curves(titles: dict[str, str], records: dict[str, Record], output: Path) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -91,10 +91,10 @@ class Clock(Callback):
         self.period = 4 if module.regulariser is None else module.regulariser.every
         self.operations: Counter[str] = Counter()
         self._counter: FlopCounterMode | None = None
-        self._runs: list[Counter[str]] = []
-        self._seconds: Counter[str] = Counter()
+        self._runs: list[dict[str, float]] = []
+        self._seconds: dict[str, float] = defaultdict(float)
         self._inside = self._penalised = False
-        self._begun = 0.0
+        self._begun = self._before = 0.0
         self._wrap(module.generator, "fakes", self._painting)
         self._wrap(module.discriminator, "forward", self._judging)
         self._wrap(module.augment, "forward", partial(_always, "augmentation"))
@@ -105,7 +105,7 @@ class Clock(Callback):
 
     def run(self, batches: Iterator[Tensor], precision: str, counting: bool) -> None:
         """Train from one penalty to the next; either count operations or take the time."""
-        self._seconds = Counter()
+        self._seconds = defaultdict(float)
         self.module.iteration = 0
         self._counter = FlopCounterMode(display=False, custom_mapping=_LSTM) if counting else None
         fit(self.module, self._loaded(batches), self.device, precision, self)
@@ -114,7 +114,9 @@ class Clock(Callback):
 
     def medians(self) -> dict[str, float]:
         """Return the seconds of each phase in an iteration."""
-        found = {name: median(run[name] for run in self._runs) / self.period for name in PHASES}
+        found = {
+            name: median(run.get(name, 0.0) for run in self._runs) / self.period for name in PHASES
+        }
         return {name: max(value, 0.0) for name, value in found.items() if value}
 
     @contextmanager
@@ -187,12 +189,12 @@ class Clock(Callback):
 
     def on_train_batch_start(self, *args: Any) -> None:
         """Begin what is not loading."""
-        self._begun, self._before = self._now(), self._seconds.total()
+        self._begun, self._before = self._now(), sum(self._seconds.values())
 
     def on_train_batch_end(self, *args: Any) -> None:
         """Charge what no phase has taken to the rest; move the average once more to time it."""
         spent = self._now() - self._begun
-        self._seconds["rest"] += spent - (self._seconds.total() - self._before)
+        self._seconds["rest"] += spent - (sum(self._seconds.values()) - self._before)
         before = self._seconds["average"]
         with self.phase("average"):
             move_average(self.module.generator_ema, self.module.generator, 0.999)
