@@ -21,7 +21,7 @@ from fpainter.evaluation import features
 from fpainter.training.gan_module import GANModule
 from tests.cli.conftest import SMALL, run
 from tests.cli.test_commands import pytestmark as lightning_warnings
-from tests.cli.test_commands import rows
+from tests.cli.test_commands import rows, untimed
 from tests.evaluation.toys import TinyExtractor
 
 pytestmark = lightning_warnings
@@ -33,13 +33,13 @@ NAMES = ("SIGKILL", "SIGTERM", "SIGINT")
 
 
 def state(run_dir: Path, name: str = "last") -> dict[str, Any]:
-    """Return a checkpoint without what says how its run was started.
+    """Return a checkpoint without what says how its run was started, and how long it took.
 
     Of Lightning's own counters, the position in the images alone has an effect.
     """
     stored = torch.load(run_dir / "checkpoints" / f"{name}.ckpt", weights_only=True)
     stored["loops"] = stored["loops"]["fit_loop"]["state_dict"]["combined_loader"]
-    del stored["fpainter"], stored["epoch"]
+    del stored["fpainter"], stored["epoch"], stored["callbacks"]["Budget"]
     return stored
 
 
@@ -66,7 +66,7 @@ def contents(run_dir: Path) -> dict[str, Any]:
         "last": state(run_dir),
         "best": state(run_dir, "best"),
         "pictures": {name: p.read_bytes() for name, p in files.items() if name.startswith("s")},
-        "rows": [{k: v for k, v in row.items() if k != "seconds"} for row in rows(run_dir)],
+        "rows": [untimed(row) for row in rows(run_dir)],
         "files": {name: None for name in files if not name.startswith(".hydra")},
     }
 

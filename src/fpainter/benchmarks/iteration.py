@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import LambdaCallback
+from lightning.pytorch.callbacks import Callback, LambdaCallback
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -188,20 +188,40 @@ def train(module: GANModule, reals: Tensor, device: torch.device, precision: str
         losses.append({name: value.item() for name, value in module.metrics.items()})
 
     module.iteration = 0
+    batches: DataLoader[Any] = DataLoader([reals] * NUM_ITERATIONS, batch_size=None)  # type: ignore[arg-type]
+    watch = LambdaCallback(on_train_batch_start=begin, on_train_batch_end=keep)
+    fit(module, batches, device, precision, watch)
+    return losses
+
+
+def fit(
+    module: GANModule,
+    batches: Iterable[Tensor],
+    device: torch.device,
+    precision: str,
+    watch: Callback,
+) -> None:
+    """Let a trainer go once through batches of uint8 images, and do nothing else.
+
+    Args:
+        module: what is trained.
+        batches: of real images, uint8 [B C H W].
+        device: where.
+        precision: of the trainer.
+        watch: called as all callbacks are.
+    """
     trainer = Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
         devices=1,
         precision=precision,  # type: ignore[arg-type]
         max_epochs=1,
-        callbacks=[LambdaCallback(on_train_batch_start=begin, on_train_batch_end=keep)],
+        callbacks=[watch],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    batches: DataLoader[Any] = DataLoader([reals] * NUM_ITERATIONS, batch_size=None)  # type: ignore[arg-type]
     trainer.fit(module, batches)
-    return losses
 
 
 def total(terms: Iterable[Tensor]) -> Tensor:

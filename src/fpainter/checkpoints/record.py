@@ -58,14 +58,28 @@ def in_hydras_grammar(value: Any) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Return versions, platform and, in a checkout, the git revision of this package."""
+    """Return versions, machine and, in a checkout, the git revision of this package."""
+    from torch import get_num_threads  # slow to import, and the command line needs this module
+
     return {
         "fpainter": __version__,
         "git": git_revision(),
         "python": sys.version.split()[0],
         "platform": platform.platform(),
+        "processor": processor(),
+        "threads": get_num_threads(),
         "packages": {name: version(name) for name in PACKAGES},
     }
+
+
+def processor() -> str:
+    """Return the name of the processor, or of its kind where the system tells no more."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
 
 
 def git_revision() -> str | None:

@@ -17,6 +17,7 @@ from rich.table import Column, Table
 
 from fpainter.benchmarks.iteration import iteration
 from fpainter.benchmarks.painting import growth, painting
+from fpainter.benchmarks.phases import PHASES, PRECISIONS, phases
 from fpainter.benchmarks.throughput import inception, loading, sampling
 from fpainter.data.datamodule import ImageDataModule
 from fpainter.errors import UserError
@@ -50,6 +51,7 @@ def benchmark(cfg: DictConfig) -> Results:
         "iteration": lambda: iteration(
             module, next(data.train_dataloader()), cfg.repeats, device, cfg.trainer.precision
         ),
+        "phases": lambda: phases(module, data.train_dataloader(), cfg.repeats, device),
         "sampling": lambda: sampling(module.sampler(), cfg.repeats, device),
         "loading": lambda: loading(
             data.train_dataloader(), cfg.repeats, results.get("iteration.seconds")
@@ -79,7 +81,12 @@ def benchmark(cfg: DictConfig) -> Results:
         with blaming(f"what={name}"):
             found = parts[name]()
         results |= {f"{name}.{key}": value for key, value in found.items()}
-    Console(width=100).print(_table(results))
+    console = Console(width=100)
+    if "phases" in wanted:
+        console.print(_phase_table(results))
+    others = {name: value for name, value in results.items() if not name.startswith("phases.")}
+    if others:
+        console.print(_table(others))
     if cfg.output is not None:
         path = Path(cfg.output).expanduser()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,11 +96,33 @@ def benchmark(cfg: DictConfig) -> Results:
 
 
 def _table(results: Results) -> Table:
-    title = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
-    table = Table("figure", Column("value", justify="right"), title=title)
+    table = Table("figure", Column("value", justify="right"), title=_machine())
     for name, value in results.items():
         table.add_row(name, _shown(name.rpartition(".")[2], value))
     return table
+
+
+def _phase_table(results: Results) -> Table:
+    kinds = ("seconds", "share", "gflops", "ratio")
+    shown = [(precision, kind) for precision in PRECISIONS for kind in kinds]
+    shown.remove((PRECISIONS[0], "ratio"))  # to itself
+    headers = {"seconds": "time", "gflops": "GFLOP/s", "ratio": "faster by"}
+    columns = [
+        Column(f"{precision}\n{headers.get(kind, kind)}", justify="right")
+        for precision, kind in shown
+    ]
+    table = Table("phase", *columns, title=_machine())
+    for name in (*PHASES, "iteration"):
+        values = [results.get(f"phases.{precision}.{name}.{kind}") for precision, kind in shown]
+        if any(value is not None for value in values):
+            pairs = zip(shown, values, strict=True)
+            row = ["" if v is None else _shown(kind, v) for (_, kind), v in pairs]
+            table.add_row(name, *row, style="bold" if name == "iteration" else None)
+    return table
+
+
+def _machine() -> str:
+    return f"{torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
 def _shown(kind: str, value: float) -> str:
@@ -107,4 +136,6 @@ def _shown(kind: str, value: float) -> str:
         return f"{100 * value:.3g} %"
     if kind == "speedup":
         return f"{value:.1f} ×"
+    if kind == "ratio":
+        return f"{value:.2f} ×"
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"

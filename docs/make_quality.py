@@ -1,0 +1,238 @@
+"""Make quality.md: ``python docs/make_quality.py [RUNS_DIR]``.
+
+quality.yaml says which runs are its rows, and what is to be said of each. All figures come from
+their run directories in RUNS_DIR, and are kept in quality/, a CSV file per run, from which the page
+is made again where there are no runs.
+"""
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from omegaconf import OmegaConf
+from PIL import Image
+
+from fpainter.pictures.curves import blank, draw_lines
+from fpainter.report.data import Entry, collect
+from fpainter.report.markdown import markdown_table
+from fpainter.report.tables import number
+
+DOCS = Path(__file__).parent
+MEASURES = ("fid", "density", "coverage")
+COLUMNS = ("iteration", "cpu_minutes", "images", "scored_by", *MEASURES)
+# Overrides that do not say how a painter learns.
+BESIDES = ("data", "hydra", "seed", "num_iterations", "checkpoint", "fid", "logger", "callbacks.",
+           "auto_resume", "trainer=", "trainer.accelerator", "trainer.log")  # fmt: skip
+LARGEST = 200_000  # bytes of a picture
+
+
+class Record(NamedTuple):
+    """What the page knows of a run.
+
+    Attributes:
+        facts: ``setting``, ``seed``, ``processor``, ``threads``.
+        rows: a row per score, by `COLUMNS`, the last the one that counts.
+    """
+
+    facts: dict[str, str]
+    rows: list[dict[str, str]]
+
+
+def read_run(entry: Entry) -> Record:
+    """Take the figures of a run from its directory.
+
+    Raises:
+        SystemExit: if it has not counted its CPU time, or was never scored.
+    """
+    run = entry.run
+    assert run is not None
+    spent = run.metrics.get("cpu_seconds")
+    if not spent:
+        sys.exit(f"{run.directory}: metrics.csv has no cpu_seconds; train it with this version")
+    scores: list[tuple[int, str, dict[str, float]]] = [
+        (iteration, run.setting, {name: dict(run.metrics.get(name, ())).get(iteration)
+                                  for name in MEASURES})
+        for iteration, _ in run.metrics.get("fid", [])
+    ]  # fmt: skip
+    for result in entry.results:  # of a scored checkpoint, with more fakes perhaps
+        found = {name: result.scores[name].value for name in MEASURES if name in result.scores}
+        if result.iteration is not None and "fid" in found:
+            scores.append((result.iteration, result.setting, found))
+    if not scores:
+        sys.exit(f"{run.directory}: there is no FID in metrics.csv, and no scores.json")
+    iterations, seconds = zip((0, 0.0), *spent, strict=True)
+    rows = []
+    for iteration, scored_by, values in scores:
+        minutes = float(np.interp(iteration, iterations, seconds)) / 60
+        images = iteration * run.config["batch_size"]
+        own = {name: f"{value:.6g}" for name, value in values.items() if value is not None}
+        rows.append(
+            {"iteration": str(iteration), "cpu_minutes": f"{minutes:.4g}", "images": str(images),
+             "scored_by": scored_by, **own}
+        )  # fmt: skip
+    about: dict[str, Any] = json.loads((run.directory / "environment.json").read_text())
+    facts = {
+        "setting": " ".join(setting(run.directory)),
+        "seed": run.config.get("seed"),
+        "processor": about.get("processor", "unknown"),
+        "threads": about.get("threads", "unknown"),
+    }
+    return Record({name: str(value) for name, value in facts.items()}, rows)
+
+
+def setting(directory: Path) -> list[str]:
+    """Return a run's overrides that say how a painter learns."""
+    overrides: Any = OmegaConf.to_container(OmegaConf.load(directory / "overrides.yaml"))
+    return [override for override in overrides if not override.startswith(BESIDES)]
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write a CSV file, the facts as comments above it."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        file.writelines(f"# {name}: {value}\n" for name, value in record.facts.items())
+        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(record.rows)
+
+
+def read_record(path: Path) -> Record:
+    """Read what `write_record` wrote."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    heads = [line.removeprefix("# ") for line in lines if line.startswith("# ")]
+    facts = dict(head.split(": ", 1) for head in heads)
+    return Record(facts, list(csv.DictReader(lines[len(heads) :])))
+
+
+def keep_pictures(run: Path, name: str, folder: Path) -> None:
+    """Keep the newest samples and strips of a run as small JPEGs."""
+    for kind in ("samples", "strips"):
+        newest = max((run / kind).glob("*.png"), key=lambda path: int(path.stem), default=None)
+        if newest is None:
+            continue
+        kept = folder / f"{name}_{kind}.jpg"
+        with Image.open(newest) as opened:
+            picture = opened.convert("RGB")
+        quality = 92
+        picture.save(kept, quality=quality, optimize=True)
+        while kept.stat().st_size > LARGEST:
+            if quality > 60:
+                quality -= 8
+            else:
+                picture = picture.reduce(2)
+            picture.save(kept, quality=quality, optimize=True)
+
+
+def draw_curves(titles: dict[str, str], records: dict[str, Record], output: Path) -> None:
+    """Draw FID over CPU minutes, a panel for each way of scoring and a line for each run."""
+    # What was scored once is no curve.
+    ways = {row["scored_by"]: None for each in records.values() for row in each.rows}
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for way in ways:
+        for name, record in records.items():
+            points = [
+                (float(row["cpu_minutes"]), float(row["fid"]))
+                for row in record.rows
+                if row["scored_by"] == way
+            ]
+            if len(points) > 1:
+                curves.setdefault(way, {})[name] = points
+    if not curves:
+        return
+    figure, all_axes = blank(1, len(curves), (7.5 * len(curves), 5.0), xlabel="CPU minutes")
+    figure.set_facecolor("white")
+    for axes, (way, lines) in zip(all_axes, curves.items(), strict=True):
+        styled: Any = [
+            (points, {"label": titles[name], "linestyle": ("-", "--", ":")[place // 10 % 3],
+                      "markersize": 3})
+            for place, (name, points) in enumerate(lines.items())
+        ]  # fmt: skip
+        draw_lines(axes, styled, dotted=True)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
+        axes.set_title(f"FID ({way})")
+        axes.legend(frameon=False, fontsize=8)
+    figure.savefig(output, dpi=100)
+
+
+def table(rows: list[dict[str, Any]], records: dict[str, Record]) -> str:
+    """Return a table for each way of scoring, the newest score of each run in it."""
+    headers = ["", "setting", "seed", "CPU minutes", "images seen", "FID ↓", "density ↑",
+               "coverage ↑", "worth it?"]  # fmt: skip
+    by_way: dict[str, list[list[str]]] = {}
+    for row in rows:
+        facts, scores = records[row["run"]]
+        last = scores[-1]
+        cells = [number(float(last[name])).text if last[name] else "" for name in MEASURES]
+        by_way.setdefault(last["scored_by"], []).append(
+            [row["title"], f"`{facts['setting']}`", facts["seed"],
+             number(float(last["cpu_minutes"])).text, f"{int(last['images']):,}", *cells,
+             f"**{row['verdict']}**: {row['text'].strip()}"]
+        )  # fmt: skip
+    parts = [f"Scored by {way}:\n\n{markdown_table(headers, body)}" for way, body in by_way.items()]
+    machines = {"{processor}, threads: {threads}".format(**records[r["run"]].facts) for r in rows}
+    return "\n\n".join([*parts, f"Processor: {'; '.join(sorted(machines))}."])
+
+
+def page(about: dict[str, Any], records: dict[str, Record], folder: Path) -> str:
+    """Return the page; pictures that are in `folder` are shown."""
+    rows = about["rows"]
+    parts = [
+        f"# {about['title']}",
+        f"<!-- Made by {Path(__file__).name} from {folder.name}.yaml and {folder.name}/. -->",
+        about["about"].strip(),
+        table(rows, records),
+    ]
+    if (folder / "curves.png").is_file():
+        parts.append(f"![FID over CPU minutes, a line for each run]({folder.name}/curves.png)")
+    for row in rows:
+        kept = [folder / f"{row['run']}_{kind}.jpg" for kind in ("samples", "strips")]
+        shown = [path for path in kept if row.get("pictures") and path.is_file()]
+        if shown:
+            parts.append(f"## {row['title']}")
+            parts += [
+                f"![{path.stem.rpartition('_')[2]}]({folder.name}/{path.name})" for path in shown
+            ]
+    return "\n\n".join(parts) + "\n"
+
+
+def make(docs: Path, runs: Path | None) -> None:
+    """Write ``quality.md`` and ``quality/`` beside ``quality.yaml``.
+
+    Args:
+        docs: the folder of all three.
+        runs: a folder of run directories; None takes the figures that are in ``quality/``.
+
+    Raises:
+        SystemExit: if a run or its figures are not there.
+    """
+    about: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(docs / "quality.yaml"))  # type: ignore[assignment]
+    folder = docs / "quality"
+    folder.mkdir(exist_ok=True)
+    names = [row["run"] for row in about["rows"]]
+    if not names:
+        sys.exit(f"{docs / 'quality.yaml'}: rows: names no runs")
+    if runs is not None:
+        found = {entry.run.name: entry for entry in collect(runs).entries if entry.run}
+        missing = [name for name in names if name not in found]
+        if missing:
+            sys.exit(f"{runs}: there is no run {', '.join(missing)}; there are {', '.join(found)}")
+        for row in about["rows"]:
+            write_record(read_run(found[row["run"]]), folder / f"{row['run']}.csv")
+            if row.get("pictures"):
+                keep_pictures(runs / row["run"], row["run"], folder)
+    missing = [name for name in names if not (folder / f"{name}.csv").is_file()]
+    if missing:
+        sys.exit(f"{folder}: no figures of {', '.join(missing)}; give the folder of the runs")
+    records = {name: read_record(folder / f"{name}.csv") for name in names}
+    draw_curves({r["run"]: r["title"] for r in about["rows"]}, records, folder / "curves.png")
+    (docs / "quality.md").write_text(page(about, records, folder), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        sys.exit("python docs/make_quality.py [RUNS_DIR]")
+    make(DOCS, Path(sys.argv[1]) if len(sys.argv) == 2 else None)
