@@ -11,7 +11,8 @@ PANELS = {
     "FID": ("fid",),
     "losses": ("loss/discriminator", "loss/generator"),
     "logits": ("logit/real", "logit/fake"),
-    "penalties": ("penalty", "auxiliary"),
+    "penalties": ("penalty", "penalty_fake", "auxiliary"),
+    "augmentation": ("augment_probability", "real_sign"),
 }
 
 
