@@ -35,7 +35,7 @@ def read_metrics(path: Path) -> dict[str, Series]:
 
 
 def draw_curves(metrics: Path, output: Path) -> None:
-    """Draw FID, losses, logits and penalties over iterations as one PNG.
+    """Draw FID, losses, logits, penalties and augmentation over iterations as one PNG.
 
     Args:
         metrics: a run's metrics.csv.
