@@ -35,7 +35,7 @@ CONVOLUTIONAL = [
 PAIRS = [
     *CONVOLUTIONAL[:3], "model/loss=relativistic", "model/regulariser=r1_r2",
     "model/augment=adaptive", "model.augment.start=0.4", "model.augment.num_images=100",
-    "model.generator.supervision.num_canvases=2", "model/schedule=cosine",
+    "model/schedule=cosine",
 ]  # fmt: skip
 LIGHTGAN = ["model/discriminator=lightgan", "model.discriminator.c_max=8", "model.accumulate=2"]
 
