@@ -9,7 +9,7 @@ from torch import nn
 
 from fpainter.losses.regularisers import R1
 from fpainter.training.optimiser import adam
-from fpainter.training.schedules import Cosine, Ramp, chosen, follow
+from fpainter.training.schedules import Cosine, Ramp, Schedule, chosen, follow
 from tests.training.test_gan_module import Watch, fit, pytestmark
 from tests.training.toys import gan
 
@@ -56,7 +56,10 @@ def test_what_cannot_be_scheduled_is_named() -> None:
 def test_rates_of_parts_keep_their_ratio() -> None:
     net = nn.ModuleDict({"painter": nn.Linear(2, 2), "refiner": nn.Linear(2, 2)})
     optimiser = adam(net.named_parameters(), lr=1.0, lr_of={"refiner": 0.1})
-    schedules = {"generator_lr": Ramp(end=0.0, num_iterations=4), "penalty": lambda i: i / 2}
+    schedules: dict[str, Schedule] = {
+        "generator_lr": Ramp(end=0.0, num_iterations=4),
+        "penalty": lambda i: i / 2,
+    }
     for iteration in (3, 1, 3):  # whatever came before
         values = follow(schedules, iteration, {"generator": optimiser}, R1(gamma=1.0, every=2))
         rate = 1 - iteration / 4

@@ -135,7 +135,7 @@ def test_under_bf16_the_penalty_on_fakes_is_that_of_float32(
             painted = fakes(z)
             return painted if painted.images.requires_grad else painted._replace(images=shown)
 
-        module.generator.fakes = show  # type: ignore[method-assign, assignment]
+        module.generator.fakes = show  # type: ignore[method-assign]
         fit(module, 1, tmp_path, watch, precision=precision)
         assert watch.metrics[0]["penalty"] == 0
         penalties.append(watch.metrics[0]["penalty_fake"])
