@@ -84,9 +84,20 @@ def test_generate_is_a_function_of_the_seed(finished_run: Path, tmp_path: Path) 
         assert strips.width == 4 * 17 + 1  # four steps
 
 
-def test_resuming_equals_never_stopping(tmp_path: Path) -> None:
+ALL_WAYS = [
+    "model/loss=relativistic", "model/regulariser=r1_r2", "model.regulariser.every=2",
+    "model/augment=adaptive", "model.augment.start=0.5", "model.augment.num_images=200",
+    "model/ema=ramp", "model/schedule=cosine", "model.schedules.generator_lr.num_iterations=7",
+    "model.schedules.discriminator_lr.num_iterations=7",
+    "model.schedules.penalty={_target_: fpainter.training.schedules.Ramp, end: 2, "
+    "num_iterations: 7}", "model.accumulate=2", "trainer.precision=bf16-mixed",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ways", [[], ALL_WAYS], ids=["default", "all"])
+def test_resuming_equals_never_stopping(ways: list[str], tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    options = [*SMALL, "data.flip=true", "checkpoint_every=2"]
+    options = [*SMALL, *ways, "data.flip=true", "checkpoint_every=2"]
     run("train", *options, "num_iterations=7", f"hydra.run.dir={whole}")
     run("train", *options, "num_iterations=3", f"hydra.run.dir={parts}")
     run("train", f"ckpt={parts / 'checkpoints' / 'last.ckpt'}", "num_iterations=7")
@@ -102,6 +113,7 @@ def test_resuming_equals_never_stopping(tmp_path: Path) -> None:
         for index, first in optimisers[0]["state"].items():
             for key, value in first.items():
                 assert torch.equal(value, optimisers[1]["state"][index][key])
+        assert optimisers[0]["param_groups"] == optimisers[1]["param_groups"]
     assert [untimed(row) for row in rows(parts)] == [untimed(row) for row in rows(whole)]
     spent = [float(row["cpu_seconds"]) for row in rows(parts)]
     assert spent[0] > 0

@@ -32,6 +32,11 @@ CONVOLUTIONAL = [
     "model/sequence_processor=transformer", "model.generator.sequence_processor.dropout=0.1",
     "model.generator.sequence_processor.d_feedforward=16",
 ]  # fmt: skip
+PAIRS = [
+    *CONVOLUTIONAL[:3], "model/loss=relativistic", "model/regulariser=r1_r2",
+    "model/augment=adaptive", "model.augment.start=0.4", "model.augment.num_images=100",
+    "model/schedule=cosine",
+]  # fmt: skip
 LIGHTGAN = ["model/discriminator=lightgan", "model.discriminator.c_max=8", "model.accumulate=2"]
 
 
@@ -92,7 +97,9 @@ def check_same(one: Path, two: Path) -> None:
         torch.testing.assert_close(tensor, before[name], rtol=1e-9, atol=1e-9, msg=name)
 
 
-@pytest.mark.parametrize("options", [CONVOLUTIONAL, LIGHTGAN], ids=["noisy", "accumulated"])
+@pytest.mark.parametrize(
+    "options", [CONVOLUTIONAL, PAIRS, LIGHTGAN], ids=["noisy", "pairs", "accumulated"]
+)
 def test_two_processes_train_as_one(options: list[str], tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     train(*EXACT, *options, "trainer=cpu", f"hydra.run.dir={one}")

@@ -5,7 +5,16 @@ import math
 import pytest
 import torch
 
-from fpainter.losses.adversarial import AdversarialLoss, DualContrastive, Hinge, NonSaturating
+from fpainter.errors import UserError
+from fpainter.losses.adversarial import (
+    AdversarialLoss,
+    DualContrastive,
+    Hinge,
+    NonSaturating,
+    Relativistic,
+    lead,
+    mean_sign,
+)
 from fpainter.losses.regularisers import R1, UnitGradient
 
 REAL, FAKE = torch.tensor([[2.0], [0.5]]), torch.tensor([[-3.0], [1.0]])
@@ -38,16 +47,49 @@ def test_dual_contrastive_is_a_cross_entropy() -> None:
     torch.testing.assert_close(loss.generator(FAKE, REAL), swapped)
 
 
-def test_non_saturating() -> None:
-    def softplus(x: float) -> float:
-        return math.log1p(math.exp(x))
+def softplus(x: float) -> float:
+    return math.log1p(math.exp(x))
 
+
+def test_relativistic() -> None:
+    """The reals are ahead by 5 and by -1/2."""
+    expected = (softplus(-5) + softplus(0.5)) / 2
+    assert float(Relativistic().discriminator(REAL, FAKE)) == pytest.approx(expected)
+    expected = (softplus(5) + softplus(-0.5)) / 2
+    assert float(Relativistic().generator(FAKE, REAL)) == pytest.approx(expected)
+
+
+def test_each_real_is_paired_with_all_fakes_of_its_place() -> None:
+    real = torch.tensor([[1.0, 10.0], [2.0, 20.0]])  # two logits per image
+    fake = torch.arange(12.0).reshape(6, 2)
+    expected = [[1.0, 9.0], [0.0, 17.0], [-3.0, 5.0], [-4.0, 13.0], [-7.0, 1.0], [-8.0, 9.0]]
+    assert lead(real, fake).tolist() == expected
+    assert Relativistic().discriminator(real, fake).item() == pytest.approx(
+        sum(softplus(-value) for row in expected for value in row) / 12, rel=1e-5
+    )
+    with pytest.raises(UserError, match="3 fakes cannot be paired with 2 reals"):
+        Relativistic().discriminator(real, fake[:3])
+
+
+def test_how_sure_a_discriminator_is() -> None:
+    real, fake = (
+        torch.tensor([[3.0], [2.0], [1.0], [-1.0]]),
+        torch.tensor([[4.0]] * 2 + [[-2.0]] * 2),
+    )
+    assert mean_sign(Hinge(), real, fake).item() == 0.5
+    assert mean_sign(Relativistic(), real, fake).item() == 0.0
+    # Shifting all logits changes nothing that a relativistic discriminator has learnt.
+    assert mean_sign(Relativistic(), real - 9, fake - 9).item() == 0.0
+    assert mean_sign(Hinge(), real.bfloat16(), fake).dtype == torch.float32
+
+
+def test_non_saturating() -> None:
     expected = (softplus(-2) + softplus(-0.5)) / 2 + (softplus(-3) + softplus(1)) / 2
     assert float(NonSaturating().discriminator(REAL, FAKE)) == pytest.approx(expected)
     assert float(NonSaturating().generator(FAKE)) == pytest.approx((softplus(3) + softplus(-1)) / 2)
 
 
-@pytest.mark.parametrize("loss", [Hinge(), NonSaturating(), DualContrastive()])
+@pytest.mark.parametrize("loss", [Hinge(), NonSaturating(), DualContrastive(), Relativistic()])
 def test_high_logits_mean_real(loss: AdversarialLoss) -> None:
     right = loss.discriminator(torch.ones(4, 1), -torch.ones(4, 1))
     wrong = loss.discriminator(-torch.ones(4, 1), torch.ones(4, 1))

@@ -6,12 +6,23 @@ import pytest
 import torch
 from torch import nn
 
-from fpainter.training.ema import ReleasedEMA, WarmupEMA, move_average
+from fpainter.training.ema import RampEMA, ReleasedEMA, WarmupEMA, move_average
 
 
 def test_warmup_starts_short_and_ends_at_beta() -> None:
     schedule = WarmupEMA(beta=0.9)
     assert [round(schedule.decay(i), 3) for i in (0, 8, 1000)] == [0.1, 0.5, 0.9]
+
+
+def test_ramp_has_the_half_life_it_names() -> None:
+    """Kept over as many iterations as the half-life, half is left."""
+    schedule = RampEMA(half_life=50, fraction=0.1)
+    assert schedule.decay(99) ** 10 == pytest.approx(0.5)
+    assert schedule.decay(499) ** 50 == pytest.approx(0.5)
+    assert schedule.decay(10_000) == schedule.decay(499) > schedule.decay(498)
+    assert 0 <= schedule.decay(0) < 0.01
+    with pytest.raises(ValueError, match="half_life and fraction must be positive; got 0 and"):
+        RampEMA(half_life=0)
 
 
 def test_released_schedule() -> None:

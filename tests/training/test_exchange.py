@@ -22,6 +22,7 @@ def average(rank: int, path: Path) -> None:
     frozen = nn.Parameter(torch.zeros(3), requires_grad=False)
     exchange.average_gradients([frozen, *parameters])
     assert frozen.grad is None
+    assert exchange.average(torch.tensor(3.0 * rank)) == 1.5
     torch.save([parameter.grad for parameter in parameters], path / f"{rank}.pt")
     distributed.destroy_process_group()
 
@@ -34,6 +35,10 @@ def test_means_over_processes(tmp_path: Path) -> None:
         torch.testing.assert_close(second, torch.tensor(10.5))
         torch.testing.assert_close(third, torch.full((5,), 10.5))
         assert last is None
+
+
+def test_one_process_is_its_own_mean() -> None:
+    assert exchange.average(torch.tensor(3.0)) == 3.0
 
 
 @pytest.mark.parametrize(("size", "num_buckets"), [(1, 4), (24, 3), (10_000, 1)])

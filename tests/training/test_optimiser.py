@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fpainter.training.optimiser import adam, changed_options, regrouped
+from fpainter.training.optimiser import adam, changed_options, regrouped, scale_rates
 
 
 def net() -> nn.ModuleDict:
@@ -70,6 +70,20 @@ def test_states_follow_names_into_other_groups_with_other_options() -> None:
         "lr 1.0 in the checkpoint, 2.0 from now on",
     ]
     assert not changed_options(stored, stepped())
+
+
+def test_a_scaled_rate_is_neither_a_change_nor_kept() -> None:
+    """A run that goes on begins with its own rates, which its own schedule scales."""
+    optimiser = stepped(lr_of={"refiner": 3.0})
+    assert [scale_rates(optimiser, factor) for factor in (0.5, 0.25)] == [0.5, 0.25]
+    assert [group["lr"] for group in optimiser.param_groups] == [0.25, 0.75]
+    stored = optimiser.state_dict()
+    same = stepped(lr_of={"refiner": 3.0})
+    assert changed_options(stored, same) == []
+    same.load_state_dict(regrouped(stored, same))
+    assert [group["lr"] for group in same.param_groups] == [1.0, 3.0]
+    other = adam(net().named_parameters(), lr=5.0, lr_of={"refiner": 3.0})
+    assert changed_options(stored, other) == ["lr 1.0 in the checkpoint, 5.0 from now on"]
 
 
 def test_states_without_names_follow_the_order() -> None:

@@ -5,26 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from fpainter.nn.noise import own_rows
+from fpainter.augmentation.draws import choice, integer, uniform
 
-# The functions below map images x [B C H W] to augmented ones. Every number they draw is one per
-# image, [B 1 1 1], from torch's global generator on the device of x.
-
-
-def _uniform(x: Tensor, low: float, high: float) -> Tensor:
-    """Draw a real number in [low, high) for each image of x."""
-    draw = own_rows(lambda n: torch.rand(n, 1, 1, 1, dtype=x.dtype, device=x.device), len(x))
-    return low + (high - low) * draw
-
-
-def _integer(x: Tensor, low: int, high: int) -> Tensor:
-    """Draw an integer from low to high, both included, for each image of x."""
-    return own_rows(lambda n: torch.randint(low, high + 1, (n, 1, 1, 1), device=x.device), len(x))
-
-
-def _choice(x: Tensor, probability: float) -> Tensor:
-    """Draw true with the probability for each image of x."""
-    return own_rows(lambda n: torch.rand(n, 1, 1, 1, device=x.device), len(x)) < probability
+# The functions below map images x [B C H W] to augmented ones.
 
 
 def _rows_and_columns(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -40,11 +23,11 @@ def color(x: Tensor) -> Tensor:
     ``x + U(-1/2, 1/2)``, then the distance from each pixel's mean over channels times U(0, 2),
     then the distance from the image's mean times U(1/2, 3/2).
     """
-    x = x + _uniform(x, -0.5, 0.5)
+    x = x + uniform(x, -0.5, 0.5)
     grey = x.mean(dim=1, keepdim=True)  # [B 1 H W]
-    x = grey + (x - grey) * _uniform(x, 0.0, 2.0)
+    x = grey + (x - grey) * uniform(x, 0.0, 2.0)
     mean = x.mean(dim=(1, 2, 3), keepdim=True)  # [B 1 1 1]
-    return mean + (x - mean) * _uniform(x, 0.5, 1.5)
+    return mean + (x - mean) * uniform(x, 0.5, 1.5)
 
 
 def translation(x: Tensor) -> Tensor:
@@ -52,8 +35,8 @@ def translation(x: Tensor) -> Tensor:
     height, width = x.shape[2:]
     most_down, most_right = (height + 4) // 8, (width + 4) // 8
     rows, columns = _rows_and_columns(x)
-    rows = rows - _integer(x, -most_down, most_down)  # [B 1 H 1], where each row comes from
-    columns = columns - _integer(x, -most_right, most_right)  # [B 1 1 W]
+    rows = rows - integer(x, -most_down, most_down)  # [B 1 H 1], where each row comes from
+    columns = columns - integer(x, -most_right, most_right)  # [B 1 1 W]
     outside = (rows < 0) | (rows >= height) | (columns < 0) | (columns >= width)
     x = x.take_along_dim(rows % height, dim=2).take_along_dim(columns % width, dim=3)
     return x.masked_fill(outside, 0.0)
@@ -66,8 +49,8 @@ def cutout(x: Tensor) -> Tensor:
     # The centre of an even rectangle lies between pixels: one more place, so both borders are
     # clipped alike.
     rows, columns = _rows_and_columns(x)
-    top = _integer(x, 0, height - cut_height % 2) - cut_height // 2
-    left = _integer(x, 0, width - cut_width % 2) - cut_width // 2
+    top = integer(x, 0, height - cut_height % 2) - cut_height // 2
+    left = integer(x, 0, width - cut_width % 2) - cut_width // 2
     inside = (rows >= top) & (rows < top + cut_height)
     inside = inside & (columns >= left) & (columns < left + cut_width)
     return x.masked_fill(inside, 0.0)
@@ -85,7 +68,7 @@ def offset_v(x: Tensor) -> Tensor:
 
 def _roll(x: Tensor, places: Tensor, dim: int) -> Tensor:
     size = x.shape[dim]
-    return x.take_along_dim((places - _integer(x, 0, size - 1)) % size, dim)
+    return x.take_along_dim((places - integer(x, 0, size - 1)) % size, dim)
 
 
 def offset(x: Tensor) -> Tensor:
@@ -131,7 +114,7 @@ class DiffAugment(nn.Module):
         """Augment x [B C H W]; the shape, dtype and device stay."""
         if self.probability == 0:
             return x
-        augmented = torch.where(_choice(x, 0.5), x.flip(3), x)
+        augmented = torch.where(choice(x, 0.5), x.flip(3), x)
         for name in self.types:
             augmented = TYPES[name](augmented)
-        return torch.where(_choice(x, self.probability), augmented, x)
+        return torch.where(choice(x, self.probability), augmented, x)

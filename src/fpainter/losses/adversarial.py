@@ -1,16 +1,21 @@
 """Adversarial losses. One sign convention: a high logit means judged real."""
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from fpainter.errors import UserError
 
 
 class AdversarialLoss(Protocol):
     """Both players' losses for one head of logits.
 
     Attributes:
-        generator_compares: the generator's loss needs the logits of reals, too.
+        generator_compares: only differences between logits of reals and of fakes count, so the
+            generator's loss needs the logits of reals, too.
     """
 
     generator_compares: bool
@@ -22,6 +27,53 @@ class AdversarialLoss(Protocol):
     def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
         """Return the generator's loss, a scalar, for logits [B L]; `real` only if it compares."""
         ...
+
+
+def over_heads(loss: Callable[..., Tensor], *logits: Sequence[Tensor | None]) -> Tensor:
+    """Sum a player's loss over the heads.
+
+    Args:
+        loss: of one head; a player's of an `AdversarialLoss`.
+        logits: for each of its arguments, those of all heads.
+    """
+    return torch.stack([loss(*head) for head in zip(*logits, strict=True)]).sum()
+
+
+def lead(real: Tensor, fake: Tensor) -> Tensor:
+    """Return by how much each fake's logits are lower than those of the real at its place.
+
+    Args:
+        real: logits of reals [B L].
+        fake: logits of fakes [n·B L]; where there are several for each latent, real i belongs to
+            fakes i, B + i, 2 B + i, ..., which are of one latent.
+
+    Returns:
+        [n·B L].
+
+    Raises:
+        UserError: if the number of fakes is no multiple of that of reals.
+    """
+    if len(fake) % len(real):
+        raise UserError(
+            f"{len(fake)} fakes cannot be paired with {len(real)} reals, which do not divide them; "
+            "model/loss=nonsaturating compares no pairs"
+        )
+    return (real - fake.unflatten(0, (-1, len(real)))).flatten(0, 1)
+
+
+def mean_sign(loss: AdversarialLoss, real: Tensor, fake: Tensor) -> Tensor:
+    """Say how sure the discriminator is of the reals, a scalar in [-1, 1]; 0 is chance.
+
+    The mean sign of the logits of reals, or, where only differences count, of what they are ahead
+    of the fakes at their places: 0.6 then means that four of five pairs are told apart rightly.
+
+    Args:
+        loss: what the logits are trained by.
+        real: logits of reals [B L].
+        fake: logits of fakes [n·B L].
+    """
+    sure = lead(real, fake) if loss.generator_compares else real
+    return sure.detach().sign().mean(dtype=torch.get_default_dtype())
 
 
 class Hinge:
@@ -91,3 +143,25 @@ class DualContrastive:
         """Return the generator's loss for logits of fakes and reals [B L]."""
         assert real is not None
         return self.discriminator(real=fake, fake=real)
+
+
+class Relativistic:
+    """Judge pairs: ``mean softplus(-(D(real) - D(fake)))``, with the roles exchanged for G.
+
+    A fake is paired with the real at its place; where there are several fakes for each latent,
+    each of them is paired with the same real.
+
+    Source: Jolicoeur-Martineau 2018 (RpGAN); Huang et al. 2024 (R3GAN), with both penalties of
+    `R1`.
+    """
+
+    generator_compares = True
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return the discriminator's loss for logits of reals [B L] and fakes [n·B L]."""
+        return F.softplus(-lead(real, fake)).mean()
+
+    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        """Return the generator's loss for logits of fakes [n·B L] and reals [B L]."""
+        assert real is not None
+        return F.softplus(lead(real, fake)).mean()

@@ -1,4 +1,4 @@
-"""Penalties on the discriminator's gradient at the real images."""
+"""Penalties on the discriminator's gradient at the images it judges."""
 
 from abc import ABC, abstractmethod
 
@@ -12,16 +12,18 @@ class InputGradientPenalty(ABC):
     Args:
         weight: factor on the penalty.
         every: applied at iterations 0, every, 2·every, ...
+        fakes: applied to the fakes, too, with the same weight.
 
     Raises:
         ValueError: if `every` is not positive.
     """
 
-    def __init__(self, weight: float, every: int) -> None:
+    def __init__(self, weight: float, every: int, fakes: bool = False) -> None:
         if every < 1:
             raise ValueError(f"every must be at least 1; got {every}")
         self.weight = weight
         self.every = every
+        self.fakes = fakes
 
     def due(self, iteration: int) -> bool:
         """Say whether the penalty applies at this iteration, counted from 0."""
@@ -32,7 +34,7 @@ class InputGradientPenalty(ABC):
 
         Args:
             logits: one tensor [B L] per head, computed from `images`.
-            images: the real images [B C H W], which must require a gradient.
+            images: reals or fakes [B C H W], which must require a gradient.
         """
         total = torch.stack([head.float().sum() for head in logits]).sum()
         (gradient,) = torch.autograd.grad(total, images, create_graph=True)
@@ -63,12 +65,14 @@ class R1(InputGradientPenalty):
     Args:
         gamma: strength as if applied at every iteration.
         every: interval; the penalty is multiplied by it, so that the mean strength stays.
+        fakes: add the same for fakes, which is R2.
 
-    Source: Mescheder et al. 2018; lazy as in Karras et al. 2020 (StyleGAN2).
+    Source: Mescheder et al. 2018; lazy as in Karras et al. 2020 (StyleGAN2); on reals and fakes as
+    in Huang et al. 2024 (R3GAN).
     """
 
-    def __init__(self, gamma: float = 1.0, every: int = 4) -> None:
-        super().__init__(gamma / 2 * every, every)
+    def __init__(self, gamma: float = 1.0, every: int = 4, fakes: bool = False) -> None:
+        super().__init__(gamma / 2 * every, every, fakes)
 
     def penalty(self, gradient: Tensor) -> Tensor:
         """Return ``mean ‖g‖²``."""

@@ -11,7 +11,8 @@ PANELS = {
     "FID": ("fid",),
     "losses": ("loss/discriminator", "loss/generator"),
     "logits": ("logit/real", "logit/fake"),
-    "penalties": ("penalty", "auxiliary"),
+    "penalties": ("penalty", "penalty_fake", "auxiliary"),
+    "augmentation": ("augment_probability", "real_sign"),
 }
 
 
@@ -34,7 +35,7 @@ def read_metrics(path: Path) -> dict[str, Series]:
 
 
 def draw_curves(metrics: Path, output: Path) -> None:
-    """Draw FID, losses, logits and penalties over iterations as one PNG.
+    """Draw FID, losses, logits, penalties and augmentation over iterations as one PNG.
 
     Args:
         metrics: a run's metrics.csv.

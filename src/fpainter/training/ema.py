@@ -38,6 +38,32 @@ class WarmupEMA:
         return min(self.beta, (1 + iteration) / (10 + iteration))
 
 
+class RampEMA:
+    """Move at every iteration, with a half-life that grows with the run: ``2^(-1 / half-life)``.
+
+    Args:
+        half_life: of what the average has kept, at most, in iterations.
+        fraction: half-life as a share of the iterations done so far.
+
+    Raises:
+        ValueError: if a number is not positive.
+
+    Source: StyleGAN2-ADA (Karras et al. 2020) and R3GAN, which count images.
+    """
+
+    def __init__(self, half_life: float = 1_000, fraction: float = 0.05) -> None:
+        if half_life <= 0 or fraction <= 0:
+            raise ValueError(
+                f"half_life and fraction must be positive; got {half_life} and {fraction}"
+            )
+        self.half_life = half_life
+        self.fraction = fraction
+
+    def decay(self, iteration: int) -> float:
+        """Return the share kept after `iteration`."""
+        return 0.5 ** (1 / min(self.half_life, self.fraction * (iteration + 1)))
+
+
 class ReleasedEMA:
     """The released code's schedule: late, sparse, with hard resets at first.
 

@@ -1,4 +1,4 @@
-"""Gradients of a batch that several processes share."""
+"""Gradients, and what else depends on a batch that several processes share."""
 
 from collections.abc import Iterable, Iterator
 
@@ -34,6 +34,16 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     if not used.all():  # or nobody has to wait for the device
         for parameter, gradient, share in zip(trained, gradients, in_some.tolist(), strict=True):
             parameter.grad = gradient if share else None
+
+
+@torch.no_grad()
+def average(value: Tensor) -> Tensor:
+    """Return the mean of a tensor over all processes; the tensor itself where there is one."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return value
+    total = value.clone()
+    distributed.all_reduce(total)
+    return total / distributed.get_world_size()
 
 
 def _buckets(tensors: list[Tensor]) -> Iterator[list[Tensor]]:

@@ -13,19 +13,22 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from fpainter.augmentation.adaptive import AdaptiveAugment
 from fpainter.discriminators.base import Discriminator, Judgement
 from fpainter.errors import UserError
 from fpainter.generators.base import Generator
 from fpainter.generators.sampler import Sampler
-from fpainter.losses.adversarial import AdversarialLoss
+from fpainter.losses.adversarial import AdversarialLoss, mean_sign, over_heads
 from fpainter.losses.regularisers import InputGradientPenalty
 from fpainter.nn.image_range import ImageRange
 from fpainter.nn.noise import own_rows
 from fpainter.nn.sizes import first_misfit
 from fpainter.training.ema import EMASchedule, move_average
-from fpainter.training.exchange import average_gradients
+from fpainter.training.exchange import average, average_gradients
+from fpainter.training.judging import discriminator_terms, judge
 from fpainter.training.optimiser import changed_options, regrouped, skip_unless_finite
 from fpainter.training.precision import check_precision
+from fpainter.training.schedules import Schedule, chosen, factor_at, follow
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +51,15 @@ class GANModule(LightningModule):
         generator_optimiser: named parameters -> optimiser.
         discriminator_optimiser: named parameters -> optimiser.
         ema: when and how far the average of the generator moves.
-        regulariser: penalty on D's gradient at the reals, computed in float32; None for none.
+        regulariser: penalty on D's gradient, computed in float32; None for none.
         image_range: the range reals are mapped to: ``unit`` [0, 1] or ``signed`` [-1, 1].
         accumulate: micro-batches per iteration; the batch must be divisible by it.
         clip: largest norm of the gradient of a part, by its name in this module, such as
             ``discriminator`` or ``generator.sequence_processor``; None leaves it.
         auxiliary_weight: factor on D's auxiliary loss on the reals.
         augment: changes all images [B C H W] before the discriminator sees them; default none.
+        schedules: factors, by the iteration, on what stays constant otherwise: ``generator_lr``,
+            ``discriminator_lr``, ``penalty``; None for none.
 
     Attributes:
         iteration: iterations done.
@@ -83,6 +88,7 @@ class GANModule(LightningModule):
         clip: Mapping[str, float | None] | None = None,
         auxiliary_weight: float = 1.0,
         augment: nn.Module | None = None,
+        schedules: Mapping[str, Schedule | None] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -102,6 +108,7 @@ class GANModule(LightningModule):
                 raise ValueError(f"clip: there is no part {name!r} of generator or discriminator")
         self.auxiliary_weight = auxiliary_weight
         self.augment = augment or nn.Identity()
+        self.schedules = chosen(schedules, regulariser)
         self.optimiser_factories = (generator_optimiser, discriminator_optimiser)
         self.iteration = 0
         self.metrics: dict[str, Tensor] = {}
@@ -138,6 +145,8 @@ class GANModule(LightningModule):
         reals = self.image_range.from_bytes(batch)
         self.metrics = {}
         micro_batches = reals.chunk(self.accumulate)
+        optimisers = {player: self._optimiser(i).optimizer for i, player in enumerate(PLAYERS)}
+        self._report(follow(self.schedules, self.iteration, optimisers, self.regulariser))
         self._discriminator_step(micro_batches)
         self._generator_step(micro_batches)
         skipped = self.metrics["skipped"]
@@ -145,6 +154,7 @@ class GANModule(LightningModule):
         decay = self.ema.decay(self.iteration)
         if decay is not None:
             move_average(self.generator_ema, self.generator, decay)
+            self._report({"ema_decay": decay})
         self.iteration += 1
 
     def sampler(self) -> Sampler:
@@ -173,35 +183,30 @@ class GANModule(LightningModule):
     def _discriminator_step(self, micro_batches: tuple[Tensor, ...]) -> None:
         optimiser = self._optimiser(1)
         optimiser.zero_grad()
-        penalise = self.regulariser is not None and self.regulariser.due(self.iteration)
+        due = self.regulariser is not None and self.regulariser.due(self.iteration)
+        regulariser = self.regulariser if due else None
+        factor = factor_at(self.schedules, "penalty", self.iteration)
         latents = self._latents(micro_batches)
         for reals in micro_batches:
-            fake = self._judge_fakes(next(latents))
-            # Second derivatives need float32, so the reals of a penalised step are judged in it.
-            with torch.autocast(self.device.type, enabled=False) if penalise else nullcontext():
-                judged = reals.detach().requires_grad_(penalise)
-                real = self._judge_reals(judged)
-                terms = {"loss/discriminator": self._discriminator_loss(real, fake)}
-                if real.auxiliary_loss is not None:
-                    terms["auxiliary"] = self.auxiliary_weight * real.auxiliary_loss
-                if penalise and self.regulariser is not None:
-                    terms["penalty"] = self.regulariser(real.logits, judged)
-            self._backward(terms)
-            self._keep({"logit/real": real.logits[0].mean(), "logit/fake": fake.logits[0].mean()})
+            with torch.no_grad():
+                fakes = self.generator.fakes(next(latents)).images
+            players = self.discriminator, self.augment
+            fake = judge(*players, fakes, regulariser is not None and regulariser.fakes)
+            real = judge(*players, reals, regulariser is not None, auxiliary=True)
+            weight = self.auxiliary_weight
+            self._backward(discriminator_terms(self.loss, real, fake, weight, regulariser, factor))
+            logits = real.judgement.logits[0], fake.judgement.logits[0]
+            self._keep({"logit/real": logits[0].mean(), "logit/fake": logits[1].mean()})
+            if isinstance(self.augment, AdaptiveAugment):
+                self._keep({"real_sign": mean_sign(self.loss, *logits)})
         self._complete_gradient("discriminator", optimiser)
+        if isinstance(self.augment, AdaptiveAugment):
+            sign = self.metrics["real_sign"] = average(self.metrics["real_sign"])
+            self.augment.adapt(sign, sum(map(len, micro_batches)) * self.trainer.world_size)
+            self.metrics["augment_probability"] = self.augment.probability.clone()
         # Through the strategy and precision plugins, but past the trainer's step counter, which
         # would otherwise count every iteration twice.
         self.trainer.strategy.optimizer_step(optimiser.optimizer, closure=lambda: None)
-
-    def _judge_fakes(self, z: Tensor) -> Judgement:
-        with torch.no_grad():
-            fakes = self.generator.fakes(z)
-        return self.discriminator(self.augment(fakes.images))
-
-    def _judge_reals(self, reals: Tensor) -> Judgement:
-        # What may be compiled is the call; compiled code has no second derivatives.
-        judge = self.discriminator.forward if reals.requires_grad else self.discriminator
-        return judge(self.augment(reals), auxiliary=True)
 
     def _generator_step(self, micro_batches: tuple[Tensor, ...]) -> None:
         optimiser = self._optimiser(0)
@@ -219,17 +224,12 @@ class GANModule(LightningModule):
             self._complete_gradient("generator", optimiser)
             optimiser.step()
 
-    def _discriminator_loss(self, real: Judgement, fake: Judgement) -> Tensor:
-        heads = zip(real.logits, fake.logits, strict=True)
-        return torch.stack([self.loss.discriminator(r, f) for r, f in heads]).sum()
-
     def _generator_loss(self, fake: Judgement, reals: Tensor) -> Tensor:
         real: tuple[Tensor | None, ...] = (None,) * len(fake.logits)
         if self.loss.generator_compares:
             with torch.no_grad():
                 real = self.discriminator(self.augment(reals)).logits
-        heads = zip(fake.logits, real, strict=True)
-        return torch.stack([self.loss.generator(f, r) for f, r in heads]).sum()
+        return over_heads(self.loss.generator, fake.logits, real)
 
     def _optimiser(self, index: int) -> LightningOptimizer:
         optimisers: Any = self.optimizers()
@@ -258,6 +258,11 @@ class GANModule(LightningModule):
         for name, term in terms.items():
             share = term.detach() / self.accumulate
             self.metrics[name] = self.metrics[name] + share if name in self.metrics else share
+
+    def _report(self, values: Mapping[str, float]) -> None:
+        """Report numbers that are known without computing."""
+        # Filled on the device, where the others are, without waiting for it.
+        self.metrics |= {n: torch.full((), v, device=self.device) for n, v in values.items()}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the iteration."""

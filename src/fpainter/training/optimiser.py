@@ -76,22 +76,36 @@ def regrouped(stored: dict[str, Any], optimiser: torch.optim.Optimizer) -> dict[
     return {"state": found, "param_groups": now["param_groups"]}
 
 
+def scale_rates(optimiser: torch.optim.Optimizer, factor: float) -> float:
+    """Set the learning rates to the initial ones times a factor; return the first group's."""
+    for group in optimiser.param_groups:
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+    return optimiser.param_groups[0]["lr"]
+
+
 def changed_options(stored: dict[str, Any], optimiser: torch.optim.Optimizer) -> list[str]:
-    """Say which options of parameters an optimiser has other values for than a stored one."""
+    """Say which options of parameters an optimiser has other values for than a stored one.
+
+    A learning rate that was scaled when it was stored counts as it was in the beginning.
+    """
     before, now = _group_of_each(stored), _group_of_each(optimiser.state_dict())
     changes = [
         f"{option} {before[name][option]} in the checkpoint, {value} from now on"
         for name, group in now.items()
         for option, value in group.items()
-        if option not in ("params", "param_names")
+        if option not in ("params", "param_names", "initial_lr")
         and before.get(name, group).get(option, value) != value
     ]
     return list(dict.fromkeys(changes))
 
 
 def _group_of_each(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the group of each named parameter, in the order in which they are numbered."""
-    return {name: group for group in state["param_groups"] for name in group.get("param_names", ())}
+    """Return the group of each named parameter, in their order, with its initial rate as `lr`."""
+    return {
+        name: {**group, "lr": group.get("initial_lr", group["lr"])}
+        for group in state["param_groups"]
+        for name in group.get("param_names", ())
+    }
 
 
 def skip_unless_finite(optimiser: torch.optim.Optimizer) -> Tensor:
