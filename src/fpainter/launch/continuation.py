@@ -1,9 +1,14 @@
 """What a run goes on from: checkpoints, the overrides stored in them, earlier starts."""
 
+import inspect
 import os
+import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from fpainter.checkpoints.record import in_hydras_grammar
 from fpainter.errors import UserError
@@ -19,7 +24,8 @@ def complete_arguments(arguments: list[str]) -> list[str]:
 
     The overrides stored in the checkpoint come first, those given now win; the run directory is
     that of the checkpoint unless another is given. A warm start, too, takes the stored overrides
-    when neither a model nor an experiment is named; its run directory is new.
+    when neither a model nor an experiment is named; its run directory is new. Where it grows to
+    another ``image_size``, the scales with which it paints the same pictures are added.
 
     Args:
         arguments: the command line's overrides and flags.
@@ -54,12 +60,33 @@ def complete_arguments(arguments: list[str]) -> list[str]:
                 chosen += ["refiner", "freeze_painter"]
             from fpainter.checkpoints.inference import exported_overrides  # brings torch
 
-            return [*exported_overrides(path, chosen), *arguments]
+            return [*exported_overrides(path, chosen, _new_size(given)), *arguments]
         stored = _stored_overrides(path, "warm_start.ckpt", given)
         # What that run itself went on from is not what this one does.
         own = ("warm_start.", "stage=", "ckpt=", "auto_resume=")
-        return [o for o in stored if not o.startswith(own)] + arguments
+        stored = [override for override in stored if not override.startswith(own)]
+        return [*stored, *_scales(path, _new_size(given)), *arguments]
     return arguments
+
+
+def _new_size(given: Mapping[str, str]) -> Any:
+    """Return the image size on the command line; None without one, or with several of a sweep."""
+    size = OmegaConf.from_dotlist([f"image_size={given.get('image_size', 'null')}"]).image_size
+    return size if OmegaConf.is_list(size) or isinstance(size, int) else None
+
+
+def _scales(path: Path, image_size: Any) -> list[str]:
+    """Return the overrides with which a painter that grows to a size paints the same pictures."""
+    if image_size is None:
+        return []
+    from fpainter.checkpoints.inference import read_checkpoint  # brings torch
+    from fpainter.generators.growing import grown_scales
+    from fpainter.generators.trained import planned
+
+    where = f"warm_start.ckpt={path}"
+    model = read_checkpoint(path, "warm_start.ckpt")["fpainter"]["config"]["model"]
+    scales = grown_scales(planned(model["generator"], where), image_size)
+    return [f"model.generator.head.{name}={scale!r}" for name, scale in scales.items()]
 
 
 def _is_given(overrides: dict[str, str], key: str) -> bool:
@@ -190,6 +217,15 @@ def _difference(there: Any, here: Any, key: str) -> str | None:
     if key.endswith(ELSEWHERE):
         return None
     if isinstance(there, dict) and isinstance(here, dict):
+        if "_target_" in here and there.get("_target_") == here["_target_"]:
+            defaults = _defaults(here["_target_"])
+            there = {k: v for k, v in defaults.items() if k in here} | there
         parts = (_difference(there.get(k), here.get(k), f"{key}.{k}") for k in {**there, **here})
         return next(filter(None, parts), None)
     return None if there == here else f"{key} is {there} there and {here} here"
+
+
+def _defaults(target: str) -> dict[str, Any]:
+    """Return what a constructor uses for settings that an older version did not have yet."""
+    parameters = inspect.signature(pkgutil.resolve_name(target)).parameters.values()
+    return {p.name: p.default for p in parameters if isinstance(p.default, int | float | str)}
