@@ -111,7 +111,7 @@ def exported_state(folder: Path, weights: str) -> dict[str, Any]:
         weights: ``ema`` or ``raw``, which must be those that were exported.
 
     Returns:
-        ``state_dict``, of the generator alone, ``iteration``, and its config as a checkpoint has it.
+        ``state_dict`` of the generator alone, ``iteration``, and the config as a checkpoint has it.
 
     Raises:
         UserError: if the folder cannot be used.

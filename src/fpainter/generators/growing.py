@@ -8,6 +8,7 @@ is taken by its name.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -44,21 +45,21 @@ def grown_state(new: nn.Module, old: nn.Module | None, state: Mapping[str, Tenso
         old: the network as it was, perhaps without memory; None takes all by name.
         state: its names and tensors.
     """
-    rules, before = _rules(new, old, state), Growth()
+    rules, growth = _rules(new, old, state), Growth()
     for name, tensor in new.state_dict().items():
         rule = rules.get(name, name)
         found = state.get(rule) if isinstance(rule, str) else rule
         if found is None:
             continue
         if found.shape != tensor.shape:
-            before.misfits.append(name)
+            growth.misfits.append(name)
             continue
-        before.state[name] = found.to(tensor.dtype)
+        growth.state[name] = found.to(tensor.dtype)
         if isinstance(rule, str):
-            before.sources[name] = rule
+            growth.sources[name] = rule
         else:
-            before.grown.append(name)
-    return before
+            growth.grown.append(name)
+    return growth
 
 
 def _rules(new: nn.Module, old: nn.Module | None, state: Mapping[str, Tensor]) -> Rules:
@@ -92,7 +93,8 @@ def grown_scales(old: Generator, image_size: int | Sequence[int]) -> dict[str, f
     if before == after:
         return {}
     change = f"from {size_text(before)} to {size_text(after)}"
-    head, rule = getattr(old, "head", None), getattr(old, "learning_rule", None)
+    parts: tuple[Any, Any] = (getattr(old, "head", None), getattr(old, "learning_rule", None))
+    head, rule = parts
     if not hasattr(head, "grown_scales") or not hasattr(rule, "key_factor"):
         who = type(old).__name__ + (f" with {type(rule).__name__}" if rule else "")
         raise UserError(f"{who} cannot be grown {change}; give this run the same image_size")

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from fpainter.checkpoints.record import in_hydras_grammar
 from fpainter.errors import UserError
+from fpainter.launch.stages import stage_overrides
 from fpainter.paths import existing
 
 # What makes two runs the same run; all else may change when one goes on.
@@ -65,7 +66,7 @@ def complete_arguments(arguments: list[str]) -> list[str]:
         # What that run itself went on from is not what this one does.
         own = ("warm_start.", "stage=", "ckpt=", "auto_resume=")
         stored = [override for override in stored if not override.startswith(own)]
-        return [*stored, *_scales(path, _new_size(given)), *arguments]
+        return [*stored, *_as_it_is_now(path, _new_size(given)), *arguments]
     return arguments
 
 
@@ -75,18 +76,19 @@ def _new_size(given: Mapping[str, str]) -> Any:
     return size if OmegaConf.is_list(size) or isinstance(size, int) else None
 
 
-def _scales(path: Path, image_size: Any) -> list[str]:
-    """Return the overrides with which a painter that grows to a size paints the same pictures."""
-    if image_size is None:
-        return []
-    from fpainter.checkpoints.inference import read_checkpoint  # brings torch
+def _as_it_is_now(path: Path, image_size: Any) -> list[str]:
+    """Return overrides for the settings of a checkpoint's stage, and for what growing changes."""
+    from fpainter.checkpoints.inference import read_checkpoint  # these bring torch
     from fpainter.generators.growing import grown_scales
     from fpainter.generators.trained import planned
 
-    where = f"warm_start.ckpt={path}"
-    model = read_checkpoint(path, "warm_start.ckpt")["fpainter"]["config"]["model"]
-    scales = grown_scales(planned(model["generator"], where), image_size)
-    return [f"model.generator.head.{name}={scale!r}" for name, scale in scales.items()]
+    config = read_checkpoint(path, "warm_start.ckpt")["fpainter"]["config"]
+    overrides = stage_overrides(config)
+    if image_size is not None:
+        old = planned(config["model"]["generator"], f"warm_start.ckpt={path}")
+        scales = grown_scales(old, image_size)
+        overrides += [f"model.generator.head.{name}={value!r}" for name, value in scales.items()]
+    return overrides
 
 
 def _is_given(overrides: dict[str, str], key: str) -> bool:
@@ -190,12 +192,12 @@ def earlier_start(run_dir: Path) -> EarlierStart | None:
     return EarlierStart(last, checkpoint["iteration"], fid["value"] if fid else None, config)
 
 
-def same_run(run_dir: Path, config: dict[str, Any]) -> EarlierStart | None:
+def same_run(run_dir: Path, *configs: dict[str, Any]) -> EarlierStart | None:
     """Return the earlier start of this very run.
 
     Args:
         run_dir: where it would be.
-        config: resolved, plain data.
+        configs: of each of its stages, resolved, plain data.
 
     Raises:
         UserError: if the directory holds a run with other settings.
@@ -203,13 +205,22 @@ def same_run(run_dir: Path, config: dict[str, Any]) -> EarlierStart | None:
     found = earlier_start(run_dir)
     if found is None:
         return None
-    for key in SAME:
-        differs = _difference(found.config.get(key), config.get(key), key)
-        if differs:
-            raise UserError(
-                f"{run_dir} holds a run with other settings: {differs}; choose another directory"
-            )
+    stages = [_first_difference(found.config, config) for config in configs]
+    if all(stages):
+        # The stage with its image size is the one that it would be.
+        sizes = [config.get("image_size") for config in configs]
+        size = found.config.get("image_size")
+        differs = stages[sizes.index(size) if size in sizes else 0]
+        raise UserError(
+            f"{run_dir} holds a run with other settings: {differs}; choose another directory"
+        )
     return found
+
+
+def _first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
+    """Name the first key in which two configs differ that may not."""
+    parts = (_difference(there.get(key), here.get(key), key) for key in SAME)
+    return next(filter(None, parts), None)
 
 
 def _difference(there: Any, here: Any, key: str) -> str | None:
