@@ -6,6 +6,7 @@ from torch import nn
 
 from fpainter.discriminators.convolutional import ConvolutionalDiscriminator
 from fpainter.discriminators.lightgan import LightGANDiscriminator
+from fpainter.generators.growing import grown_state
 
 
 def check_gradients(module: nn.Module, loss: torch.Tensor) -> None:
@@ -102,3 +103,43 @@ def test_convolutional_sees_a_lack_of_variety() -> None:
 def test_convolutional_names_impossible_sizes() -> None:
     with pytest.raises(ValueError, match="divisible by 8"):
         ConvolutionalDiscriminator(12, widths=(4, 6, 8))
+
+
+@pytest.mark.parametrize(
+    ("old", "old_skips", "new", "skips"),
+    [
+        ((6, 8), 0, (4, 6, 8), 1),
+        ((6, 8), 1, (4, 6, 8), 2),
+        ((6, 8), 0, (3, 4, 6, 8), 2),
+        ((6, 8), 0, (3, 4, 6, 8), 3),
+        ((6, 6), 0, (6, 6, 6), 1),
+    ],
+)
+def test_a_grown_discriminator_judges_the_image_at_its_old_size(
+    old: tuple[int, ...], old_skips: int, new: tuple[int, ...], skips: int
+) -> None:
+    factor = 2 ** (len(new) - len(old))
+    small = ConvolutionalDiscriminator((8, 16), widths=old, skips=old_skips)
+    large = ConvolutionalDiscriminator((8 * factor, 16 * factor), widths=new, skips=skips)
+    drawn = large.from_image.weight.clone()
+    growth = grown_state(large, small, small.state_dict())
+    large.load_state_dict(growth.state, strict=False)
+    assert torch.equal(large.from_image.weight, drawn)
+    assert not growth.misfits
+    images = torch.randn(4, 3, 8 * factor, 16 * factor)
+    pooled = nn.functional.avg_pool2d(images, factor)
+    torch.testing.assert_close(large(images).logits, small(pooled).logits, atol=1e-5, rtol=1e-5)
+    check_other = large(images).logits[0].sum()
+    check_other.backward()
+    assert large.downs[-len(old)].second.weight.grad.abs().sum() > 0  # type: ignore[union-attr]
+
+
+def test_discriminators_of_other_widths_have_nothing_to_say() -> None:
+    small, large = (
+        ConvolutionalDiscriminator(8 * n, widths=w) for n, w in ((1, (6, 8)), (2, (4, 6, 8)))
+    )
+    growth = grown_state(large, small, small.state_dict())
+    assert not growth.grown
+    assert growth.misfits
+    with pytest.raises(ValueError, match=r"skips must be within 0\.\.1, got 2"):
+        ConvolutionalDiscriminator(8, widths=(6, 8), skips=2)

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import signal
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from fpainter.callbacks.stopping import stop_requested
 from fpainter.errors import UserError
 from fpainter.files import replacing
+from fpainter.nn.sizes import as_size, size_text
 from fpainter.training.gan_module import GANModule
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class RunCheckpoints(Checkpoint):
         protocol: how it is measured; values of two protocols cannot be compared.
         num_images: of how many fakes; nor can those of two numbers.
         keep_every: iterations between states that stay, as ``<iteration>.ckpt``; None for none.
+        image_size: side, or (H, W); nor can values of two sizes.
 
     Raises:
         ValueError: if `every` or `keep_every` is not positive.
@@ -76,6 +79,7 @@ class RunCheckpoints(Checkpoint):
         protocol: str | None = None,
         num_images: int | None = None,
         keep_every: int | None = None,
+        image_size: int | Sequence[int] | None = None,
     ) -> None:
         if every < 1:
             raise ValueError(f"checkpoint_every must be at least 1; got {every}")
@@ -88,7 +92,12 @@ class RunCheckpoints(Checkpoint):
         self.keep_every = keep_every
         self.monitor = monitor
         self.best_score = math.inf
-        self.scored_by = {"protocol": protocol, "num_images": num_images}
+        size = None if image_size is None else list(as_size(image_size))
+        self.scored_by: dict[str, Any] = {
+            "protocol": protocol,
+            "num_images": num_images,
+            "image_size": size,
+        }
         self._saved_at = -1
 
     def setup(self, trainer: Trainer, pl_module: GANModule, stage: str) -> None:
@@ -160,7 +169,7 @@ class RunCheckpoints(Checkpoint):
             with replacing(path) if trainer.is_global_zero else nullcontext(path) as temporary:
                 trainer.save_checkpoint(temporary, weights_only=False)
                 if trainer.is_global_zero and previous is not None and path.exists():
-                    _keep(path, previous)
+                    keep(path, previous)
         except OSError as error:
             raise UserError(
                 f"cannot save {path}: {error.strerror or error}{self._what_is_left()}"
@@ -180,18 +189,24 @@ class RunCheckpoints(Checkpoint):
         Without its file, or when scores are measured in another way now, the next is the best.
         """
         before = {key: state_dict.get(key, now) for key, now in self.scored_by.items()}
+        if not math.isfinite(state_dict["best_score"]):
+            return
         if before != self.scored_by:
             log.warning(
-                "best.ckpt was the best by the protocol %s with %s fakes; it will be replaced by "
-                "the first that is scored by %s with %s, since the two cannot be compared",
-                *before.values(),
-                *self.scored_by.values(),
+                "best.ckpt was the best by the protocol %s with %s fakes%s; it will be replaced by "
+                "the first that is scored by %s with %s%s, since the two cannot be compared",
+                *_words(**before),
+                *_words(**self.scored_by),
             )
         elif self.best.is_file():
             self.best_score = state_dict["best_score"]
 
 
-def _keep(path: Path, previous: Path) -> None:
+def _words(protocol: Any, num_images: Any, image_size: Any) -> tuple[Any, ...]:
+    return protocol, num_images, f" of {size_text(image_size)}" if image_size else ""
+
+
+def keep(path: Path, previous: Path) -> None:
     """Give a file a second name, so that the first may be replaced without ever being away."""
     previous.unlink(missing_ok=True)
     try:

@@ -10,12 +10,11 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
-from torch import Tensor, nn
 
+from fpainter.checkpoints.grown import Takeover, kept_states
 from fpainter.checkpoints.inference import prefix_of, weights_name
 from fpainter.errors import UserError
-from fpainter.generators.trained import part
-from fpainter.nn.sizes import shape_text
+from fpainter.generators.growing import Growth
 from fpainter.training.gan_module import PLAYERS, GANModule
 from fpainter.training.optimiser import regrouped
 
@@ -27,9 +26,10 @@ CHOICES = ("keep", "reset")
 class WarmStart(Callback):
     """Take over weights by name, and the optimisers' states of what was taken.
 
-    The chosen generator's weights become the generator and its average. What this run's modules
-    have and the checkpoint has not (a refiner) starts anew; the iteration starts at 0. Every
-    tensor that was taken, is missing or was left is listed in ``warm_start.yaml``.
+    The chosen generator's weights become the generator and its average, grown if its images are
+    larger in this run. What this run's modules have and the checkpoint has not (a refiner) starts
+    anew; the iteration starts at 0. Every tensor that was taken, has grown, is missing or was left
+    is listed in ``warm_start.yaml``.
 
     Args:
         directory: the run directory.
@@ -72,18 +72,24 @@ class WarmStart(Callback):
             generator_optimiser == "keep",
             discriminator_optimiser == "keep" and self.keeps_discriminator,
         )
-        self.report: dict[str, list[str]] = {"taken": [], "missing": [], "left": []}
+        self.growths: dict[str, Growth] = {}
+        verdicts = ("taken", "grown", "missing", "left")
+        self.report: dict[str, list[str]] = {verdict: [] for verdict in verdicts}
 
     def setup(self, trainer: Trainer, pl_module: GANModule, stage: str) -> None:
         """Load the weights."""
-        stored = self.checkpoint["state_dict"]
-        used = dict.fromkeys(("generator", "generator_ema"), prefix_of(self.weights))
+        takeover = Takeover(self.checkpoint, pl_module, f"warm_start.ckpt={self.where}")
+        prefix = prefix_of(self.weights)
+        self.growths = dict.fromkeys(("generator", "generator_ema"), takeover.generator(prefix))
+        prefixes = dict.fromkeys(self.growths, prefix)
         if self.keeps_discriminator:
-            used["discriminator"] = "discriminator."
-        for player, prefix in used.items():
-            self._load(pl_module.get_submodule(player), part(stored, prefix), player)
-        unused = [name for name in stored if not name.startswith(tuple(used.values()))]
-        self.report["left"] += unused
+            self.growths["discriminator"] = takeover.discriminator()
+            prefixes["discriminator"] = "discriminator."
+        used: set[str] = set()
+        for player, growth in self.growths.items():
+            self._load(pl_module, player, growth)
+            used |= {prefixes[player] + name for name in (*growth.sources.values(), *growth.grown)}
+        self.report["left"] += [name for name in self.checkpoint["state_dict"] if name not in used]
         for name, parameter in pl_module.generator.named_parameters(prefix="generator"):
             if not parameter.requires_grad and name in self.report["missing"]:
                 raise UserError(
@@ -96,6 +102,7 @@ class WarmStart(Callback):
         for index, (player, optimiser, keeps) in enumerate(optimisers):
             if keeps:
                 stored = copy.deepcopy(self.checkpoint["optimizer_states"][index])
+                stored = kept_states(stored, self.growths[player])
                 optimiser.load_state_dict(regrouped(stored, optimiser))
                 for group in optimiser.param_groups:
                     for name, parameter in zip(group["param_names"], group["params"], strict=True):
@@ -103,23 +110,17 @@ class WarmStart(Callback):
                         self.report[verdict].append(f"optimiser of {player}.{name}")
         self._tell(pl_module)
 
-    def _load(self, module: nn.Module, stored: dict[str, Tensor], player: str) -> None:
-        own = module.state_dict()
-        taken = [name for name in own if name in stored]
-        if not taken:
+    def _load(self, module: GANModule, player: str, growth: Growth) -> None:
+        if not growth.state:
             advice = "; warm_start.discriminator=reset begins with a new one"
             raise UserError(
                 f"warm_start.ckpt={self.where}: has nothing for {player}"
                 + (advice if player == "discriminator" else "")
             )
-        for name in taken:
-            if own[name].shape != stored[name].shape:
-                raise UserError(
-                    f"warm_start.ckpt={self.where}: {player}.{name} is {shape_text(stored[name])} "
-                    f"there and {shape_text(own[name])} in this run; give this run the same sizes"
-                )
-        missing, left = module.load_state_dict(stored, strict=False)
-        for verdict, names in ("taken", taken), ("missing", missing), ("left", left):
+        missing, _ = module.get_submodule(player).load_state_dict(growth.state, strict=False)
+        for verdict, names in (
+            ("taken", growth.sources), ("grown", growth.grown), ("missing", missing),
+        ):  # fmt: skip
             self.report[verdict] += [f"{player}.{name}" for name in names]
 
     @rank_zero_only

@@ -2,18 +2,21 @@
 
 import math
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 
 from fpainter.checkpoints.averages import StoredAverages
 from fpainter.checkpoints.record import FORMAT, in_hydras_grammar, with_current_names
 from fpainter.checkpoints.safe_load import safe_load
 from fpainter.errors import UserError
+from fpainter.generators.growing import grown_scales
 from fpainter.generators.pretrained import load_pretrained, read_config
-from fpainter.generators.trained import TrainedPainter, check_format, part, rebuild
+from fpainter.generators.trained import TrainedPainter, check_format, part, planned, rebuild
+from fpainter.nn.sizes import as_size
 from fpainter.paths import is_hub_name
 from fpainter.training.post_hoc import power
 
@@ -182,7 +185,7 @@ def exported_state(folder: Path, weights: str) -> dict[str, Any]:
         weights: from `weights_name`; must be those that were exported.
 
     Returns:
-        ``state_dict``, of the generator alone, and ``iteration``.
+        ``state_dict`` of the generator alone, ``iteration``, and the config as a checkpoint has it.
 
     Raises:
         UserError: if the folder cannot be used.
@@ -195,15 +198,23 @@ def exported_state(folder: Path, weights: str) -> dict[str, Any]:
         )
     state = painter.sampler.generator.state_dict()
     named = {prefix_of(weights) + name: tensor for name, tensor in state.items()}
-    return {"state_dict": named, "iteration": painter.iteration}
+    config = OmegaConf.to_container(painter.config)
+    return {
+        "state_dict": named,
+        "iteration": painter.iteration,
+        "fpainter": {"config": config},
+    }
 
 
-def exported_overrides(folder: Path, chosen: Collection[str] = ()) -> list[str]:
+def exported_overrides(
+    folder: Path, chosen: Collection[str] = (), image_size: int | Sequence[int] | None = None
+) -> list[str]:
     """Return the overrides that let a run build the same generator as an exported one.
 
     Args:
         folder: written by ``fpainter.export``.
         chosen: the generator's settings that shall not be as they were.
+        image_size: side, or (H, W), that it shall be grown to; None for its own.
 
     Raises:
         UserError: if the folder cannot be used.
@@ -211,9 +222,14 @@ def exported_overrides(folder: Path, chosen: Collection[str] = ()) -> list[str]:
     try:
         config = read_config(folder)["config"]
         generator = dict(config["model"]["generator"])
+        if image_size is not None:
+            scales = grown_scales(planned(generator, str(folder)), image_size)
+            generator = _of_size(list(as_size(image_size)), generator)
+            if scales:
+                generator["head"] |= scales
         target = generator.pop("_target_")
         settings = {
-            "image_size": config["image_size"],
+            "image_size": config["image_size"] if image_size is None else list(as_size(image_size)),
             "data.channels": config["data"]["channels"],
             "model.image_range": config["model"]["image_range"],
         } | {f"model.generator.{name}": v for name, v in generator.items() if name not in chosen}
@@ -226,3 +242,13 @@ def exported_overrides(folder: Path, chosen: Collection[str] = ()) -> list[str]:
             key = f"++{key}"
         overrides.append(f"{key}={in_hydras_grammar(value)}")
     return overrides
+
+
+def _of_size(image_size: list[int], node: Any) -> Any:
+    """Return a generator's settings with another image size in each of its parts."""
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: image_size if key == "image_size" else _of_size(image_size, value)
+        for key, value in node.items()
+    }

@@ -134,8 +134,7 @@ class BatchStream:
         With another `batch_size · world_size` than it was saved with, the stream goes on at the
         last batch border before it, with a warning: up to one batch of images comes again.
         """
-        number, size = state_dict["next_batch"], state_dict["global_batch_size"]
-        own_size = self.share.global_batch_size
+        size, own_size = state_dict["global_batch_size"], self.share.global_batch_size
         if size != own_size:
             _log.warning(
                 "The checkpoint was written with batches of %d images and training goes on with "
@@ -143,7 +142,7 @@ class BatchStream:
                 size,
                 own_size,
             )
-        self._next_batch = number * size // own_size
+        self._next_batch = with_batches_of(own_size, state_dict)["next_batch"]
 
     def _batch(self, number: int) -> Tensor:
         """Return this process's share of batch `number`, uint8 [B C H W]."""
@@ -169,6 +168,19 @@ class BatchStream:
             generator = _generator(self.share.seed, number, "pass")
             self._permutation = number, torch.randperm(len(self.images), generator=generator)
         return self._permutation[1]
+
+
+def with_batches_of(size: int, position: dict[str, Any]) -> dict[str, Any]:
+    """Return a stream's saved position for another number of images in a batch.
+
+    It is the last border of the new batches before the old position.
+
+    Args:
+        size: images in a batch of all processes together.
+        position: the ``state_dict()`` of a `BatchStream`.
+    """
+    place = position["next_batch"] * position["global_batch_size"]
+    return position | {"next_batch": place // size, "global_batch_size": size}
 
 
 def _generator(seed: int, number: int, stream: str) -> torch.Generator:

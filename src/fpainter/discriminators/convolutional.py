@@ -1,6 +1,6 @@
 """A small convolutional discriminator for small machines and small images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -48,9 +48,11 @@ class ConvolutionalDiscriminator(Discriminator):
         group_size: images compared by the minibatch standard deviation, which shows the
             discriminator a lack of variety; 1 turns it off. A batch it does not divide is
             compared as a whole.
+        skips: how many smaller copies of the image are judged as well, each half as large as the
+            one before; the features of copy l join those after l further halvings.
 
     Raises:
-        ValueError: if the image does not halve evenly, or there is no width.
+        ValueError: if the image does not halve evenly, there is no width, or not one for each copy.
 
     Source: the residual blocks and the minibatch standard deviation follow Karras et al. 2018,
     2020 (StyleGAN2) at a hundredth of the size.
@@ -62,6 +64,7 @@ class ConvolutionalDiscriminator(Discriminator):
         channels: int = 3,
         widths: Sequence[int] = (32, 64, 128),
         group_size: int = 4,
+        skips: int = 0,
     ) -> None:
         super().__init__()
         sides = as_size(image_size)
@@ -72,18 +75,32 @@ class ConvolutionalDiscriminator(Discriminator):
                 f"image_size must be divisible by {2 ** len(widths)} (two for each of widths "
                 f"{list(widths)}); got {sides[0]}×{sides[1]}"
             )
+        if not 0 <= skips < len(widths):
+            raise ValueError(f"skips must be within 0..{len(widths) - 1}, got {skips}")
+        self.image_size = sides
+        self.widths = list(widths)
+        self.skips = skips
         self.group_size = group_size
         self.from_image = Convolution(channels, widths[0], 4, stride=2, padding=1)
         self.downs = nn.Sequential(*(ResidualDown(a, b) for a, b in pairwise(widths)))
         self.mix = Convolution(widths[-1] + (group_size > 1), widths[-1], 3, padding=1)
         area = sides[0] * sides[1] // 4 ** len(widths)
         self.to_logit = nn.Linear(widths[-1] * area, 1)
+        self.from_pooled = nn.ModuleList(
+            Convolution(channels, width, 4, stride=2, padding=1) for width in widths[1 : skips + 1]
+        )
         self.apply(kaiming_)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, auxiliary: bool = False) -> Judgement:
         """Judge x [B C H W]; there is no auxiliary loss."""
-        x = self.downs(self.from_image(x.contiguous(memory_format=torch.channels_last)))
+        image = x.contiguous(memory_format=torch.channels_last)
+        x = self.from_image(image)
+        for level, down in enumerate(self.downs):
+            x = down(x)
+            if level < self.skips:
+                image = F.avg_pool2d(image, 2)
+                x = x + self.from_pooled[level](image)
         if self.group_size > 1:
             x = torch.cat([x, self._variety(x)], dim=1)
             # torch.cat makes a third layout of the two, for which every later operation would pay.
@@ -105,3 +122,34 @@ class ConvolutionalDiscriminator(Discriminator):
         variance = (groups - groups.mean(dim=0)).square().mean(dim=0)
         deviation = (variance + 1e-8).sqrt().mean(dim=(1, 2, 3))
         return deviation.repeat(size).view(batch, 1, 1, 1).expand(batch, 1, height, width)
+
+    def grown_from(
+        self, old: "ConvolutionalDiscriminator", state: Mapping[str, Tensor]
+    ) -> dict[str, str | Tensor | None]:
+        """Return a smaller discriminator behind new halvings that do not count yet.
+
+        With k more widths in front and k more skips, the judgement is at first that of the image
+        pooled 2^k-fold. Otherwise there is nothing to say. See `fpainter.generators.growing`.
+
+        Source: the idea of fading in new layers is that of Karras et al. 2018.
+        """
+        added = len(self.widths) - len(old.widths)
+        if added < 1 or self.widths[added:] != old.widths or self.skips < old.skips + added:
+            return {}
+        shift = {"from_image": f"from_pooled.{added - 1}"}
+        shift |= {f"downs.{i}": f"downs.{i + added}" for i in range(len(old.downs))}
+        shift |= {f"from_pooled.{i}": f"from_pooled.{i + added}" for i in range(old.skips)}
+        stayed = {}
+        for name in state:
+            part = next((part for part in shift if name.startswith(f"{part}.")), "")
+            stayed[shift[part] + name.removeprefix(part) if part else name] = name
+        # What the new layers add to the features that the old ones read.
+        silent = (
+            f"downs.{added - 1}.second.", f"downs.{added - 1}.shortcut.",
+            *(f"from_pooled.{i}." for i in range(old.skips + added, self.skips)),
+        )  # fmt: skip
+        own = self.state_dict().items()
+        return {
+            name: stayed.get(name, torch.zeros_like(tensor) if name.startswith(silent) else None)
+            for name, tensor in own
+        }

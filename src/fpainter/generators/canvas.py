@@ -1,10 +1,11 @@
 """What the painter starts from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from fpainter.nn.interpolation import isometric_interpolation
 from fpainter.nn.sizes import as_size
 
 
@@ -33,3 +34,13 @@ class LearnedCanvas(nn.Module):
     def forward(self, batch: int) -> Tensor:
         """Return W_0 [B C H W]."""
         return self.canvas.expand(batch, -1, -1, -1)
+
+    def grown_from(
+        self, old: "LearnedCanvas", state: Mapping[str, Tensor]
+    ) -> dict[str, str | Tensor | None]:
+        """Return the canvas of a smaller painter, larger; see `fpainter.generators.growing`."""
+        height, width = (
+            isometric_interpolation(new, side)
+            for new, side in zip(self.canvas.shape[1:], old.canvas.shape[1:], strict=True)
+        )
+        return {"canvas": height @ state["canvas"].double() @ width.T}

@@ -1,5 +1,7 @@
 """From one latent to one input per painting step: the paper's InputGenerator (section 3.1)."""
 
+from collections.abc import Mapping
+
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
@@ -127,6 +129,26 @@ class ProjectLatent(nn.Module):
         slices = ACTIVATIONS[self.slice_activation](self.to_slices(z))
         x = self.to_input(rearrange(slices, "b (t d) -> b t d", t=self.num_steps))
         return x if self.step_embedding is None else x + self.step_embedding
+
+    def grown_from(
+        self, old: "ProjectLatent", state: Mapping[str, Tensor]
+    ) -> dict[str, str | Tensor | None]:
+        """Return the first steps of a painter of another number of steps.
+
+        Further steps begin as they are drawn. See `fpainter.generators.growing`.
+        """
+        if self.num_steps == old.num_steps:
+            return {}
+        names = ("to_slices.weight", "to_slices.bias", "step_embedding")
+        own = self.state_dict()
+        return {n: _first_rows(state[n], own[n]) for n in names if n in own and n in state}
+
+
+def _first_rows(stored: Tensor, drawn: Tensor) -> Tensor:
+    """Return the rows stored, as many as were drawn; further ones as drawn."""
+    if stored.shape[1:] != drawn.shape[1:]:
+        return stored  # which does not fit, whatever the number of steps
+    return torch.cat([stored[: len(drawn)], drawn[len(stored) :].to(stored)])
 
 
 def _learned_vectors(num: int, size: int) -> nn.Parameter:

@@ -48,6 +48,18 @@ class DeltaRule(nn.Module):
             rate = torch.cat([torch.ones_like(rate[:, :, :1]), rate[:, :, 1:]], dim=2)
         return rate
 
+    def key_factor(self, height: float, width: float) -> float:
+        """Return by which interpolated keys are multiplied, and values divided, in growing.
+
+        ``W k`` is a sum over more columns, and the rule wants it as it was.
+
+        Args:
+            height: the new height over the old one.
+            width: the same of widths.
+        """
+        del height
+        return width**-0.5
+
 
 class SumRule(nn.Module):
     """The purely additive (Hebbian) rule: ``W_t = W_{t-1} + beta_t v_t k_t^T``.
@@ -60,6 +72,18 @@ class SumRule(nn.Module):
         """Return the factors for key, value and rate [B C T *]."""
         key, value, rate = instructions
         return Factors(*closed_form.sum_rule(key, value, rate, canvas))
+
+    def key_factor(self, height: float, width: float) -> float:
+        """Return by which interpolated keys are multiplied, and values divided, in growing.
+
+        Nothing is read from the canvas, and any factor would do.
+
+        Args:
+            height: the new height over the old one.
+            width: the same of widths.
+        """
+        del height, width
+        return 1.0
 
 
 class OjaRule(nn.Module):
@@ -88,3 +112,15 @@ class OjaRule(nn.Module):
         key, value, rate = instructions
         softmax = self.corrected_key_activation == "softmax"
         return Factors(*closed_form.oja_rule(key, value, rate, canvas, softmax))
+
+    def key_factor(self, height: float, width: float) -> float:
+        """Return by which interpolated keys are multiplied, and values divided, in growing.
+
+        ``W^T v`` is a sum over more rows; with `corrected_key_activation` this is not exact.
+
+        Args:
+            height: the new height over the old one.
+            width: the same of widths.
+        """
+        del width
+        return height**0.5

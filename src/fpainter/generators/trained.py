@@ -64,10 +64,7 @@ def rebuild(
     try:
         config = description["config"]
         model = config["model"]
-        with torch.device("meta"):  # no memory, however large the numbers in the config
-            plan = build(model["generator"], where, TRUSTED)
-        if not isinstance(plan, Generator):
-            raise UserError(f"{where}: holds a {type(plan).__name__}, no Generator")
+        plan = planned(model["generator"], where)
         expected = plan.state_dict()
         name = first_misfit(expected, state)
         if name is not None:
@@ -85,6 +82,23 @@ def rebuild(
     except Exception as error:  # a record that was changed by hand leads to errors of any type
         reason = first_line(error)
         raise UserError(f"{where}: its record of the run is damaged ({reason})") from error
+
+
+def planned(description: Mapping[str, Any], where: str) -> Generator:
+    """Build a generator without memory, however large the numbers that describe it.
+
+    Args:
+        description: plain data with a ``_target_``, from a file.
+        where: the file, for messages.
+
+    Raises:
+        UserError: if it cannot be built, is not trusted or is no generator.
+    """
+    with torch.device("meta"):
+        plan = build(description, where, TRUSTED)
+    if not isinstance(plan, Generator):
+        raise UserError(f"{where}: holds a {type(plan).__name__}, no Generator")
+    return plan
 
 
 def part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

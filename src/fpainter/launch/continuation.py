@@ -1,12 +1,18 @@
 """What a run goes on from: checkpoints, the overrides stored in them, earlier starts."""
 
+import inspect
 import os
+import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from fpainter.checkpoints.record import in_hydras_grammar
 from fpainter.errors import UserError
+from fpainter.launch.stages import stage_overrides
 from fpainter.paths import existing
 
 # What makes two runs the same run; all else may change when one goes on.
@@ -19,7 +25,8 @@ def complete_arguments(arguments: list[str]) -> list[str]:
 
     The overrides stored in the checkpoint come first, those given now win; the run directory is
     that of the checkpoint unless another is given. A warm start, too, takes the stored overrides
-    when neither a model nor an experiment is named; its run directory is new.
+    when neither a model nor an experiment is named; its run directory is new. Where it grows to
+    another ``image_size``, the scales with which it paints the same pictures are added.
 
     Args:
         arguments: the command line's overrides and flags.
@@ -54,12 +61,34 @@ def complete_arguments(arguments: list[str]) -> list[str]:
                 chosen += ["refiner", "freeze_painter"]
             from fpainter.checkpoints.inference import exported_overrides  # brings torch
 
-            return [*exported_overrides(path, chosen), *arguments]
+            return [*exported_overrides(path, chosen, _new_size(given)), *arguments]
         stored = _stored_overrides(path, "warm_start.ckpt", given)
         # What that run itself went on from is not what this one does.
         own = ("warm_start.", "stage=", "ckpt=", "auto_resume=")
-        return [o for o in stored if not o.startswith(own)] + arguments
+        stored = [override for override in stored if not override.startswith(own)]
+        return [*stored, *_as_it_is_now(path, _new_size(given)), *arguments]
     return arguments
+
+
+def _new_size(given: Mapping[str, str]) -> Any:
+    """Return the image size on the command line; None without one, or with several of a sweep."""
+    size = OmegaConf.from_dotlist([f"image_size={given.get('image_size', 'null')}"]).image_size
+    return size if OmegaConf.is_list(size) or isinstance(size, int) else None
+
+
+def _as_it_is_now(path: Path, image_size: Any) -> list[str]:
+    """Return overrides for the settings of a checkpoint's stage, and for what growing changes."""
+    from fpainter.checkpoints.inference import read_checkpoint  # these bring torch
+    from fpainter.generators.growing import grown_scales
+    from fpainter.generators.trained import planned
+
+    config = read_checkpoint(path, "warm_start.ckpt")["fpainter"]["config"]
+    overrides = stage_overrides(config)
+    if image_size is not None:
+        old = planned(config["model"]["generator"], f"warm_start.ckpt={path}")
+        scales = grown_scales(old, image_size)
+        overrides += [f"model.generator.head.{name}={value!r}" for name, value in scales.items()]
+    return overrides
 
 
 def _is_given(overrides: dict[str, str], key: str) -> bool:
@@ -163,12 +192,12 @@ def earlier_start(run_dir: Path) -> EarlierStart | None:
     return EarlierStart(last, checkpoint["iteration"], fid["value"] if fid else None, config)
 
 
-def same_run(run_dir: Path, config: dict[str, Any]) -> EarlierStart | None:
+def same_run(run_dir: Path, *configs: dict[str, Any]) -> EarlierStart | None:
     """Return the earlier start of this very run.
 
     Args:
         run_dir: where it would be.
-        config: resolved, plain data.
+        configs: of each of its stages, resolved, plain data.
 
     Raises:
         UserError: if the directory holds a run with other settings.
@@ -176,13 +205,22 @@ def same_run(run_dir: Path, config: dict[str, Any]) -> EarlierStart | None:
     found = earlier_start(run_dir)
     if found is None:
         return None
-    for key in SAME:
-        differs = _difference(found.config.get(key), config.get(key), key)
-        if differs:
-            raise UserError(
-                f"{run_dir} holds a run with other settings: {differs}; choose another directory"
-            )
+    stages = [_first_difference(found.config, config) for config in configs]
+    if all(stages):
+        # The stage with its image size is the one that it would be.
+        sizes = [config.get("image_size") for config in configs]
+        size = found.config.get("image_size")
+        differs = stages[sizes.index(size) if size in sizes else 0]
+        raise UserError(
+            f"{run_dir} holds a run with other settings: {differs}; choose another directory"
+        )
     return found
+
+
+def _first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
+    """Name the first key in which two configs differ that may not."""
+    parts = (_difference(there.get(key), here.get(key), key) for key in SAME)
+    return next(filter(None, parts), None)
 
 
 def _difference(there: Any, here: Any, key: str) -> str | None:
@@ -190,6 +228,15 @@ def _difference(there: Any, here: Any, key: str) -> str | None:
     if key.endswith(ELSEWHERE):
         return None
     if isinstance(there, dict) and isinstance(here, dict):
+        if "_target_" in here and there.get("_target_") == here["_target_"]:
+            defaults = _defaults(here["_target_"])
+            there = {k: v for k, v in defaults.items() if k in here} | there
         parts = (_difference(there.get(k), here.get(k), f"{key}.{k}") for k in {**there, **here})
         return next(filter(None, parts), None)
     return None if there == here else f"{key} is {there} there and {here} here"
+
+
+def _defaults(target: str) -> dict[str, Any]:
+    """Return what a constructor uses for settings that an older version did not have yet."""
+    parameters = inspect.signature(pkgutil.resolve_name(target)).parameters.values()
+    return {p.name: p.default for p in parameters if isinstance(p.default, int | float | str)}

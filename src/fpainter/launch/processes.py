@@ -36,6 +36,11 @@ def arguments_of_process(arguments: list[str]) -> list[str]:
     return arguments if rank == "0" else [*arguments, *QUIET]
 
 
+def launched() -> bool:
+    """Say whether another process of this run has started this one, for one call of the trainer."""
+    return "LOCAL_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ
+
+
 @contextmanager
 def launching(ckpt: str | Path | None) -> Iterator[None]:
     """Let the trainer start further processes of this run, and leave no trace of them.

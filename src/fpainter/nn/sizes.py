@@ -50,3 +50,8 @@ def first_misfit(plan: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str
 def shape_text(tensor: Tensor) -> str:
     """Say a tensor's shape to people, such as ``3×64``."""
     return "×".join(map(str, tensor.shape)) or "a number"
+
+
+def size_text(size: Sequence[int]) -> str:
+    """Say an image size (height, width) to people, such as ``64×48``."""
+    return "×".join(map(str, size))

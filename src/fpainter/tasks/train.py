@@ -12,6 +12,7 @@ from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from fpainter.callbacks.checkpoints import RunCheckpoints
+from fpainter.callbacks.growing import GrowingCheckpointFile
 from fpainter.callbacks.record import RunRecord
 from fpainter.callbacks.stopping import Stopping
 from fpainter.callbacks.warm_start import WarmStart
@@ -25,8 +26,9 @@ from fpainter.checkpoints.record import in_hydras_grammar
 from fpainter.data.streaming.formats import absolute
 from fpainter.errors import UserError
 from fpainter.launch.continuation import find_checkpoint, same_run
-from fpainter.launch.processes import launching
+from fpainter.launch.processes import launched, launching
 from fpainter.launch.settings import blaming, in_sweep
+from fpainter.launch.stages import Stage, stages_from, stages_of
 from fpainter.loggers.metrics_file import MetricsFile
 from fpainter.training.gan_module import GANModule
 from fpainter.training.precision import check_precision, set_matmul_precision
@@ -45,7 +47,7 @@ OPTIONS_OF_FILES = ("discriminator", "generator_optimiser", "discriminator_optim
 
 
 def train(cfg: DictConfig) -> float | None:
-    """Assemble module, data, callbacks and trainer from the config, and train.
+    """Train what the config says, through its stages if it has any.
 
     Args:
         cfg: composed from ``configs/train.yaml``.
@@ -53,17 +55,46 @@ def train(cfg: DictConfig) -> float | None:
     Returns:
         The best FID, for sweepers; None without scores.
     """
-    check_precision(cfg.trainer.precision)
-    set_matmul_precision(cfg.matmul_precision)
+    stages, ckpt = stages_of(cfg), cfg.ckpt
     run_dir = Path(HydraConfig.get().runtime.output_dir)
-    config, overrides = _recorded(cfg)
-    ckpt = cfg.ckpt
+    records = {stage.number: _recorded(stage.config) for stage in stages}
     if in_sweep() or (cfg.auto_resume and ckpt is None):
-        before = same_run(run_dir, config)
+        before = same_run(run_dir, *(config for config, _ in records.values()))
         if before is not None and before.iteration >= cfg.num_iterations:
             log.info("%s is finished", run_dir)
             return before.best_fid
         ckpt = ckpt if before is None else before.checkpoint
+    done = read_checkpoint(ckpt)["iteration"] if ckpt and len(stages) > 1 else 0
+    for stage in stages_from(stages, done):
+        run = RunRecord(run_dir, *records[stage.number])
+        checkpoints, done = _train_stage(stage, run, ckpt, done)
+        ckpt = checkpoints.last
+        if done < stage.until or launched():  # the process that launched this one launches another
+            break
+    if checkpoints.best_score < float("inf"):
+        return checkpoints.best_score
+    if in_sweep() and "direction" in HydraConfig.get().sweeper:
+        raise UserError("the sweeper looks for the best FID, and this run has no FID")
+    return None
+
+
+def _train_stage(
+    stage: Stage, run: RunRecord, ckpt: str | Path | None, done: int
+) -> tuple[RunCheckpoints, int]:
+    """Assemble module, data, callbacks and trainer of a stage, and train it to its end.
+
+    Args:
+        stage: perhaps the only one.
+        run: says what it is.
+        ckpt: what it goes on from; at its first iteration, the last checkpoint of the one before.
+        done: iterations done, if there are several stages.
+
+    Returns:
+        What has kept its checkpoints, and how many iterations are done now.
+    """
+    cfg, run_dir = stage.config, run.directory
+    check_precision(cfg.trainer.precision)
+    set_matmul_precision(cfg.matmul_precision)
     with blaming("seed"):
         seed_everything(cfg.seed, verbose=False)
     data = instantiate(cfg.data)
@@ -71,7 +102,7 @@ def train(cfg: DictConfig) -> float | None:
     checkpoints: RunCheckpoints = instantiate(cfg.checkpoints)
     callbacks = [
         *(instantiate(callback) for callback in cfg.callbacks.values() if callback),
-        RunRecord(run_dir, config, overrides),
+        run,
         checkpoints,
     ]
     if ckpt is None:  # a run that goes on has its own weights
@@ -86,16 +117,18 @@ def train(cfg: DictConfig) -> float | None:
     # Lightning would load a checkpoint before it does this, and round float64 weights.
     trainer.precision_plugin.convert_module(module)
     log.info("parameters: %s; run directory %s", module.sizes(), run_dir)
+    if stage.number > 1 and done == stage.start:
+        trainer.strategy.checkpoint_io = GrowingCheckpointFile(
+            trainer, module, cfg.batch_size, run, checkpoints, str(stage)
+        )
+    elif stage.count > 1:
+        log.info("%s", stage)
     with launching(ckpt), Stopping(trainer):
         trainer.fit(module, data, ckpt_path=ckpt, weights_only=True if ckpt else None)
+        trainer.strategy.barrier()  # the next stage reads what the first process has saved
     if trainer.is_global_zero:
         log.info("results in %s\n%s", run_dir, _contents(run_dir))
-    best = checkpoints.best_score
-    if best < float("inf"):
-        return best
-    if in_sweep() and "direction" in HydraConfig.get().sweeper:
-        raise UserError("the sweeper looks for the best FID, and this run has no FID")
-    return None
+    return checkpoints, module.iteration
 
 
 def _warm_start(
