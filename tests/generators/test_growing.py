@@ -11,7 +11,7 @@ from fpainter.generators.growing import grown_scales, grown_state
 from fpainter.generators.learning_rules import DeltaRule, OjaRule, SumRule
 from fpainter.generators.lightgan import LightGANGenerator
 from fpainter.generators.painter import FastWeightPainter
-from fpainter.nn.activations import ACTIVATIONS
+from fpainter.nn.cosine import cosine_basis
 from fpainter.nn.interpolation import isometric_interpolation, linear_interpolation
 from tests.generators.test_painter import D_HIDDEN, D_LATENT, STEPS, build
 
@@ -19,7 +19,8 @@ SIZES = [((8, 6), (16, 12)), ((8, 6), (11, 15)), ((4, 4), (16, 5))]
 
 
 def grow(old: FastWeightPainter, size: tuple[int, int], **options: Any) -> FastWeightPainter:
-    new = build(size, **options, **grown_scales(old, size))
+    scales: dict[str, Any] = grown_scales(old, size)
+    new = build(size, **options, **scales)
     growth = grown_state(new, old, old.state_dict())
     assert not growth.misfits
     assert {*growth.sources, *growth.grown} == {*new.state_dict()}
@@ -49,10 +50,13 @@ def test_the_same_picture_larger(
     rule: type[nn.Module],
     key: str,
     learned: bool,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(ACTIVATIONS, "unit", lambda x: nn.functional.normalize(x, dim=-1))
-    options = {"rule": rule(), "key_activation": key, "learned": learned, "gain": 3.0}
+    options: dict[str, Any] = {
+        "rule": rule(),
+        "key_activation": key,
+        "learned": learned,
+        "gain": 3.0,
+    }
     old = build(small, **options)
     new = grow(old, large, **options)
     z = torch.randn(3, D_LATENT)
@@ -60,6 +64,20 @@ def test_the_same_picture_larger(
     expected = up @ old.paint(z).image() @ across.T
     error = (new.paint(z).image() - expected).abs().max() / expected.abs().max()
     assert error < 1e-5
+
+
+@pytest.mark.parametrize(("small", "large"), SIZES, ids=str)
+@pytest.mark.parametrize("rule", [DeltaRule, SumRule, OjaRule])
+def test_cosines_are_sampled_more_finely(
+    small: tuple[int, int], large: tuple[int, int], rule: type[nn.Module]
+) -> None:
+    options: dict[str, Any] = {"rule": rule(), "key_activation": "unit", "basis": "cosine"}
+    old = build(small, **options)
+    new = grow(old, large, **options)
+    z = torch.randn(3, D_LATENT)
+    waves = [(cosine_basis(n, 0)[:o].T @ cosine_basis(o, 0)) / o for n, o in zip(large, small, strict=True)]
+    expected = waves[0] @ old.paint(z).image() @ waves[1].T
+    torch.testing.assert_close(new.paint(z).image(), expected, atol=1e-6, rtol=1e-4)
 
 
 def test_growing_twice_and_without_a_change() -> None:
