@@ -75,7 +75,10 @@ def test_cosines_are_sampled_more_finely(
     old = build(small, **options)
     new = grow(old, large, **options)
     z = torch.randn(3, D_LATENT)
-    waves = [(cosine_basis(n, 0)[:o].T @ cosine_basis(o, 0)) / o for n, o in zip(large, small, strict=True)]
+    waves = [
+        (cosine_basis(n, 0)[:o].T @ cosine_basis(o, 0)) / o
+        for n, o in zip(large, small, strict=True)
+    ]
     expected = waves[0] @ old.paint(z).image() @ waves[1].T
     torch.testing.assert_close(new.paint(z).image(), expected, atol=1e-6, rtol=1e-4)
 

@@ -12,6 +12,7 @@ from fpainter.discriminators.lightgan import LightGANDiscriminator
 from fpainter.errors import UserError
 from fpainter.losses.adversarial import Hinge
 from fpainter.training.gan_module import GANModule
+from fpainter.training.precision import pick_precision
 from tests.training.test_gan_module import Watch, fit
 from tests.training.toys import D_LATENT, SIZE, gan, painter
 
@@ -117,6 +118,18 @@ def test_no_cast_of_a_weight_outlives_its_use(
 def test_half_precision_is_refused(precision: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"{precision}: half-precision weights .* give bf16-mixed"):
         fit(gan(), 1, tmp_path, precision=precision)
+
+
+@pytest.mark.parametrize(
+    ("has", "expected"),
+    [({}, "32-true"), ({"avx2": True}, "32-true"), ({"avx512_bf16": True}, "bf16-mixed")],
+)
+def test_automatic_precision(
+    has: dict[str, bool], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has, raising=False)
+    assert pick_precision("auto", "cpu") == expected
+    assert pick_precision("64-true", "cpu") == "64-true"
 
 
 def test_scaled_gradients_are_refused(tmp_path: Path) -> None:

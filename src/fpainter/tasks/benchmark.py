@@ -26,6 +26,7 @@ from fpainter.evaluation.protocols import get_protocol
 from fpainter.launch.devices import pick_device
 from fpainter.launch.settings import blaming, check_numbers, entries
 from fpainter.training.gan_module import GANModule
+from fpainter.training.precision import pick_precision
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,11 @@ def benchmark(cfg: DictConfig) -> Results:
         "painting": lambda: painting(module.generator, cfg.batch_size, cfg.repeats, device),
         "growth": lambda: growth(cfg.data.channels, cfg.repeats, device),
         "iteration": lambda: iteration(
-            module, next(data.train_dataloader()), cfg.repeats, device, cfg.trainer.precision
+            module,
+            next(data.train_dataloader()),
+            cfg.repeats,
+            device,
+            pick_precision(cfg.trainer.precision, device.type),
         ),
         "phases": lambda: phases(module, data.train_dataloader(), cfg.repeats, device),
         "sampling": lambda: sampling(module.sampler(), cfg.repeats, device),

@@ -31,7 +31,7 @@ from fpainter.launch.settings import blaming, in_sweep
 from fpainter.launch.stages import Stage, stages_from, stages_of
 from fpainter.loggers.metrics_file import MetricsFile
 from fpainter.training.gan_module import GANModule
-from fpainter.training.precision import check_precision, set_matmul_precision
+from fpainter.training.precision import check_precision, pick_precision, set_matmul_precision
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,8 @@ def _train_stage(
         What has kept its checkpoints, and how many iterations are done now.
     """
     cfg, run_dir = stage.config, run.directory
-    check_precision(cfg.trainer.precision)
+    precision = pick_precision(cfg.trainer.precision, cfg.trainer.accelerator)
+    check_precision(precision)
     set_matmul_precision(cfg.matmul_precision)
     with blaming("seed"):
         seed_everything(cfg.seed, verbose=False)
@@ -113,10 +114,12 @@ def _train_stage(
     ]
     for message in KNOWN_WARNINGS:
         warnings.filterwarnings("ignore", message)
-    trainer: Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers)
+    trainer: Trainer = instantiate(
+        cfg.trainer, precision=precision, callbacks=callbacks, logger=loggers
+    )
     # Lightning would load a checkpoint before it does this, and round float64 weights.
     trainer.precision_plugin.convert_module(module)
-    log.info("parameters: %s; run directory %s", module.sizes(), run_dir)
+    log.info("parameters: %s; %s; run directory %s", module.sizes(), precision, run_dir)
     if stage.number > 1 and done == stage.start:
         trainer.strategy.checkpoint_io = GrowingCheckpointFile(
             trainer, module, cfg.batch_size, run, checkpoints, str(stage)

@@ -8,6 +8,28 @@ TRAINED = ("32-true", "64-true", "bf16-mixed", "32", "64", "bf16")  # by Lightni
 MATMUL = ("highest", "high", "medium")  # by torch's names
 
 
+BF16 = ("amx_bf16", "avx512_bf16", "arm_bf16", "bf16")  # by torch's names of what processors have
+
+
+def pick_precision(precision: str | int, accelerator: str = "auto") -> str | int:
+    """Return a precision; for ``auto`` the fastest in which training goes on well.
+
+    That is ``bf16-mixed`` where the hardware multiplies in it, else ``32-true``.
+
+    Args:
+        precision: ``auto``, or by one of Lightning's names.
+        accelerator: of the trainer, by Lightning's name.
+    """
+    if precision != "auto":
+        return precision
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return (
+            "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+        )
+    has = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.9
+    return "bf16-mixed" if any(has.get(name) for name in BF16) else "32-true"
+
+
 def check_precision(precision: str | int) -> None:
     """Refuse weights or gradients in half precision, in which small updates are rounded away.
 
