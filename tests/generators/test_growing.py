@@ -19,8 +19,8 @@ SIZES = [((8, 6), (16, 12)), ((8, 6), (11, 15)), ((4, 4), (16, 5))]
 
 
 def grow(old: FastWeightPainter, size: tuple[int, int], **options: Any) -> FastWeightPainter:
-    scales: dict[str, Any] = grown_scales(old, size)
-    new = build(size, **options, **scales)
+    options |= grown_scales(old, size)
+    new = build(size, **options)
     growth = grown_state(new, old, old.state_dict())
     assert not growth.misfits
     assert {*growth.sources, *growth.grown} == {*new.state_dict()}
@@ -75,6 +75,7 @@ def test_cosines_are_sampled_more_finely(
     old = build(small, **options)
     new = grow(old, large, **options)
     z = torch.randn(3, D_LATENT)
+    sides = zip(large, small, strict=True)
     waves = [
         (cosine_basis(n, 0)[:o].T @ cosine_basis(o, 0)) / o
         for n, o in zip(large, small, strict=True)
@@ -133,6 +134,6 @@ def test_what_cannot_be_grown_is_refused() -> None:
     old, wide = build(), build(d_wide=D_HIDDEN + 1)
     assert "head.to_instructions.weight" in grown_state(wide, old, old.state_dict()).misfits
     light = LightGANGenerator(d_latent=4, image_size=16, c_max=8)
-    light.image_size = (16, 16)
+    light.image_size = (16, 16)  # type: ignore[assignment]
     with pytest.raises(UserError, match="LightGANGenerator cannot be grown from 16×16 to 32×32"):
         grown_scales(light, 32)
