@@ -75,7 +75,6 @@ def test_cosines_are_sampled_more_finely(
     old = build(small, **options)
     new = grow(old, large, **options)
     z = torch.randn(3, D_LATENT)
-    sides = zip(large, small, strict=True)
     waves = [
         (cosine_basis(n, 0)[:o].T @ cosine_basis(o, 0)) / o
         for n, o in zip(large, small, strict=True)

@@ -71,6 +71,8 @@ class InstructionHead(nn.Module):
         self.value_activation = check_choice("value_activation", value_activation)
         self.rate_activation = check_choice("rate_activation", rate_activation)
         self.basis = check_choice("basis", basis, ("pixels", "cosine"))
+        self.rows: Tensor
+        self.cols: Tensor
         if basis == "cosine":
             self.register_buffer("rows", cosine_basis(height, decay), persistent=False)
             self.register_buffer("cols", cosine_basis(width, decay), persistent=False)

@@ -1,5 +1,7 @@
 """The numbers a run calculates with."""
 
+from typing import Any
+
 import torch
 
 from fpainter.errors import UserError
@@ -11,7 +13,7 @@ MATMUL = ("highest", "high", "medium")  # by torch's names
 BF16 = ("amx_bf16", "avx512_bf16", "arm_bf16", "bf16")  # by torch's names of what processors have
 
 
-def pick_precision(precision: str | int, accelerator: str = "auto") -> str | int:
+def pick_precision(precision: str | int, accelerator: str = "auto") -> str:
     """Return a precision; for ``auto`` the fastest in which training goes on well.
 
     That is ``bf16-mixed`` where the hardware multiplies in it, else ``32-true``.
@@ -21,12 +23,12 @@ def pick_precision(precision: str | int, accelerator: str = "auto") -> str | int
         accelerator: of the trainer, by Lightning's name.
     """
     if precision != "auto":
-        return precision
+        return str(precision)
     if accelerator != "cpu" and torch.cuda.is_available():
         return (
             "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
         )
-    has = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.9
+    has: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.9
     return "bf16-mixed" if any(has.get(name) for name in BF16) else "32-true"
 
 
