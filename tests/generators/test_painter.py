@@ -12,6 +12,7 @@ from fpainter.generators.instruction_head import InstructionHead
 from fpainter.generators.learning_rules import DeltaRule, SumRule
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.sequence_processors import LSTMProcessor
+from fpainter.nn.cosine import cosine_basis
 
 STEPS, D_LATENT, D_HIDDEN = 5, 6, 8
 
@@ -52,9 +53,10 @@ def build(
         {"repeat": True, "embedding": True},
         {"rule": SumRule(), "rate": "none"},
         {"rate": "row", "learned": True, "d_wide": 9, "embedding": True},
+        {"strokes": 3, "basis": "cosine", "key_activation": "unit"},
         {"value_activation": "tanh", "rate_activation": "identity", "key_activation": "identity"},
     ],
-    ids=["project", "repeat", "sum", "row", "free"],
+    ids=["project", "repeat", "sum", "row", "strokes", "free"],
 )
 def test_gradient_reaches_every_parameter(options: dict[str, Any], channels: int) -> None:
     painter = build(channels=channels, **options)
@@ -194,3 +196,29 @@ def test_unknown_options_are_named() -> None:
         build(key_activation="soft")
     with pytest.raises(ValueError, match="first_rate must be"):
         DeltaRule(first_rate="zero")
+
+
+def test_strokes_of_a_step_follow_each_other() -> None:
+    painter, z = build(strokes=2), torch.randn(3, D_LATENT)
+    head = painter.head
+    assert isinstance(head, InstructionHead)
+    painting = painter.paint(z)
+    assert painter.num_steps == painting.num_steps == 2 * STEPS
+    h = painter.sequence_processor(painter.input_generator(z), z)
+    values = head.write(h)[..., head.sizes[0] :][..., : head.sizes[1]]  # [B T 2·C·H]
+    second = values[:, 1].view(3, 2, 3, 7)[:, 1]  # [B C H] of the second stroke of the second step
+    torch.testing.assert_close(painting.instructions.value[:, :, 3], second)
+    with pytest.raises(ValueError, match="strokes must be at least 1; got 0"):
+        build(strokes=0)
+
+
+def test_a_cosine_head_writes_amplitudes() -> None:
+    painter, z = build(basis="cosine", decay=2.0), torch.randn(3, D_LATENT)
+    head = painter.head
+    assert isinstance(head, InstructionHead)
+    h = painter.sequence_processor(painter.input_generator(z), z)
+    values = head.write(h)[..., head.sizes[0] :][..., : head.sizes[1]]
+    waves = cosine_basis(7, 2.0)
+    expected = (values[:, 2].view(3, 3, 7) @ waves).detach()
+    torch.testing.assert_close(painter.paint(z).instructions.value[:, :, 2].detach(), expected)
+    assert not [name for name in painter.state_dict() if "rows" in name or "cols" in name]

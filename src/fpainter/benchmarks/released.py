@@ -72,12 +72,15 @@ class LoopedPainter(nn.Module):
             and isinstance(painter.head, InstructionHead)
             and isinstance(painter.canvas, ZeroCanvas)
             and painter.head.rate != "none"
+            and painter.head.basis == "pixels"
+            and painter.head.strokes == 1
+            and painter.head.key_scale == painter.head.value_scale == 1
             and not painter.refines
             and painter.supervision.num_canvases == 1
         ):
             raise ValueError(
-                "the loop is written for painters with the delta rule, rates, an empty canvas and "
-                "no refiner, such as model=lstm_delta_split_v2"
+                "the loop is written for painters with the delta rule, rates, pixels as the head's "
+                "basis, an empty canvas and no refiner, such as model=lstm_delta_split_v2"
             )
         self.painter = copy.deepcopy(painter)
         self.head: InstructionHead = self.painter.head  # type: ignore[assignment]

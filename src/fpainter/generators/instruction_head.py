@@ -36,6 +36,7 @@ class InstructionHead(nn.Module):
             ``cosine`` of each frequency, which are added up before the activation. Neighbouring
             pixels then learn together, and patterns are smooth from the first step on.
         decay: how fast the cosines' amplitudes fall with the frequency, ``(1 + f)^-decay``.
+        strokes: painting steps that are written at each step of the slow net, one after the other.
         d_wide: size of a ReLU layer in between; None means none.
         gain: factor on the initial bound.
         key_scale: factor on the activated keys; growing sets it.
@@ -58,6 +59,7 @@ class InstructionHead(nn.Module):
         rate_activation: str = "sigmoid",
         basis: str = "pixels",
         decay: float = 1.0,
+        strokes: int = 1,
         d_wide: int | None = None,
         gain: float = 1.0,
         key_scale: float = 1.0,
@@ -80,7 +82,10 @@ class InstructionHead(nn.Module):
         self.value_scale = value_scale
         d_rates = {"scalar": 1, "row": height, "none": 0}
         self.rate = check_choice("rate", rate, d_rates)
-        self.sizes = [channels * width, channels * height, channels * d_rates[rate]]
+        if strokes < 1:
+            raise ValueError(f"strokes must be at least 1; got {strokes}")
+        self.strokes = strokes
+        self.sizes = [strokes * channels * side for side in (width, height, d_rates[rate])]
         self.widen = (
             nn.Sequential(nn.Linear(d_hidden, d_wide), nn.ReLU()) if d_wide else nn.Identity()
         )
@@ -88,17 +93,17 @@ class InstructionHead(nn.Module):
         uniform_(self.to_instructions, fan=channels * (height + width + 1), gain=gain)
 
     def forward(self, h: Tensor) -> Instructions:
-        """Map hidden states h [B T d_hidden] to key, value and rate [B C T *]."""
+        """Map hidden states h [B T/strokes d_hidden] to key, value and rate [B C T *]."""
         return self.read(self.write(h))
 
     def write(self, h: Tensor) -> Tensor:
-        """Map hidden states h [B T d_hidden] to numbers [B T sum(sizes)]."""
+        """Map hidden states h [B T/strokes d_hidden] to numbers [B T/strokes sum(sizes)]."""
         return self.to_instructions(self.widen(h))
 
     def read(self, written: Tensor) -> Instructions:
         """Shape and activate what was written as key, value and rate [B C T *]."""
         key, value, rate = (
-            rearrange(part, "b t (c d) -> b c t d", c=self.channels)
+            rearrange(part, "b t (s c d) -> b c (t s) d", s=self.strokes, c=self.channels)
             for part in written.split(self.sizes, dim=-1)
         )
         if self.basis == "cosine":
@@ -127,7 +132,7 @@ class InstructionHead(nn.Module):
         """
         if self.image_size == old.image_size:
             return {}
-        if (self.rate, self.basis) != (old.rate, old.basis):
+        if (self.rate, self.basis, self.strokes) != (old.rate, old.basis, old.strokes):
             return {}
         (height, width), (old_height, old_width) = self.image_size, old.image_size
         by_row = (height, old_height) if self.rate == "row" else (1, 1)

@@ -23,14 +23,15 @@ class FastWeightPainter(PaintingGenerator):
     ``(u, p) = learning_rule(k, v, beta)``, ``image = activation(refiner(W_0 + sum_t u_t p_t^T))``.
 
     Args:
-        num_steps: painting steps T; bounds the rank of each channel.
+        num_steps: steps of the slow net. Each is a painting step, unless the head has `strokes`
+            of them; the number T of painting steps bounds the rank of each channel.
         d_latent: size of z ~ N(0, I).
         d_hidden: size of the hidden state between processor and head.
         image_size: side, or (H, W).
         channels: colour channels C.
-        input_generator: z [B d_latent] -> x [B T d_input]; has the attributes `num_steps`,
+        input_generator: z [B d_latent] -> x [B num_steps d_input]; has the attributes `num_steps`,
             `d_latent` and `d_input`.
-        sequence_processor: x, z -> h [B T d_hidden]; has `d_input` and `d_hidden`.
+        sequence_processor: x, z -> h [B num_steps d_hidden]; has `d_input` and `d_hidden`.
         head: h -> instructions (key, value, rate); has `d_hidden`, `image_size` (H, W) and
             `channels`.
         learning_rule: instructions, canvas -> factors.
@@ -71,7 +72,7 @@ class FastWeightPainter(PaintingGenerator):
         freeze_painter: bool = False,
     ) -> None:
         super().__init__()
-        self.num_steps = num_steps
+        self.num_steps = num_steps * getattr(head, "strokes", 1)
         self.d_latent = d_latent
         self.image_size = as_size(image_size)
         self.channels = channels
@@ -90,20 +91,20 @@ class FastWeightPainter(PaintingGenerator):
         if not self.refines and (self.supervision.needs_refiner or freeze_painter):
             what = "freeze_painter" if freeze_painter else f"{self.supervision}"
             raise ValueError(f"{what} needs a refiner; got none")
-        if self.supervision.num_canvases > num_steps:
+        if self.supervision.num_canvases > self.num_steps:
             raise ValueError(
-                f"supervision.num_canvases must be at most num_steps={num_steps}; "
+                f"supervision.num_canvases must be at most num_steps={self.num_steps}; "
                 f"got {self.supervision.num_canvases}"
             )
         self.frozen = freeze_painter
         if freeze_painter:
             self.requires_grad_(False)
             self.refiner.requires_grad_(True)
-        self._check_parts(d_hidden)
+        self._check_parts(num_steps, d_hidden)
 
-    def _check_parts(self, d_hidden: int) -> None:
+    def _check_parts(self, num_steps: int, d_hidden: int) -> None:
         """Refuse parts that do not name a size, or have another one than the rest."""
-        steps = {"num_steps": self.num_steps, "d_latent": self.d_latent}
+        steps = {"num_steps": num_steps, "d_latent": self.d_latent}
         d_input = {"d_input": getattr(self.input_generator, "d_input", None)}
         hidden = {"d_hidden": d_hidden}
         image = {"image_size": self.image_size, "channels": self.channels}

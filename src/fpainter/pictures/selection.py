@@ -182,4 +182,10 @@ def _set_num_steps(painter: FastWeightPainter, num_steps: int) -> None:
             f"num_steps={num_steps}: this painter has learned a vector for each of its {trained} "
             "steps, so there cannot be more or fewer"
         )
-    painter.num_steps = inputs.num_steps = num_steps
+    strokes = trained // inputs.num_steps
+    if num_steps % strokes:
+        raise ValueError(
+            f"num_steps={num_steps}: this painter paints {strokes} strokes at a time, so it must "
+            f"be a multiple of {strokes}"
+        )
+    painter.num_steps, inputs.num_steps = num_steps, num_steps // strokes
