@@ -11,8 +11,8 @@ from fpainter.generators.base import Fakes, PaintingGenerator
 from fpainter.generators.canvas import ZeroCanvas
 from fpainter.generators.painting import Painting
 from fpainter.generators.supervision import Supervision
-from fpainter.nn.activations import ACTIVATIONS, check_choice
-from fpainter.nn.colour import channel_names, to_rgb
+from fpainter.nn.activations import ACTIVATIONS, INVERSES, check_choice
+from fpainter.nn.colour import channel_names, from_rgb, to_rgb
 from fpainter.nn.sizes import as_size
 
 
@@ -136,6 +136,10 @@ class FastWeightPainter(PaintingGenerator):
     def activate(self, canvas: Tensor) -> Tensor:
         """Apply the output activation to a canvas or an update [... C H W], in its colours."""
         return ACTIVATIONS[self.output_activation](to_rgb(canvas, self.colours))
+
+    def canvas_of(self, image: Tensor) -> Tensor:
+        """Return the canvas [... C H W] that is shown as an image, up to its extreme values."""
+        return from_rgb(INVERSES[self.output_activation](image), self.colours)
 
     def refine(self, canvas: Tensor) -> Tensor:
         """Map a canvas [B C H W] to the refined canvas of the same shape."""

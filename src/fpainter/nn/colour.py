@@ -35,7 +35,9 @@ def to_rgb(canvas: Tensor, colours: str = "opponent") -> Tensor:
     )
 
 
-def from_rgb(image: Tensor) -> Tensor:
-    """Turn red, green and blue [... 3 H W] into opponent colours, the inverse of `to_rgb`."""
+def from_rgb(image: Tensor, colours: str = "opponent") -> Tensor:
+    """Turn red, green and blue [... C H W] into a canvas, the inverse of `to_rgb`."""
+    if colours == "rgb":
+        return image
     r, g, b = image.unbind(-3)
     return torch.stack([(r + g + b) / 3**0.5, (r - b) / 2**0.5, (r - 2 * g + b) / 6**0.5], dim=-3)
