@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from PIL import Image
 
 from fpainter.launch.configs import CONFIG_DIR
+from fpainter.training.precision import pick_precision
 
 Compose = Callable[..., DictConfig]
 TINY = ["image_size=16", "batch_size=4", "trainer=cpu", "model.generator.d_latent=6"]
@@ -173,7 +174,9 @@ def test_experiments(name: str, compose: Compose) -> None:
     ]
     assert first[0].startswith(f"# python -m fpainter.train experiment={name}")
     assert all(instantiate(callback) for callback in config.callbacks.values())
-    assert instantiate(config.trainer, logger=False).max_steps == config.num_iterations
+    precision = pick_precision(config.trainer.precision)
+    trainer = instantiate(config.trainer, precision=precision, logger=False)
+    assert trainer.max_steps == config.num_iterations
     OmegaConf.to_container(config.data, resolve=True)
     if config.model.generator.get("d_hidden", 0) < 4096:  # the largest takes a gigabyte
         instantiate(config.model)
