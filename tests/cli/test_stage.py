@@ -74,4 +74,4 @@ def test_mistakes_give_a_sentence(finished_run: Path) -> None:
     assert "there and" in words
     assert "generator.sequence_processor" in words
     words = refused("train", "stage=unet", f"warm_start.ckpt={painter}", "warm_start.weights=best")
-    assert "weights must be one of ['ema', 'raw']" in words
+    assert "warm_start.weights=best: must be one of ema, raw" in words

@@ -1,9 +1,10 @@
 """Sizes as configs and files give them: whole numbers, images, weights."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+if TYPE_CHECKING:  # commands answer mistakes about sizes before they bring torch
+    from torch import Tensor
 
 
 def is_whole(value: Any, least: int = 1) -> bool:
@@ -34,7 +35,7 @@ def as_size(image_size: int | Sequence[int]) -> tuple[int, int]:
     return height, width
 
 
-def first_misfit(plan: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:
+def first_misfit(plan: "Mapping[str, Tensor]", state: "Mapping[str, Tensor]") -> str | None:
     """Return the first name that only one of two states has or that has two shapes; None if none.
 
     Args:
@@ -47,7 +48,7 @@ def first_misfit(plan: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str
     return None
 
 
-def shape_text(tensor: Tensor) -> str:
+def shape_text(tensor: "Tensor") -> str:
     """Say a tensor's shape to people, such as ``3×64``."""
     return "×".join(map(str, tensor.shape)) or "a number"
 
