@@ -22,6 +22,21 @@ pytestmark = [
 ]
 
 
+def reporting(path: Path, num: int, every: int, *callbacks: Callback, **options: Any) -> Trainer:
+    """Build a trainer of `num` iterations that reports to metrics.csv, and does little else."""
+    return Trainer(
+        accelerator="cpu",
+        max_steps=num,
+        log_every_n_steps=every,
+        logger=MetricsFile(path),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=list(callbacks),
+        **options,
+    )
+
+
 def test_half_a_last_line_is_dropped(tmp_path: Path) -> None:
     """A disk that was full has left the 1 of 12, which is another iteration's."""
     metrics = MetricsFile(tmp_path)
@@ -36,16 +51,7 @@ def test_half_a_last_line_is_dropped(tmp_path: Path) -> None:
 def test_reports_are_means_since_the_last(tmp_path: Path) -> None:
     """The penalty falls on iterations 1, 3, 5 and reports on 2, 4, 6."""
     watch = Watch()
-    trainer = Trainer(
-        accelerator="cpu",
-        max_steps=6,
-        log_every_n_steps=2,
-        logger=MetricsFile(tmp_path),
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[watch, MetricsReport()],
-    )
+    trainer = reporting(tmp_path, 6, 2, watch, MetricsReport())
     trainer.fit(gan(), iter(batches(6)))
     series = read_metrics(tmp_path / "metrics.csv")
     assert [iteration for iteration, _ in series["penalty"]] == [2, 4, 6]
@@ -61,17 +67,7 @@ def test_reports_are_means_since_the_last(tmp_path: Path) -> None:
 def test_half_precision_values_are_added_up_in_float32(tmp_path: Path) -> None:
     """The sum of sixty values in bfloat16 has two digits."""
     watch = Watch()
-    trainer = Trainer(
-        accelerator="cpu",
-        max_steps=60,
-        log_every_n_steps=60,
-        precision="bf16-mixed",
-        logger=MetricsFile(tmp_path),
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[watch, MetricsReport()],
-    )
+    trainer = reporting(tmp_path, 60, 60, watch, MetricsReport(), precision="bf16-mixed")
     module = gan(regulariser=None)
     trainer.fit(module, iter(batches(60)))
     assert module.metrics["logit/real"].dtype == torch.bfloat16
@@ -102,16 +98,7 @@ def test_seconds_are_those_of_fetching_copying_and_training(
 
     module = gan()
     monkeypatch.setattr(module, "transfer_batch_to_device", copied)
-    trainer = Trainer(
-        accelerator="cpu",
-        max_steps=2,
-        log_every_n_steps=1,
-        logger=MetricsFile(tmp_path),
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[MetricsReport(), Slow()],
-    )
+    trainer = reporting(tmp_path, 2, 1, MetricsReport(), Slow())
     trainer.fit(module, fetched())
     (_, first), (_, second) = read_metrics(tmp_path / "metrics.csv")["seconds"]
     assert 0.2 < first < 1.0
