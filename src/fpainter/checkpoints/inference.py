@@ -221,15 +221,16 @@ def exported_overrides(
     """
     try:
         config = read_config(folder)["config"]
-        generator = dict(config["model"]["generator"])
+        generator, size = dict(config["model"]["generator"]), config["image_size"]
         if image_size is not None:
-            scales = grown_scales(planned(generator, str(folder)), image_size)
-            generator = _of_size(list(as_size(image_size)), generator)
+            size = list(as_size(image_size))
+            scales = grown_scales(planned(generator, str(folder)), size)
+            generator = _of_size(size, generator)
             if scales:
                 generator["head"] |= scales
         target = generator.pop("_target_")
         settings = {
-            "image_size": config["image_size"] if image_size is None else list(as_size(image_size)),
+            "image_size": size,
             "data.channels": config["data"]["channels"],
             "model.image_range": config["model"]["image_range"],
         } | {f"model.generator.{name}": v for name, v in generator.items() if name not in chosen}

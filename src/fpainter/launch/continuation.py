@@ -51,7 +51,7 @@ def complete_arguments(arguments: list[str]) -> list[str]:
         if "hydra.run.dir" not in given and path.parent.name == "checkpoints":
             rest.append(f"hydra.run.dir={in_hydras_grammar(str(path.parent.parent))}")
         ckpt = f"ckpt={in_hydras_grammar(str(path))}"
-        return [*_stored_overrides(path, "ckpt", given), *rest, ckpt]
+        return [*_stored_overrides(_record(path, "ckpt"), given), *rest, ckpt]
     if _is_given(given, "warm_start.ckpt") and not given.keys() & {"model", "experiment"}:
         path = find_checkpoint(given["warm_start.ckpt"], key="warm_start.ckpt")
         if path.is_dir():
@@ -62,11 +62,13 @@ def complete_arguments(arguments: list[str]) -> list[str]:
             from fpainter.checkpoints.inference import exported_overrides  # brings torch
 
             return [*exported_overrides(path, chosen, _new_size(given)), *arguments]
-        stored = _stored_overrides(path, "warm_start.ckpt", given)
+        record = _record(path, "warm_start.ckpt")
+        stored = _stored_overrides(record, given)
         # What that run itself went on from is not what this one does.
         own = ("warm_start.", "stage=", "ckpt=", "auto_resume=")
         stored = [override for override in stored if not override.startswith(own)]
-        return [*stored, *_as_it_is_now(path, _new_size(given)), *arguments]
+        now = _as_it_is_now(record["config"], f"warm_start.ckpt={path}", _new_size(given))
+        return [*stored, *now, *arguments]
     return arguments
 
 
@@ -76,16 +78,22 @@ def _new_size(given: Mapping[str, str]) -> Any:
     return size if OmegaConf.is_list(size) or isinstance(size, int) else None
 
 
-def _as_it_is_now(path: Path, image_size: Any) -> list[str]:
+def _record(path: Path, key: str) -> dict[str, Any]:
+    """Return what a checkpoint says of its run."""
+    from fpainter.checkpoints.inference import read_checkpoint  # brings torch
+
+    record: dict[str, Any] = read_checkpoint(path, key)["fpainter"]
+    return record
+
+
+def _as_it_is_now(config: dict[str, Any], where: str, image_size: Any) -> list[str]:
     """Return overrides for the settings of a checkpoint's stage, and for what growing changes."""
-    from fpainter.checkpoints.inference import read_checkpoint  # these bring torch
-    from fpainter.generators.growing import grown_scales
+    from fpainter.generators.growing import grown_scales  # these bring torch
     from fpainter.generators.trained import planned
 
-    config = read_checkpoint(path, "warm_start.ckpt")["fpainter"]["config"]
     overrides = stage_overrides(config)
     if image_size is not None:
-        old = planned(config["model"]["generator"], f"warm_start.ckpt={path}")
+        old = planned(config["model"]["generator"], where)
         scales = grown_scales(old, image_size)
         overrides += [f"model.generator.head.{name}={value!r}" for name, value in scales.items()]
     return overrides
@@ -95,15 +103,13 @@ def _is_given(overrides: dict[str, str], key: str) -> bool:
     return overrides.get(key, "null") not in ("null", "")
 
 
-def _stored_overrides(path: Path, key: str, given: dict[str, str]) -> list[str]:
+def _stored_overrides(record: dict[str, Any], given: dict[str, str]) -> list[str]:
     """Return the overrides of a checkpoint's run that are not given anew."""
-    from fpainter.checkpoints.inference import read_checkpoint  # brings torch
-
     # Another data set, say, does not have the settings of the one before.
     groups = tuple(f"{name}." for name in given)
     return [
         override
-        for override in read_checkpoint(path, key)["fpainter"]["overrides"]
+        for override in record["overrides"]
         if override.split("=", 1)[0] not in given and not override.startswith(groups)
     ]
 
