@@ -67,7 +67,7 @@ def read_run(entry: Entry) -> Record:
     rows = []
     for iteration, scored_by, values in scores:
         minutes = float(np.interp(iteration, iterations, seconds)) / 60
-        images = iteration * run.config["batch_size"]
+        images = images_seen(run.config, iteration)
         own = {name: f"{value:.6g}" for name, value in values.items() if value is not None}
         rows.append(
             {"iteration": str(iteration), "cpu_minutes": f"{minutes:.4g}", "images": str(images),
@@ -81,6 +81,17 @@ def read_run(entry: Entry) -> Record:
         "threads": about.get("threads", "unknown"),
     }
     return Record({name: str(value) for name, value in facts.items()}, rows)
+
+
+def images_seen(config: dict[str, Any], iteration: int) -> int:
+    """Return how many reals a run has been shown, from its config with dotted keys."""
+    images = start = 0
+    for stage in config.get("stages") or [{"until": iteration}]:
+        # An end that is not a number refers to that of the run.
+        until = min(stage["until"], iteration) if isinstance(stage["until"], int) else iteration
+        images += max(until - start, 0) * stage.get("batch_size", config["batch_size"])
+        start = until
+    return images
 
 
 def setting(directory: Path) -> list[str]:

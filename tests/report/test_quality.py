@@ -30,6 +30,12 @@ def script() -> ModuleType:
     return module
 
 
+@pytest.mark.parametrize(("iteration", "images"), [(50, 50 * 64), (300, 100 * 64 + 200 * 16)])
+def test_stages_have_batches_of_their_own(iteration: int, images: int) -> None:
+    stages = [{"until": 100, "batch_size": 64}, {"until": "${num_iterations}"}]
+    assert script().images_seen({"batch_size": 16, "stages": stages}, iteration) == images
+
+
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
     """Return a folder with quality.yaml and one with its two runs."""
