@@ -18,15 +18,12 @@ class KMeans(NamedTuple):
 
     Attributes:
         num_centroids: one for each sender.
-        iterations: how often receivers are assigned; after the first time, centroids are the means
-            of the receivers assigned to them.
-        carry: begin with the assignment of the layer before, where there is one, and not with
-            learned centroids.
+        iterations: how often receivers are assigned: first to learned centroids, then to the means
+            of those that were assigned to each.
     """
 
     num_centroids: int
     iterations: int = 1
-    carry: bool = False
 
 
 class Gate(nn.Module):
@@ -78,8 +75,7 @@ class BipartiteAttention(nn.Module):
     Raises:
         ValueError: if an option is unknown or the heads do not divide the channels.
 
-    Source: Hudson & Zitnick 2021 (GANsformer). Its code splits ``both`` wrongly; its centroids
-    that are carried on are not means, but four times that where the map has doubled.
+    Source: Hudson & Zitnick 2021 (GANsformer), whose code splits ``both`` wrongly.
     """
 
     def __init__(
@@ -126,7 +122,6 @@ class BipartiteAttention(nn.Module):
         y: Tensor,
         x_positions: Tensor | None = None,
         y_positions: Tensor | None = None,
-        before: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Modulate x by what it finds in y.
 
@@ -135,8 +130,6 @@ class BipartiteAttention(nn.Module):
             y: senders [B D T].
             x_positions: [F P], if the layer has positions of receivers.
             y_positions: [T P], if it has those of senders.
-            before: the attention of the layer before, brought to these receivers [B N T F]; for
-                k-means that carries.
 
         Returns:
             x [B C F] and the attention A [B N T F], after its gates.
@@ -150,7 +143,7 @@ class BipartiteAttention(nn.Module):
                 keys = keys + self.key_position(y_positions)
             attention = self._attend(x, place, self._heads(keys), self._heads(keys))
         else:
-            attention = self._cluster(x, place, before if self.kmeans.carry else None)
+            attention = self._cluster(x, place, self.kmeans.iterations)
         if self.gate_to is not None:
             attention = attention * self.gate_to(y, y_positions).unsqueeze(3)
         if self.gate_from is not None:
@@ -181,17 +174,16 @@ class BipartiteAttention(nn.Module):
         whole = self.dropout(torch.ones_like(attention[..., :1]))
         return self.dropout(attention) * whole
 
-    def _cluster(self, x: Tensor, place: Tensor | None, before: Tensor | None) -> Tensor:
+    def _cluster(self, x: Tensor, place: Tensor | None, iterations: int) -> Tensor:
         """Return the attention [B N T F] to centroids."""
-        assert self.kmeans is not None
         content, position = self.centroids[None].chunk(2, dim=-1)
         content_weight, position_weight = self.centroid_weight.chunk(2, dim=-1)
-        attention = before
-        for _ in range(self.kmeans.iterations):
-            if attention is not None:
-                content, position = self._means(x, place, attention, position)
-            attention = self._attend(x, place, content * content_weight, position * position_weight)
-        assert attention is not None
+        pair = content * content_weight, position * position_weight
+        attention = self._attend(x, place, *pair)
+        for _ in range(1, iterations):
+            content, position = self._means(x, place, attention, position)
+            pair = content * content_weight, position * position_weight
+            attention = self._attend(x, place, *pair)
         return attention
 
     def _means(

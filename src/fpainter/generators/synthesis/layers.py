@@ -129,7 +129,6 @@ class SynthesisLayer(nn.Module):
         w: Tensor,
         local: Tensor,
         context: Context,
-        before: Tensor | None = None,
         gain: float = 1.0,
     ) -> tuple[Tensor, Tensor | None]:
         """Map a map to the next.
@@ -139,7 +138,6 @@ class SynthesisLayer(nn.Module):
             w: style [B d_w].
             local: local latents [B n d_w].
             context: what all layers read.
-            before: the attention of the layer before [B N n H' W'], or None.
             gain: factor on the result.
 
         Returns:
@@ -148,10 +146,8 @@ class SynthesisLayer(nn.Module):
         x = self.convolution(x, w)
         attention, size = None, x.shape[2:]
         if self.attention is not None:
-            if before is not None:
-                before = _enlarged(before, size)
             pixels, attention = self.attention(
-                x.flatten(2), local.mT, self.positions(), context.positions, before
+                x.flatten(2), local.mT, self.positions(), context.positions
             )
             x, attention = pixels.unflatten(2, size), attention.unflatten(3, size)
         if self.self_attention is not None:
@@ -168,14 +164,6 @@ class SynthesisLayer(nn.Module):
             return self.noise_map
         size, device, dtype = x.shape[2:], x.device, x.dtype
         return own_rows(lambda n: torch.randn(n, 1, *size, device=device, dtype=dtype), len(x))
-
-
-def _enlarged(attention: Tensor, size: torch.Size) -> Tensor:
-    """Bring attention [B N n H W] to another size by nearest pixels, as [B N n H'·W']."""
-    if attention.shape[3:] != size:
-        heads = attention.shape[1:3]
-        attention = F.interpolate(attention.flatten(1, 2), size=size).unflatten(1, heads)
-    return attention.flatten(3)
 
 
 class ToImage(nn.Module):

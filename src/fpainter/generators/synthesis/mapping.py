@@ -85,7 +85,7 @@ class MappingNetwork(nn.Module):
 
     Args:
         d_latent: entries of all latents together, a multiple of their number.
-        d_w: size of the style of each; None: that of a latent.
+        d_w: size of the style of each.
         num_layers: linear layers of each network.
         num_local: local latents, for attention (GANsformer).
         num_global: global latents; several for k-GAN.
@@ -104,7 +104,7 @@ class MappingNetwork(nn.Module):
     def __init__(
         self,
         d_latent: int = 512,
-        d_w: int | None = 512,
+        d_w: int = 512,
         num_layers: int = 8,
         num_local: int = 0,
         num_global: int = 1,
@@ -128,7 +128,7 @@ class MappingNetwork(nn.Module):
                 f"num_global); got {d_latent}"
             )
         d_single = d_latent // self.num_latents
-        self.d_w = d_w or d_single
+        self.d_w = d_w
         self.has_positions = bool(num_local and attention and attention.latent_positions)
         self.embed = EqualisedLinear(num_labels, self.d_w) if num_labels else None
         d_global = d_single + (self.d_w if num_labels else 0)

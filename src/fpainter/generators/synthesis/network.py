@@ -35,20 +35,6 @@ class Flow(NamedTuple):
     image: Tensor | None
     attentions: list[Tensor]
 
-    def through(
-        self,
-        layer: nn.Module,
-        w: Tensor,
-        local: Tensor,
-        context: Context,
-        gain: float = 1.0,
-    ) -> "Flow":
-        """Return what a layer leaves."""
-        before = self.attentions[-1] if self.attentions else None
-        x, attention = layer(self.x, w, local, context, before, gain)
-        attentions = self.attentions if attention is None else [*self.attentions, attention]
-        return Flow(x, self.image, attentions)
-
 
 class SynthesisBlock(nn.Module):
     """The layers of one size: all but the first block double the map.
@@ -102,13 +88,15 @@ class SynthesisBlock(nn.Module):
 
         Of the L layers, the first is the first of this block.
         """
-        gain = 1.0 if self.shortcut is None else 0.5**0.5
-        shortcut = None if self.shortcut is None else self.shortcut(flow.x, gain)
+        x, image, attentions = flow
+        shortcut, last_gain = None, 1.0
+        if self.shortcut is not None:
+            last_gain = 0.5**0.5
+            shortcut = self.shortcut(x, last_gain)
         for index, layer in enumerate(self.layers):
-            last = index == len(self.layers) - 1
-            style = w[:, index], local[:, index]
-            flow = flow.through(layer, *style, context, gain if last else 1.0)
-        x, image = flow.x, flow.image
+            gain = last_gain if index == len(self.layers) - 1 else 1.0
+            x, attention = layer(x, w[:, index], local[:, index], context, gain)
+            attentions = attentions if attention is None else [*attentions, attention]
         if shortcut is not None:
             x = x + shortcut
         if self.last_convolution is not None:
@@ -118,7 +106,7 @@ class SynthesisBlock(nn.Module):
         if self.to_image is not None:
             read = self.to_image(x, w[:, self.num_styles])
             image = read if image is None else image + read
-        return Flow(x, image, flow.attentions)
+        return Flow(x, image, attentions)
 
 
 class SynthesisNetwork(nn.Module):
@@ -252,9 +240,8 @@ def _merging(
         raise ValueError(f"merge is for several generators (num_global); got {merge} and {num}")
     if merge is None:
         return None, None
-    if merge.at is None:
+    if merge.at is None or merge.at >= sides[-1]:
         return None, Merging(merge.kind, channels, num)
-    side = min(merge.at, sides[-1])
-    if side not in sides:
-        raise ValueError(f"merge.at must be one of {sides}; got {merge.at}")
-    return side, Merging(merge.kind, widths[sides.index(side)], num)
+    if merge.at not in sides:
+        raise ValueError(f"merge.at must be one of {sides} or null; got {merge.at}")
+    return merge.at, Merging(merge.kind, widths[sides.index(merge.at)], num)

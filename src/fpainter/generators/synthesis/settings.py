@@ -25,7 +25,6 @@ class Attention:
         dropout: of attention, in training.
         kmeans_iterations: 0: latents have keys (simplex); n: they have centroids of pixels, which
             are computed anew n - 1 times in each layer (duplex).
-        carry: centroids begin as means under the assignment of the layer before, not as learned.
         from_side: the smallest maps that attend, by their shorter side.
         to_side: the largest maps that attend.
 
@@ -44,7 +43,6 @@ class Attention:
     gate_to: bool = False
     dropout: float = 0.12
     kmeans_iterations: int = 0
-    carry: bool = False
     from_side: int = 4
     to_side: int = 128
 
@@ -61,7 +59,7 @@ class Attention:
             d_position: size of a position.
             num_to: latents.
         """
-        kmeans = KMeans(num_to, self.kmeans_iterations, self.carry)
+        kmeans = KMeans(num_to, self.kmeans_iterations)
         return BipartiteAttention(
             d_from,
             d_to,
@@ -115,8 +113,8 @@ class Merge:
 
     Attributes:
         kind: see `fpainter.generators.synthesis.merging.Merging`.
-        at: the shorter side of the maps that are merged, at most that of the image; None merges
-            images.
+        at: the nominal side of the maps that are merged; None, or a side that is not smaller than
+            the image's, merges images.
 
     Raises:
         ValueError: if the kind is unknown.
