@@ -66,6 +66,16 @@ def test_models(name: str, compose: Compose) -> None:
     module.configure_optimizers()
 
 
+@pytest.mark.parametrize("discriminator", ["convolutional", "lightgan"])
+@pytest.mark.parametrize("name", ["sagan", "stylegan2_cifar"])
+def test_baselines_take_other_discriminators(
+    name: str, discriminator: str, compose: Compose
+) -> None:
+    config = compose(f"model={name}", f"model/discriminator={discriminator}", *TINY)
+    module = instantiate(config.model)
+    assert len(module.discriminator(module.generator(torch.randn(2, 6))).logits[0]) == 2
+
+
 @pytest.mark.parametrize(
     ("group", "name"),
     [

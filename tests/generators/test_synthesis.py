@@ -99,6 +99,34 @@ def test_in_evaluation_a_latent_is_an_image(name: str) -> None:
     torch.testing.assert_close(generator(z), alone, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", ["resnet", "both", "k-means"])
+def test_the_length_of_a_path_has_a_gradient(name: str) -> None:
+    """Of the derivative of the image by the style, along a direction, against a difference."""
+    generator = MODELS[name]().eval()
+    w = generator.mapping(latents(generator)).detach()
+    step, noise = 1e-5 * torch.randn_like(w), torch.randn(3, 3, 16, 16)
+
+    def length(w: Tensor) -> Tensor:
+        total = (generator.synthesis(w) * noise).sum()
+        return torch.autograd.grad(total, w, create_graph=True)[0].square().sum()
+
+    w.requires_grad_()
+    (gradient,) = torch.autograd.grad(length(w), w)
+    difference = (length(w + step) - length(w - step)) / 2
+    torch.testing.assert_close((gradient * step).sum(), difference, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("name", ["skip", "both", "duplex", "k-gan"])
+def test_narrow_numbers(name: str) -> None:
+    generator = MODELS[name]()
+    z = latents(generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        image = generator(z)
+    image.float().square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in generator.parameters())
+
+
 @pytest.mark.parametrize("noise", ["random", "constant", "none"])
 def test_noise(noise: str) -> None:
     generator = make(noise=noise)
@@ -219,9 +247,13 @@ def test_the_order_of_generators_does_not_count(kind: str, at: int | None) -> No
         (lambda: make(stem="noise"), "stem must be one of"),
         (lambda: make(noise="const"), "noise must be one of"),
         (lambda: Merge("mean"), "kind must be one of"),
+        (lambda: make(num_local=2, num_global=2, merge=Merge(at=None)), "local latents or several"),
         (lambda: make(num_global=2), "merge is for several generators"),
         (lambda: make(num_global=2, merge=Merge(at=8)), "architecture resnet or orig"),
-        (lambda: make(num_global=2, merge=Merge(at=9)), r"merge.at must be one of \[4, 8, 16\]"),
+        (
+            lambda: make(num_global=2, architecture="orig", merge=Merge(at=9)),
+            r"merge.at must be one of \[4, 8, 16\]",
+        ),
         (lambda: gansformer(num_heads=4), "num_heads must divide the 6 channels"),
         (lambda: gansformer(kmeans_iterations=-1), "kmeans_iterations must be 0 or more"),
         (

@@ -9,10 +9,15 @@ from fpainter.discriminators.base import Discriminator, Judgement
 from fpainter.discriminators.variety import variety
 from fpainter.nn.activations import check_choice
 from fpainter.nn.bipartite import BipartiteAttention
-from fpainter.nn.equalised import EqualisedConvolution, EqualisedLinear, unit_rms
+from fpainter.nn.equalised import (
+    ARCHITECTURES,
+    EqualisedConvolution,
+    EqualisedLinear,
+    unit_rms,
+)
 from fpainter.nn.positions import GridPositions
 from fpainter.nn.resample import smooth_down
-from fpainter.nn.sizes import ARCHITECTURES, first_map, stage_width
+from fpainter.nn.sizes import first_map, stage_width
 
 LABEL_LAYERS, LABEL_RATE = 8, 0.01  # of the mapping of labels: its layers, their learning rate
 
@@ -179,30 +184,35 @@ class StyleGAN2Discriminator(Discriminator):
         Raises:
             ValueError: if labels are missing.
         """
-        image, latents = x, None
-        x = image.new_zeros(())
+        image, features, latents = x, None, None
         if self.aggregators is not None:
             latents = self.aggregators.begin(len(image))
         for level, (side, block) in enumerate(self.blocks.items()):
-            if side in self.from_image:
-                x = x + self.from_image[side](image)
+            x = self._join(features, image, side)
             if side == self.self_attention_at:
                 pixels, places = x.flatten(2), self.self_positions()
                 pixels, _ = self.self_attention(pixels, pixels, places, places)
                 x = pixels.unflatten(2, x.shape[2:])
             if self.aggregators is not None and latents is not None:
                 latents = self.aggregators.attend(latents, x, level)
-            x = block(x)
+            features = block(x)
             if self.architecture == "skip":
                 image = smooth_down(image)
-        if "4" in self.from_image:
-            x = x + self.from_image["4"](image)
+        x = self._join(features, image, "4")
         if self.group_size > 1:
             x = torch.cat([x, variety(x, self.group_size)], dim=1)
         logits = self._logit(self.hidden(self.mix(x).flatten(1)), labels)
         if self.aggregators is not None and latents is not None:
             logits = torch.cat([logits, self.aggregators.judge(latents)], dim=1)
         return Judgement((logits,))
+
+    def _join(self, features: Tensor | None, image: Tensor, side: str) -> Tensor:
+        """Add what is read off the image at a side, if anything is, to features [B C H W]."""
+        if side not in self.from_image:
+            assert features is not None
+            return features
+        read = self.from_image[side](image)
+        return read if features is None else features + read
 
     def _logit(self, features: Tensor, labels: Tensor | None) -> Tensor:
         """Return the logit [B 1] of the last features [B C]."""

@@ -20,6 +20,6 @@ def variety(x: Tensor, group_size: int) -> Tensor:
     groups = x.unflatten(0, (size, batch // size))  # [member, group, C ...]
     # Tensor.var takes ten times as long over an axis that is not the last in memory.
     squares = (groups - groups.mean(dim=0)).square().mean(dim=0)
-    deviation = (squares + 1e-8).sqrt().flatten(1).mean(dim=1)
+    deviation = (squares + 1e-8).sqrt().mean(dim=tuple(range(1, x.dim())))
     ones = [1] * (x.dim() - 1)
     return deviation.repeat(size).view(batch, *ones).expand(batch, 1, *x.shape[2:])

@@ -15,6 +15,8 @@ from fpainter.nn.resample import convolve_down, convolve_up
 from fpainter.ops.convolution import conv2d
 
 SLOPE = 0.2  # of every leaky ReLU
+# How the blocks of StyleGAN2's networks are joined: images of every size added, shortcuts, neither.
+ARCHITECTURES = ("skip", "resnet", "orig")
 
 
 def unit_rms(x: Tensor, dim: int | tuple[int, ...] = -1) -> Tensor:

@@ -78,9 +78,6 @@ def size_text(size: Sequence[int]) -> str:
     return "×".join(map(str, size))
 
 
-ARCHITECTURES = ("skip", "resnet", "orig")
-
-
 def stage_width(side: int, channel_base: int | None, channel_max: int, image_side: int) -> int:
     """Return the channels of maps of StyleGAN2's size, ``min(channel_base / side, channel_max)``.
 

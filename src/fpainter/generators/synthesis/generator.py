@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from fpainter.generators.base import Fakes, Generator
 from fpainter.generators.synthesis.mapping import MappingNetwork
@@ -47,11 +47,11 @@ class SynthesisGenerator(Generator):
         average_decay: float = 0.998,
     ) -> None:
         super().__init__()
-        if (d_latent, mapping.counts) != (mapping.d_latent, synthesis.counts):
+        asked = d_latent, synthesis.d_w, synthesis.counts
+        if asked != (mapping.d_latent, mapping.d_w, mapping.counts):
             raise ValueError(
-                f"d_latent {d_latent} and the latents (local, global) of synthesis "
-                f"{synthesis.counts} must be those of mapping; got {mapping.d_latent} and "
-                f"{mapping.counts}"
+                "d_latent, d_w and the numbers of (local, global) latents must be those of mapping "
+                f"({mapping.d_latent}, {mapping.d_w}, {mapping.counts}); got {asked}"
             )
         self.d_latent = d_latent
         self.truncation = truncation
@@ -88,8 +88,11 @@ class SynthesisGenerator(Generator):
 
     @torch.no_grad()
     def follow(self, w: Tensor) -> None:
-        """Move the average of styles towards that of w [B L d_style]."""
+        """Move the average of styles towards that of w [B L d_style] of all processes."""
         mean = w[:, 0].unflatten(1, (-1, len(self.w_average))).mean(dim=(0, 1))
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(mean)
+            mean /= distributed.get_world_size()
         self.w_average.lerp_(mean, 1 - self.average_decay)
 
     def synthesis(self, w: Tensor, noise: str | None = None) -> Tensor:

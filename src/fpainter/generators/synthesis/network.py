@@ -15,9 +15,9 @@ from fpainter.generators.synthesis.layers import (
 from fpainter.generators.synthesis.merging import Merging
 from fpainter.generators.synthesis.settings import Layers, Merge
 from fpainter.nn.activations import check_choice
-from fpainter.nn.equalised import EqualisedConvolution, EqualisedLinear
+from fpainter.nn.equalised import ARCHITECTURES, EqualisedConvolution, EqualisedLinear
 from fpainter.nn.resample import smooth_up
-from fpainter.nn.sizes import ARCHITECTURES, first_map, stage_width
+from fpainter.nn.sizes import first_map, stage_width
 
 STEMS = ("constant", "latent")
 
@@ -161,6 +161,7 @@ class SynthesisNetwork(nn.Module):
         height, width, num_doublings = first_map(image_size)
         sides = [4 * 2**stage for stage in range(num_doublings + 1)]
         widths = [stage_width(side, channel_base, channel_max, sides[-1]) for side in sides]
+        self.d_w = d_w
         self.counts = num_local, num_global
         self.noise = layers.noise
         attention = layers.attention
@@ -189,9 +190,13 @@ class SynthesisNetwork(nn.Module):
             )
         stems = int(stem == "latent")
         self.num_styles = stems + sum(block.num_styles for block in self._blocks()) + 1
-        self.merge_at, self.merging = _merging(merge, num_global, sides, widths, channels)
-        if self.merging is not None and self.merge_at is not None and architecture == "skip":
-            raise ValueError("maps can be merged with architecture resnet or orig; got skip")
+        skips = architecture == "skip"
+        self.merge_at, self.merging = _merging(merge, num_global, skips, sides, widths, channels)
+        if num_local and num_global > 1:
+            raise ValueError(
+                "there may be local latents or several global ones; "
+                f"got num_local {num_local} and num_global {num_global}"
+            )
 
     def _blocks(self) -> list[SynthesisBlock]:
         return [block for block in self.blocks.values() if isinstance(block, SynthesisBlock)]
@@ -233,13 +238,20 @@ class SynthesisNetwork(nn.Module):
 
 
 def _merging(
-    merge: Merge | None, num: int, sides: Sequence[int], widths: Sequence[int], channels: int
+    merge: Merge | None,
+    num: int,
+    skips: bool,
+    sides: Sequence[int],
+    widths: Sequence[int],
+    channels: int,
 ) -> tuple[int | None, Merging | None]:
     """Return the side of the maps to merge, None for images, and the layer that does it."""
     if (merge is not None) != (num > 1):
         raise ValueError(f"merge is for several generators (num_global); got {merge} and {num}")
     if merge is None:
         return None, None
+    if skips and merge.at is not None and merge.at < sides[-1]:
+        raise ValueError("maps are merged with architecture resnet or orig; got skip")
     if merge.at is None or merge.at >= sides[-1]:
         return None, Merging(merge.kind, channels, num)
     if merge.at not in sides:
