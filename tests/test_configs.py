@@ -237,6 +237,14 @@ def test_table3(name: str, millions: float, compose: Compose) -> None:
     assert config.fid.protocol == "paper"
 
 
+def test_stylegan2_has_the_published_size(compose: Compose) -> None:
+    config = compose("model=stylegan2_paper256", "image_size=256")
+    with torch.device("meta"):
+        players = instantiate(config.model.generator), instantiate(config.model.discriminator)
+    sizes = [sum(p.numel() for p in player.parameters()) for player in players]
+    assert sizes == [24_767_458, 24_001_089]
+
+
 @pytest.mark.parametrize("name", options("sweep"))
 def test_sweeps(name: str, compose: Compose) -> None:
     """A sweep only says which jobs there are, and each of them composes."""
