@@ -18,6 +18,14 @@ from fpainter.training.precision import pick_precision
 Compose = Callable[..., DictConfig]
 TINY = ["image_size=16", "batch_size=4", "trainer=cpu", "model.generator.d_latent=6"]
 TINY_PAINTER = [*TINY, "model.generator.num_steps=3", "model.generator.d_hidden=8"]
+BASELINES = [
+    "base", "gan", "gansformer_duplex", "gansformer_simplex", "kgan", "sagan", "stylegan2",
+    "stylegan2_cifar", "stylegan2_paper256",
+]  # fmt: skip
+TINY_LATENTS = {  # of models with several
+    "kgan": ["model.generator.mapping.num_global=3"],
+    "gansformer": ["model.generator.mapping.num_local=2", "model.generator.mapping.d_w=2"],
+}
 FOLDERS = {"folder", "celeba", "lsun_church", "metfaces", "afhq_cat", "afhq_dog", "afhq_wild"}
 
 
@@ -48,13 +56,24 @@ def compose(tmp_path: Path) -> Iterator[Compose]:
 
 @pytest.mark.parametrize("name", direct_options("model"))
 def test_models(name: str, compose: Compose) -> None:
-    tiny = TINY if name == "base" else TINY_PAINTER
-    module = instantiate(compose(f"model={name}", *tiny).model)
+    tiny = TINY if name in BASELINES else TINY_PAINTER
+    latents = TINY_LATENTS.get(name.split("_")[0], [])
+    module = instantiate(compose(f"model={name}", *tiny, *latents).model)
     images = module.generator.fakes(torch.randn(2, 6)).images
     assert images.shape == (2, 3, 16, 16)
     judgement = module.discriminator(images)
     assert all(len(head) == 2 for head in judgement.logits)
     module.configure_optimizers()
+
+
+@pytest.mark.parametrize("discriminator", ["convolutional", "lightgan"])
+@pytest.mark.parametrize("name", ["sagan", "stylegan2_cifar"])
+def test_baselines_take_other_discriminators(
+    name: str, discriminator: str, compose: Compose
+) -> None:
+    config = compose(f"model={name}", f"model/discriminator={discriminator}", *TINY)
+    module = instantiate(config.model)
+    assert len(module.discriminator(module.generator(torch.randn(2, 6))).logits[0]) == 2
 
 
 @pytest.mark.parametrize(
@@ -72,7 +91,7 @@ def test_parts_of_models(group: str, name: str, compose: Compose) -> None:
 
 
 @pytest.mark.parametrize("processor", direct_options("model/sequence_processor"))
-@pytest.mark.parametrize("name", [n for n in direct_options("model") if n != "base"])
+@pytest.mark.parametrize("name", [n for n in direct_options("model") if n not in BASELINES])
 def test_processors_can_be_exchanged(name: str, processor: str, compose: Compose) -> None:
     config = compose(f"model={name}", f"model/sequence_processor={processor}", *TINY_PAINTER)
     assert instantiate(config.model.generator)(torch.randn(2, 6)).shape == (2, 3, 16, 16)
@@ -216,6 +235,14 @@ def test_table3(name: str, millions: float, compose: Compose) -> None:
     assert config.image_size == 64
     assert config.batch_size == 20
     assert config.fid.protocol == "paper"
+
+
+def test_stylegan2_has_the_published_size(compose: Compose) -> None:
+    config = compose("model=stylegan2_paper256", "image_size=256")
+    with torch.device("meta"):
+        players = instantiate(config.model.generator), instantiate(config.model.discriminator)
+    sizes = [sum(p.numel() for p in player.parameters()) for player in players]
+    assert sizes == [24_767_458, 24_001_089]
 
 
 @pytest.mark.parametrize("name", options("sweep"))

@@ -70,7 +70,7 @@ def silence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lightgan, "draw_noise", lambda x, sources: torch.zeros_like(x[:, :1]))
 
 
-def relative(got: Tensor, expected: Tensor) -> float:
-    """Return the largest difference over the largest expected value."""
+def relative(got: Tensor, expected: Tensor, floor: float = 1e-12) -> float:
+    """Return the largest difference over the largest expected value, or over a floor."""
     got, expected = got.detach(), expected.detach().reshape(got.shape)
-    return float((got - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
+    return float((got - expected).abs().max() / expected.abs().max().clamp_min(floor))

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpainter.discriminators.base import Discriminator, Judgement
+from fpainter.discriminators.variety import variety
 from fpainter.nn.convolution import Convolution
 from fpainter.nn.init import kaiming_
 from fpainter.nn.sizes import as_size
@@ -102,7 +103,7 @@ class ConvolutionalDiscriminator(Discriminator):
                 image = F.avg_pool2d(image, 2)
                 x = x + self.from_pooled[level](image)
         if self.group_size > 1:
-            x = torch.cat([x, self._variety(x)], dim=1)
+            x = torch.cat([x, variety(x, self.group_size)], dim=1)
             # torch.cat makes a third layout of the two, for which every later operation would pay.
             x = x.contiguous(memory_format=torch.channels_last)
         x = F.leaky_relu(self.mix(F.leaky_relu(x, SLOPE)), SLOPE)
@@ -112,16 +113,6 @@ class ConvolutionalDiscriminator(Discriminator):
         """Apply `to_logit` to x [B C H W], leaving it and its gradient in their layout."""
         weight = self.to_logit.weight.unflatten(1, x.shape[1:]).permute(0, 2, 3, 1)
         return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight.flatten(1), self.to_logit.bias)
-
-    def _variety(self, x: Tensor) -> Tensor:
-        """Return the mean standard deviation within each group as a map [B 1 H W]."""
-        batch, _, height, width = x.shape
-        size = self.group_size if batch % self.group_size == 0 else batch
-        groups = x.unflatten(0, (size, batch // size))  # [member, group, C H W]
-        # Tensor.var takes ten times as long over an axis that is not the last in memory.
-        variance = (groups - groups.mean(dim=0)).square().mean(dim=0)
-        deviation = (variance + 1e-8).sqrt().mean(dim=(1, 2, 3))
-        return deviation.repeat(size).view(batch, 1, 1, 1).expand(batch, 1, height, width)
 
     def grown_from(
         self, old: "ConvolutionalDiscriminator", state: Mapping[str, Tensor]

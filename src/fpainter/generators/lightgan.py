@@ -1,7 +1,6 @@
 """The LightGAN generator, the baseline: convolutions that double a small map up to the image."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 
 import torch
@@ -16,7 +15,7 @@ from fpainter.nn.init import kaiming_
 from fpainter.nn.noise import own_rows
 from fpainter.nn.resample import Blur
 from fpainter.nn.seeds import stream_seed
-from fpainter.nn.sizes import as_size
+from fpainter.nn.sizes import first_map
 
 EXCITING_STAGES = range(1, 5)  # whose outputs gate a later stage's, when there is one
 LEAP = 3  # from the stage that excites to the stage that is gated
@@ -126,7 +125,7 @@ class LightGANGenerator(Generator):
             raise ValueError(
                 f"c_max must be a multiple of 16 for channel_attention='frequency'; got {c_max}"
             )
-        height, width, num_stages = _first_map(image_size)
+        height, width, num_stages = first_map(image_size)
         widths = [d_latent, *(_width(stage, c_max) for stage in range(num_stages))]
 
         self.d_latent = d_latent
@@ -171,19 +170,6 @@ def _source(latent: Tensor) -> torch.Generator:
     digest = hashlib.sha256(latent.numpy().tobytes()).digest()
     seed = stream_seed(int.from_bytes(digest[:8], "big"), 0, "noise of an image")
     return torch.Generator().manual_seed(seed)
-
-
-def _first_map(image_size: int | Sequence[int]) -> tuple[int, int, int]:
-    """Return height and width of the first map, and how often it is doubled."""
-    height, width = as_size(image_size)
-    num_stages = int(math.log2(min(height, width))) - 2
-    scale = 2 ** max(num_stages, 0)
-    if num_stages < 1 or height % scale or width % scale:
-        raise ValueError(
-            "image_size must be at least 8 and halve evenly until the shorter side has 4 to 7 "
-            f"pixels; got {height}×{width}"
-        )
-    return height // scale, width // scale, num_stages
 
 
 def _width(stage: int, c_max: int) -> int:

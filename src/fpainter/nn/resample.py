@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fpainter.ops.convolution import conv2d, conv_transpose2d
+
 
 class Blur(nn.Module):
     """Smooth each channel with the kernel [1 2 1] ⊗ [1 2 1] / 16, the border reflected."""
@@ -43,3 +45,63 @@ class UpsampledConv(nn.Conv2d):
         padded = F.pad(self.weight.flip(2, 3).transpose(0, 1), (1, 1, 1, 1))  # [c_in c_out 5 5]
         kernel = F.avg_pool2d(padded, 2, stride=1, divisor_override=1)  # [c_in c_out 4 4]
         return F.conv_transpose2d(input, kernel, self.bias, stride=2, padding=1)
+
+
+# The low-pass filter [1 3 3 1] along each axis, of StyleGAN2. Each function is exact at the border,
+# where zeros follow, and has cheap second derivatives. Both of its axes at once, channel by
+# channel, take less time on a CPU than two passes, and much less than folded into the kernel.
+_TAPS = (1.0, 3.0, 3.0, 1.0)
+
+
+def _filter(channels: int, total: float, like: Tensor) -> Tensor:
+    """Return the filter, its sum `total`, for each channel: [C 1 4 4]."""
+    taps = torch.tensor(_TAPS, dtype=like.dtype, device=like.device)
+    return (torch.outer(taps, taps) * (total / 64)).expand(channels, 1, 4, 4)
+
+
+def smooth_up(x: Tensor) -> Tensor:
+    """Double maps x [B C H W] to [B C 2H 2W], filtered."""
+    channels = x.shape[1]
+    return conv_transpose2d(x, _filter(channels, 4.0, x), 2, 1, channels)
+
+
+def smooth_down(x: Tensor) -> Tensor:
+    """Filter and halve maps x [B C H W] to [B C H/2 W/2]."""
+    channels = x.shape[1]
+    return conv2d(x, _filter(channels, 1.0, x), None, 2, 1, channels)
+
+
+def convolve_up(x: Tensor, weight: Tensor) -> Tensor:
+    """Double maps, filter and convolve them: zeros between pixels, [1 3 3 1], the mirrored kernel.
+
+    Convolution comes first, where it skips the zeros between pixels: the two commute.
+
+    Args:
+        x: [B c_in H W].
+        weight: [c_out c_in 1 1] or [c_out c_in 3 3].
+
+    Returns:
+        [B c_out 2H 2W].
+    """
+    if weight.shape[-1] == 1:
+        return smooth_up(conv2d(x, weight))
+    channels = len(weight)
+    doubled = conv_transpose2d(x, weight.transpose(0, 1), 2)  # [B c_out 2H+1 2W+1]
+    return conv2d(doubled, _filter(channels, 4.0, x), None, 1, 1, channels)
+
+
+def convolve_down(x: Tensor, weight: Tensor) -> Tensor:
+    """Filter maps and convolve them with stride 2.
+
+    Args:
+        x: [B c_in H W].
+        weight: [c_out c_in 1 1] or [c_out c_in 3 3].
+
+    Returns:
+        [B c_out H/2 W/2].
+    """
+    if weight.shape[-1] == 1:
+        return conv2d(smooth_down(x), weight)
+    channels = x.shape[1]
+    filtered = conv2d(x, _filter(channels, 1.0, x), None, 1, 2, channels)  # [B c_in H+1 W+1]
+    return conv2d(filtered, weight, None, 2)

@@ -35,6 +35,26 @@ def as_size(image_size: int | Sequence[int]) -> tuple[int, int]:
     return height, width
 
 
+def first_map(image_size: int | Sequence[int]) -> tuple[int, int, int]:
+    """Return height and width of the smallest map, and how often it is doubled to the image.
+
+    Args:
+        image_size: side, or (H, W).
+
+    Raises:
+        ValueError: if the image cannot be reached by doubling.
+    """
+    height, width = as_size(image_size)
+    num_stages = min(height, width).bit_length() - 3
+    scale = 2 ** max(num_stages, 0)
+    if num_stages < 1 or height % scale or width % scale:
+        raise ValueError(
+            "image_size must be at least 8 and halve evenly until the shorter side has 4 to 7 "
+            f"pixels; got {height}×{width}"
+        )
+    return height // scale, width // scale, num_stages
+
+
 def first_misfit(plan: "Mapping[str, Tensor]", state: "Mapping[str, Tensor]") -> str | None:
     """Return the first name that only one of two states has or that has two shapes; None if none.
 
@@ -56,3 +76,24 @@ def shape_text(tensor: "Tensor") -> str:
 def size_text(size: Sequence[int]) -> str:
     """Say an image size (height, width) to people, such as ``64×48``."""
     return "×".join(map(str, size))
+
+
+def stage_width(side: int, channel_base: int | None, channel_max: int, image_side: int) -> int:
+    """Return the channels of maps of StyleGAN2's size, ``min(channel_base / side, channel_max)``.
+
+    Args:
+        side: of the maps, a power of two.
+        channel_base: None: 32,768 for images from 512 pixels up, half of it for smaller ones.
+        channel_max: upper bound.
+        image_side: the shorter side of the image.
+
+    Raises:
+        ValueError: if no channel would be left.
+    """
+    base = channel_base or (32_768 if image_side >= 512 else 16_384)
+    width = min(base // side, channel_max)
+    if width < 1:
+        raise ValueError(
+            f"channel_base {base} and channel_max {channel_max} leave no channel at {side} pixels"
+        )
+    return width

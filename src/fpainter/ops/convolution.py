@@ -121,3 +121,29 @@ def conv2d(
         x, weight = x.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
     return _Convolve.apply(x, weight, bias, _Geometry(stride, padding, groups))
+
+
+def conv_transpose2d(
+    y: Tensor, weight: Tensor, stride: int = 1, padding: int = 0, groups: int = 1
+) -> Tensor:
+    """Apply the transpose of `conv2d`, as torch's function of this name does.
+
+    Args:
+        y: maps [B c_out H W].
+        weight: the kernel [c_out c_in/groups h w] of the convolution that is transposed.
+        stride: of that convolution.
+        padding: of that convolution.
+        groups: of channels.
+
+    Returns:
+        [B c_in H' W'] with ``H' = (H - 1) * stride - 2 * padding + h``.
+    """
+    if torch.is_autocast_enabled(y.device.type):
+        dtype = torch.get_autocast_dtype(y.device.type)
+        y, weight = y.to(dtype), weight.to(dtype)
+    sides = [
+        (side - 1) * stride - 2 * padding + kernel
+        for side, kernel in zip(y.shape[2:], weight.shape[2:], strict=True)
+    ]
+    like = y.new_empty(len(y), weight.shape[1] * groups, *sides)  # of which only the shape counts
+    return _InputGradient.apply(y, weight, like, _Geometry(stride, padding, groups))

@@ -1,0 +1,141 @@
+"""Generators of a mapping and a synthesis network: StyleGAN2 and what grew from it."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, distributed, nn
+
+from fpainter.generators.base import Fakes, Generator
+from fpainter.generators.synthesis.mapping import MappingNetwork
+from fpainter.generators.synthesis.network import SynthesisNetwork
+
+
+class SynthesisGenerator(Generator):
+    """Map a latent to a style for each layer, and paint an image under these styles.
+
+        z [B d_latent] -> w [B L d_style] -> image [B C H W]
+
+    A style holds those of all K latents side by side, ``d_style = K d_w``.
+
+    Args:
+        d_latent: entries of all latents together.
+        mapping: z -> [B K d_w].
+        synthesis: [B L K d_w] -> images.
+        truncation: psi: in evaluation, styles are moved towards their average, to ``average +
+            psi (w - average)``; 1 leaves them.
+        truncation_cutoff: layers that are truncated, from the first on; None: all.
+        average_decay: of the average of styles, for each batch of the discriminator's pass.
+
+    Attributes:
+        w_average: running average of styles [d_w], over all latents.
+        num_styles: layers L.
+
+    Raises:
+        ValueError: if the parts do not fit.
+
+    Source: Karras et al. 2019, 2020 (StyleGAN2); with local latents Hudson & Zitnick 2021.
+    """
+
+    w_average: Tensor
+
+    def __init__(
+        self,
+        d_latent: int,
+        mapping: MappingNetwork,
+        synthesis: SynthesisNetwork,
+        truncation: float = 1.0,
+        truncation_cutoff: int | None = None,
+        average_decay: float = 0.998,
+    ) -> None:
+        super().__init__()
+        asked = d_latent, synthesis.d_w, synthesis.counts
+        if asked != (mapping.d_latent, mapping.d_w, mapping.counts):
+            raise ValueError(
+                "d_latent, d_w and the numbers of (local, global) latents must be those of mapping "
+                f"({mapping.d_latent}, {mapping.d_w}, {mapping.counts}); got {asked}"
+            )
+        self.d_latent = d_latent
+        self.truncation = truncation
+        self.truncation_cutoff = truncation_cutoff
+        self.average_decay = average_decay
+        self.mapping_network = mapping
+        self.synthesis_network = synthesis
+        self.num_styles = synthesis.num_styles
+        self.positions = None
+        if mapping.has_positions or synthesis.has_positions:
+            self.positions = nn.Parameter(torch.rand(mapping.counts[0], mapping.d_w))
+        self.register_buffer("w_average", torch.zeros(mapping.d_w))
+
+    def mapping(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map latents z [B d_latent], with one-hot labels if any, to styles w [B L d_style]."""
+        w = self.mapping_network(z, labels, self.positions).flatten(1)
+        return w.unsqueeze(1).expand(-1, self.num_styles, -1)
+
+    def mix(self, w: Tensor, other: Tensor, cutoff: int) -> Tensor:
+        """Take the styles of another latent from one layer on (style mixing).
+
+        Args:
+            w: [B L d_style].
+            other: the same.
+            cutoff: layers that keep their style, in 0..L.
+        """
+        return torch.cat([w[:, :cutoff], other[:, cutoff:]], dim=1)
+
+    def truncate(self, w: Tensor) -> Tensor:
+        """Move styles w [B L d_style] towards their average, in as many layers as was set."""
+        cutoff = self.num_styles if self.truncation_cutoff is None else self.truncation_cutoff
+        average = self.w_average.repeat(self.mapping_network.num_latents)
+        return self.mix(average.lerp(w, self.truncation), w, cutoff)
+
+    @torch.no_grad()
+    def follow(self, w: Tensor) -> None:
+        """Move the average of styles towards that of w [B L d_style] of all processes."""
+        mean = w[:, 0].unflatten(1, (-1, len(self.w_average))).mean(dim=(0, 1))
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(mean)
+            mean /= distributed.get_world_size()
+        self.w_average.lerp_(mean, 1 - self.average_decay)
+
+    def synthesis(self, w: Tensor, noise: str | None = None) -> Tensor:
+        """Paint images [B C H W] under styles w [B L d_style].
+
+        Args:
+            w: styles.
+            noise: ``random``, ``constant`` or ``none``; None: as set, but constant in evaluation.
+        """
+        return self._paint(w, noise)[0]
+
+    def _paint(self, w: Tensor, noise: str | None) -> tuple[Tensor, list[Tensor]]:
+        latents = w.unflatten(2, (self.mapping_network.num_latents, -1))
+        return self.synthesis_network(latents, self.positions, noise)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Paint images [B C H W] for latents z [B d_latent], with one-hot labels if any."""
+        w = self.mapping(z, labels)
+        if self.training and not torch.is_grad_enabled():  # the discriminator's pass
+            self.follow(w)
+        if not self.training and self.truncation != 1:
+            w = self.truncate(w)
+        return self.synthesis(w)
+
+    def fakes(self, z: Tensor, labels: Tensor | None = None) -> Fakes:
+        """Return what the discriminator must judge for z: the image."""
+        return Fakes(self(z, labels))
+
+    def attention_maps(self, w: Tensor, noise: str | None = None) -> Tensor:
+        """Say where each local latent is attended to.
+
+        Args:
+            w: styles [B L d_style].
+            noise: see `synthesis`.
+
+        Returns:
+            [B n A N H W], of n local latents, the A layers that attend and their N heads, enlarged
+            to the image by nearest pixels; A is 0 where none attends.
+        """
+        image, attentions = self._paint(w, noise)
+        maps = [F.interpolate(a.flatten(1, 2), size=image.shape[2:]) for a in attentions]
+        if not maps:
+            num_local = self.mapping_network.counts[0]
+            return image.new_zeros(len(image), num_local, 0, 1, *image.shape[2:])
+        split = (a.unflatten(1, b.shape[1:3]) for a, b in zip(maps, attentions, strict=True))
+        return torch.stack(list(split), dim=1).permute(0, 3, 1, 2, 4, 5)
