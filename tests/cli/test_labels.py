@@ -96,6 +96,37 @@ def test_a_run_goes_on_bit_for_bit(labelled: Path, reals: Path, tmp_path: Path) 
     assert all(torch.equal(t, states[1][n]) for n, t in states[0].items())
 
 
+@pytest.mark.parametrize("exported", [False, True])
+def test_a_warm_start_keeps_the_order_of_the_classes(
+    exported: bool, labelled: Path, tmp_path: Path
+) -> None:
+    """Here the new data have no birds: label 1 is still a cat."""
+    before = labelled / "checkpoints/last.ckpt"
+    if exported:
+        run("export", f"ckpt={before}", f"output={tmp_path / 'out'}")
+    command = [
+        "train", f"warm_start.ckpt={tmp_path / 'out' if exported else before}", *MODEL,
+        "image_size=8", "data=folder", f"data.dir={animals(tmp_path / 'new', 'dog', 'cat')}",
+        "num_iterations=1", f"hydra.run.dir={tmp_path / 'run'}",
+    ]  # fmt: skip
+    if exported:
+        assert "num_labels=3: the data have no labels" in refused(*command)
+    run(*command, "data.labels=true")
+    generator = load_painter(tmp_path / "run/checkpoints/last.ckpt").sampler.generator
+    assert generator.class_names == NAMES
+
+
+def test_a_painter_without_labels_learns_them(
+    finished_run: Path, reals: Path, tmp_path: Path
+) -> None:
+    ckpt = finished_run / "checkpoints/last.ckpt"
+    run(
+        "train", f"warm_start.ckpt={ckpt}", "data=folder", f"data.dir={reals}", "data.labels=true",
+        "num_iterations=1", f"hydra.run.dir={tmp_path}",
+    )  # fmt: skip
+    assert load_painter(tmp_path / "checkpoints/last.ckpt").sampler.generator.num_labels == 3
+
+
 def test_scores_of_each_class(
     labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

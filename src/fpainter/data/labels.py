@@ -71,7 +71,8 @@ class LabelledImages:
             if name not in labels:
                 raise UserError(
                     f"data.class_names: {source.title(index)} of {source.name} is of the class "
-                    f"{printable(name)}, which is not among {listed(self.class_names)}"
+                    f"{printable(name)}, which is not among {listed(self.class_names)}; "
+                    "take it out, or name its class there"
                 )
         self._source = source
         self._labels = [labels[name] for name in classes]
