@@ -75,8 +75,10 @@ class CachedImages:
         size, expected = (self.folder / _IMAGES).stat().st_size, int(np.prod(self.shape))
         if size != expected:
             raise ValueError(f"{_IMAGES} has {size} bytes, not {expected}")
-        if self.labels is not None and self.labels.shape != (count,):
-            raise ValueError(f"{_META} has labels {tuple(self.labels.shape)} for {count} images")
+        if self.labels is not None:
+            known = (self.labels >= 0) & (self.labels < len(self.class_names))
+            if known.shape != (count,) or not known.all():
+                raise ValueError(f"{_META} has no label for each of {count} images")
         self._images = np.memmap(self.folder / _IMAGES, np.uint8, mode="r", shape=self.shape)
 
     def __len__(self) -> int:

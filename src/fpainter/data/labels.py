@@ -69,11 +69,7 @@ class LabelledImages:
         labels = {name: label for label, name in enumerate(self.class_names)}
         for index, name in enumerate(classes):
             if name not in labels:
-                raise UserError(
-                    f"data.class_names: {source.title(index)} of {source.name} is of the class "
-                    f"{printable(name)}, which is not among {listed(self.class_names)}; "
-                    "take it out, or name its class there"
-                )
+                raise unknown_class(name, source.title(index), self.class_names)
         self._source = source
         self._labels = [labels[name] for name in classes]
 
@@ -158,6 +154,14 @@ def _folders(source: Any) -> tuple[list[str], list[str]]:
             )
         classes.append(printable(folder))
     return classes, sorted(set(classes))
+
+
+def unknown_class(name: str, title: str, class_names: Sequence[str]) -> UserError:
+    """Return the error of a picture whose class is not among those there are."""
+    return UserError(
+        f"data.class_names: {title} is of the class {printable(name)}, which is not among "
+        f"{listed(class_names)}; take it out, or name its class there"
+    )
 
 
 def listed(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fpainter.data.labels import listed
+from fpainter.data.labels import unknown_class
 from fpainter.data.sources import MAX_BYTES, SUFFIXES, printable, sha256
 from fpainter.data.streaming.shards import Sample
 from fpainter.errors import UserError, first_line
@@ -217,10 +217,7 @@ class DatasetShards:
             raise UserError(f"data.label_column={self._label_column}: {title} has no label there")
         name = self._names[number]
         if name not in self.class_names:
-            raise UserError(
-                f"data.class_names: {title} is of the class {printable(name)}, which is not among "
-                f"{listed(self.class_names)}"
-            )
+            raise unknown_class(name, title, self.class_names)
         return self.class_names.index(name)
 
 
