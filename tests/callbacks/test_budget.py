@@ -31,7 +31,7 @@ def burn() -> None:
 class Costly(GANModule):
     """Burns time in each iteration."""
 
-    def training_step(self, batch: torch.Tensor, batch_idx: int) -> None:
+    def training_step(self, batch: Any, batch_idx: int) -> None:
         burn()
         super().training_step(batch, batch_idx)
 

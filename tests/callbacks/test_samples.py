@@ -37,7 +37,7 @@ class Photographer(Generator):
         super().__init__()
         self.project = torch.nn.Linear(D_LATENT, 3 * SIZE * SIZE)
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         return self.project(z).tanh().reshape(len(z), 3, SIZE, SIZE)
 
 

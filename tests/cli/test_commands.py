@@ -5,6 +5,7 @@ import json
 import signal
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -152,7 +153,7 @@ def test_ctrl_c_takes_effect_between_iterations(
 ) -> None:
     step = GANModule._generator_step
 
-    def interrupted(module: GANModule, micro_batches: tuple[torch.Tensor, ...]) -> None:
+    def interrupted(module: GANModule, micro_batches: tuple[Any, ...]) -> None:
         if module.iteration == 2:
             signal.raise_signal(signal.SIGINT)
         step(module, micro_batches)

@@ -116,7 +116,7 @@ class Photographer(Generator):
         super().__init__()
         self.shade = torch.nn.Parameter(torch.zeros(1))
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         return z.mean(dim=1)[:, None, None, None].expand(-1, 3, 8, 8)
 
 

@@ -35,7 +35,7 @@ class Ramp:
     def fingerprint(self) -> str:
         return "0" * 64
 
-    def label(self, index: int) -> str:
+    def title(self, index: int) -> str:
         return str(index)
 
     def open(self, index: int) -> Image.Image:

@@ -36,7 +36,7 @@ class Colors:
     def fingerprint(self) -> str:
         return f"{self.count:064x}"
 
-    def label(self, index: int) -> str:
+    def title(self, index: int) -> str:
         return f"{index:04d}.png"
 
     def open(self, index: int) -> Image.Image:
@@ -55,7 +55,7 @@ def test_holds_every_image_in_order(tmp_path: Path) -> None:
     images = build(Colors(1100), tmp_path / "new" / "caches")
     assert len(images) == 1100
     assert images.shape == (1100, 3, 4, 6)
-    assert images.labels == [f"{index:04d}.png" for index in range(1100)]
+    assert images.titles == [f"{index:04d}.png" for index in range(1100)]
     assert images.skipped == []
     everything = images.batch(range(1100))
     assert everything.dtype == torch.uint8
@@ -148,7 +148,7 @@ def test_bad_files_are_skipped_and_reported(
         Image.new("L", (80, 80)).save(folder / "f-bomb.jpg")
         patch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
         images = cache_images(ImageFolder(folder), (8, 8), 3, tmp_path / "out")
-    assert images.labels == ["a-good.jpg", "e-good.jpg"]
+    assert images.titles == ["a-good.jpg", "e-good.jpg"]
     assert [label[0] for label, _ in images.skipped] == ["b", "c", "d", "f"]
     reasons = [reason for _, reason in images.skipped]
     assert "truncated" in reasons[0]

@@ -54,7 +54,7 @@ def test_open_gives_256_pixels_and_label_a_name() -> None:
     source = Portraits(3)
     assert source.open(2).size == (256, 256)
     assert source.open(2).mode == "RGB"
-    assert source.label(2) == "portrait 000002"
+    assert source.title(2) == "portrait 000002"
     assert len(source) == 3
     assert source.name == "portraits"
 

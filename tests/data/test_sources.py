@@ -36,8 +36,8 @@ def write_zip(path: Path, members: dict[str, bytes]) -> Path:
     return path
 
 
-def labels(source: ImageFolder | ImageZip) -> list[str]:
-    return [source.label(index) for index in range(len(source))]
+def titles(source: ImageFolder | ImageZip) -> list[str]:
+    return [source.title(index) for index in range(len(source))]
 
 
 NAMES = ("b.JPG", "a/z.jpeg", "a.png", "a/b/c.WebP", "d.bmp", "e.tif", "f.TIFF")
@@ -46,17 +46,17 @@ IGNORED = (".hidden.png", ".git/x.png", "__MACOSX/a.png", "a/__MACOSX/._a.png", 
 
 def test_folder_lists_wanted_files_sorted(tmp_path: Path) -> None:
     source = ImageFolder(write(tmp_path / "mine", *NAMES, *IGNORED))
-    assert labels(source) == sorted(NAMES)
+    assert titles(source) == sorted(NAMES)
     assert source.name == "mine"
-    assert source.open(labels(source).index("d.bmp")).getpixel((0, 0)) == NAMES.index("d.bmp")
+    assert source.open(titles(source).index("d.bmp")).getpixel((0, 0)) == NAMES.index("d.bmp")
 
 
 def test_zip_lists_wanted_files_sorted(tmp_path: Path) -> None:
     members = {name: png(value) for value, name in enumerate((*NAMES, *IGNORED))}
     source = ImageZip(write_zip(tmp_path / "mine.zip", {"empty/": b"", **members}))
-    assert labels(source) == sorted(NAMES)
+    assert titles(source) == sorted(NAMES)
     assert source.name == "mine"
-    assert source.open(labels(source).index("d.bmp")).getpixel((0, 0)) == NAMES.index("d.bmp")
+    assert source.open(titles(source).index("d.bmp")).getpixel((0, 0)) == NAMES.index("d.bmp")
 
 
 def test_folder_follows_links_but_not_in_circles(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_folder_follows_links_but_not_in_circles(tmp_path: Path) -> None:
     (root / "again").symlink_to(root / "sub", target_is_directory=True)
     (root / "other").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     (root / "broken.png").symlink_to(tmp_path / "nowhere")
-    assert labels(ImageFolder(root)) == ["other/b.png", "sub/a.png"]
+    assert titles(ImageFolder(root)) == ["other/b.png", "sub/a.png"]
 
 
 def test_folder_fingerprint_changes_with_name_size_and_time(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from fpainter.generators.painting import shown_steps
 from fpainter.generators.refiners import UNetRefiner
 from fpainter.nn.image_range import ImageRange
 from fpainter.pictures.curves import draw_curves, read_metrics
-from fpainter.pictures.grids import LABEL_HEIGHT, grid, to_picture
+from fpainter.pictures.grids import LABEL_HEIGHT, grid, sheet, to_picture
 from fpainter.pictures.selection import paint
 from fpainter.pictures.strips import draw_strips
 from tests.training.toys import D_LATENT, SIZE, STEPS, painter
@@ -119,3 +119,21 @@ def test_curves(tmp_path: Path) -> None:
     metrics.write_text("iteration\n")
     draw_curves(metrics, tmp_path / "nothing.png")
     assert not (tmp_path / "nothing.png").exists()
+
+
+def test_a_row_for_each_class() -> None:
+    """Rows in the order of labels, a name at each, and white where a class has fewer images."""
+    images = torch.arange(4, dtype=torch.uint8)[:, None, None, None].expand(4, 3, 20, 20)
+    labels = torch.tensor([2, 0, 2, 2])
+    picture = sheet([images, images + 100], None, 2, labels, ["first", "unused", "a long name"])
+    alone = sheet([images[[1, 0, 2, 3]]], columns=3)
+    rows = np.asarray(picture)[:, -2 * 136 :]
+    assert picture.height == 2 * (2 * 20 + 3 * 2)
+    middles = [2 * (2 + 10), 2 * (2 + 32)]
+    across = [2 * (2 + 10 + 22 * column) for column in range(3)]
+    assert [[int(rows[y, x, 0]) for x in across] for y in middles] == [[1, 255, 255], [0, 2, 3]]
+    others = [[int(rows[y, 136 + x, 0]) for x in across] for y in middles]
+    assert others == [[101, 255, 255], [100, 102, 103]]
+    margin = np.asarray(picture)[:, : -2 * 136]
+    assert all((part < 128).any() for part in np.split(margin, 2))
+    assert alone.width == 68

@@ -19,7 +19,7 @@ SIGNED = ImageRange("signed")
 class Plain(PaintingGenerator):
     """Shows a canvas as it is."""
 
-    def paint(self, z: Tensor) -> Painting:
+    def paint(self, z: Tensor, label: Tensor | None = None) -> Painting:
         raise NotImplementedError
 
     def activate(self, canvas: Tensor) -> Tensor:

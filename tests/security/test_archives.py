@@ -41,7 +41,7 @@ def test_members_stay_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     inner.mkdir(parents=True)
     monkeypatch.chdir(inner)
     images = cache(write_zip(inner / "a.zip", dict.fromkeys(NAMES, GOOD)))
-    assert set(images.labels) == set(NAMES) - set(HIDDEN)
+    assert set(images.titles) == set(NAMES) - set(HIDDEN)
     assert images.skipped == []
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     folder = images.folder.relative_to(tmp_path)
@@ -73,7 +73,7 @@ def test_names_cannot_forge_lines_of_a_log(
 def test_names_with_nul_end_there(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", {"good.png": GOOD, "b__.png": GOOD})
     path.write_bytes(path.read_bytes().replace(b"b__.png", b"b\0_.png"))
-    assert [ImageZip(path).label(index) for index in range(len(ImageZip(path)))] == ["good.png"]
+    assert [ImageZip(path).title(index) for index in range(len(ImageZip(path)))] == ["good.png"]
 
 
 def test_bytes_of_file_names_that_are_no_text(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_bytes_of_file_names_that_are_no_text(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system has text for names only")
     images = cache(tmp_path / "in")
-    assert images.labels == ["\\udcff.png"]
+    assert images.titles == ["\\udcff.png"]
 
 
 @pytest.mark.parametrize("number", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
@@ -106,7 +106,7 @@ def test_members_that_are_no_images(tmp_path: Path) -> None:
         link.external_attr = 0o120777 << 16
         file.writestr(link, "/etc/passwd")
     images = cache(path)
-    assert images.labels == ["good.png"]
+    assert images.titles == ["good.png"]
     assert dict(images.skipped) == dict.fromkeys(
         ("link.png", "nested.png"), "not an image, or damaged at the start"
     )
@@ -142,7 +142,7 @@ def test_members_that_cannot_be_read(
     path = write_zip(tmp_path / "a.zip", {"a.png": GOOD, "b.png": GOOD})
     change(path, offset, value, local_offset)
     images = cache(path)
-    assert images.labels == ["a.png"]
+    assert images.titles == ["a.png"]
     assert words in images.skipped[0][1]
     assert images.skipped[0][1].isprintable()
 
@@ -201,7 +201,7 @@ def test_links_and_what_is_no_file(tmp_path: Path) -> None:
         patch.chdir(root)  # the names of sockets must be short
         listener.bind("socket.png")
         images = cache(root)
-    assert images.labels == ["a.png", "out/b.png"]
+    assert images.titles == ["a.png", "out/b.png"]
     assert images.skipped == []
 
 

@@ -55,7 +55,7 @@ def read_legacy(path: Path) -> None:
 def read_images(path: Path) -> None:
     """Read the images, which damage to their description must not change (but to their names)."""
     images = cached_images(path.parents[2])
-    assert len(images.labels) == 2
+    assert len(images.titles) == 2
     assert images.shape == (2, 1, 8, 6)
     assert images.batch([0, 1])[:, 0, 7, 5].tolist() == [0, 1]
 

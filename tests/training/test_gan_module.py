@@ -18,6 +18,7 @@ from fpainter.generators.base import Fakes
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.losses.adversarial import DualContrastive
 from fpainter.training.gan_module import GANModule
+from fpainter.training.judging import Reals
 from tests.training.toys import D_LATENT, SIZE, gan, painter
 
 
@@ -158,7 +159,7 @@ def test_the_generators_step_leaves_the_discriminators_gradient(tmp_path: Path) 
     seen: list[Tensor] = []
     step = module._generator_step
 
-    def spy(micro_batches: tuple[Tensor, ...]) -> None:
+    def spy(micro_batches: tuple[Reals, ...]) -> None:
         before = [p.grad.clone() for p in module.discriminator.parameters()]  # type: ignore[union-attr]
         step(micro_batches)
         for old, parameter in zip(before, module.discriminator.parameters(), strict=True):
@@ -211,8 +212,8 @@ def test_everything_judged_is_augmented(tmp_path: Path) -> None:
 
 def test_the_generators_own_loss_is_minimised(tmp_path: Path) -> None:
     class Shy(FastWeightPainter):
-        def fakes(self, z: Tensor) -> Fakes:
-            images = self(z)
+        def fakes(self, z: Tensor, label: Tensor | None = None) -> Fakes:
+            images = self(z, label)
             return Fakes(images.detach(), images.square().mean())
 
     toy = painter()

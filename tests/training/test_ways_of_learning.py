@@ -131,8 +131,8 @@ def test_under_bf16_the_penalty_on_fakes_is_that_of_float32(
         module, watch = gan(loss=PenaltyAlone(), regulariser=R1(every=1, fakes=True)), Watch()
         fakes = module.generator.fakes
 
-        def show(z: Tensor, fakes: Any = fakes) -> Any:
-            painted = fakes(z)
+        def show(z: Tensor, label: Tensor | None = None, fakes: Any = fakes) -> Any:
+            painted = fakes(z, label)
             return painted if painted.images.requires_grad else painted._replace(images=shown)
 
         module.generator.fakes = show  # type: ignore[method-assign]

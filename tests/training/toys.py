@@ -18,7 +18,7 @@ from fpainter.training.gan_module import GANModule
 SIZE, STEPS, D_LATENT = 8, 4, 5
 
 
-def painter(size: int = SIZE) -> FastWeightPainter:
+def painter(size: int = SIZE, **options: Any) -> FastWeightPainter:
     return FastWeightPainter(
         STEPS,
         D_LATENT,
@@ -29,6 +29,7 @@ def painter(size: int = SIZE) -> FastWeightPainter:
         LSTMProcessor(3, 6, 1, D_LATENT),
         InstructionHead(6, size),
         DeltaRule(),
+        **options,
     )
 
 

@@ -15,7 +15,7 @@ from fpainter.callbacks.stopping import stop_requested
 from fpainter.errors import UserError
 from fpainter.evaluation.features import Features
 from fpainter.evaluation.protocols import get_protocol
-from fpainter.evaluation.scorer import Scorer, check_metrics
+from fpainter.evaluation.scorer import TABLES, Scorer, check_metrics
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.sampler import Sampler
 from fpainter.training.gan_module import GANModule
@@ -30,7 +30,8 @@ class ScoreGivenUpError(Exception):
 class FIDCallback(Callback):
     """Score the averaged generator every so often and at the end; metric ``fid``.
 
-    Where images are refined, ``fid_unrefined`` is that of the images before.
+    Where images are refined, ``fid_unrefined`` is that of the images before. Where there are
+    labels, those of the fakes are drawn from those of the reals.
 
     Statistics of the reals are computed once per data set, protocol and weights, when the first
     score is due, and kept on disk. Without Inception weights one line says what to do, and training
@@ -46,7 +47,8 @@ class FIDCallback(Callback):
         batch_size: images per forward pass.
         cache_dir: where the statistics are kept; None for the user's cache.
         enabled: False turns scoring off, whatever `every` says.
-        metrics: further metrics of `fpainter.evaluation.scorer`, all but ``fid_by_step``.
+        metrics: further metrics of `fpainter.evaluation.scorer`, all but ``fid_by_step``
+            and ``fid_by_label``.
 
     Raises:
         ValueError: if an option is out of range.
@@ -69,8 +71,9 @@ class FIDCallback(Callback):
                 f"every must be at least 0 and num_images at least 2; got {every}, {num_images}"
             )
         check_metrics(metrics)
-        if "fid_by_step" in metrics:
-            raise ValueError("fid_by_step is no single number; fpainter.eval computes it")
+        for name in TABLES:
+            if name in metrics:
+                raise ValueError(f"{name} is no single number; fpainter.eval computes it")
         self.protocol = get_protocol(protocol).name
         self.every = every if enabled else 0
         # Devices and images are known when training starts.

@@ -14,7 +14,7 @@ from PIL import Image
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.painting import shown_steps
 from fpainter.nn.sizes import is_whole
-from fpainter.pictures.grids import beside, grid
+from fpainter.pictures.grids import grid, sheet
 from fpainter.pictures.selection import Selection
 from fpainter.pictures.strips import draw_strips
 from fpainter.pictures.walk import check_walk, walk_images
@@ -84,11 +84,16 @@ class PictureCallback(Callback, ABC):
 
 
 class SampleGrid(PictureCallback):
-    """A grid of images; where they are refined, one of those before at its left."""
+    """A grid of images; where they are refined, one of those before at its left.
+
+    Where they have labels, each class has a row, with its name in the margin.
+    """
 
     def draw(self, selection: Selection) -> Image.Image:
         """Return the grid."""
-        return beside([grid(images, scale=self.scale) for images in selection.images().values()])
+        names = selection.sampler.generator.label_names()
+        images = list(selection.images().values())
+        return sheet(images, scale=self.scale, labels=selection.labels(), names=names)
 
 
 class Strips(PictureCallback):

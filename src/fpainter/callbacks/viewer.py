@@ -7,8 +7,8 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
-from fpainter.generators.latents import latents
 from fpainter.nn.sizes import is_whole
+from fpainter.pictures.selection import Selection
 from fpainter.training.gan_module import GANModule
 from fpainter.viewer.page import work, write_page
 
@@ -45,8 +45,9 @@ class ViewerPage(Callback):
             return
         page, sampler = self.directory / "viewer.html", pl_module.sampler()
         try:
-            z = latents(self.seed, range(self.num_images), sampler.d_latent)
-            write_page([work(sampler, z, self.directory.name, pl_module.iteration, "ema")], page)
+            chosen = Selection(sampler, self.seed, tuple(range(self.num_images)))
+            about = self.directory.name, pl_module.iteration, "ema"
+            write_page([work(sampler, chosen.latents(), *about, chosen.labels())], page)
         except (ValueError, OSError) as error:
             log.warning("no viewer.html: %s", error)
             return

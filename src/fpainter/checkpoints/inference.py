@@ -177,6 +177,21 @@ def load_painter(
     return rebuild(run, state, path, f"{key}={path}", device)
 
 
+def stored_class_names(path: Path, key: str = "ckpt") -> list[str] | None:
+    """Return the classes of a checkpoint's or an exported painter's run; None without labels.
+
+    Args:
+        path: the file or folder.
+        key: what asked for it, for messages.
+
+    Raises:
+        UserError: if it cannot be used.
+    """
+    run = read_config(path) if path.is_dir() else read_checkpoint(path, key)["fpainter"]
+    names = run["config"].get("data", {}).get("class_names")
+    return list(map(str, names)) if names else None
+
+
 def exported_state(folder: Path, weights: str) -> dict[str, Any]:
     """Read an exported painter as what a warm start needs of a checkpoint.
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from fpainter.data.decode import RENDER_VERSION, check_channels
+from fpainter.data.labels import with_labels
 from fpainter.data.render_all import render_all
 from fpainter.data.sources import ImageSource
 from fpainter.errors import UserError
@@ -38,8 +39,10 @@ class CachedImages:
     Attributes:
         folder: the cache folder.
         shape: (N, C, H, W).
-        labels: the N images' labels, in order.
-        skipped: (label, reason) of every image that could not be read.
+        titles: the N images' short names, in order.
+        class_names: what label i is called; none where the images have no labels.
+        labels: the N images' classes, int64 [N]; None where they have none.
+        skipped: (title, reason) of every image that could not be read.
         fingerprint: the key: changes with the source, the size, the channels and the transform.
 
     Args:
@@ -55,17 +58,27 @@ class CachedImages:
         try:
             meta = json.loads((self.folder / _META).read_text(encoding="utf-8"))
             count, channels, height, width = (int(side) for side in meta["shape"])
-            self.labels: list[str] = list(meta["labels"])
-            self.skipped: list[tuple[str, str]] = [(label, why) for label, why in meta["skipped"]]
+            # What titles were called when caches had no labels.
+            self.titles: list[str] = list(meta["labels"])
+            self.skipped: list[tuple[str, str]] = [(title, why) for title, why in meta["skipped"]]
             self.fingerprint = str(meta["key"])
+            classes = meta.get("classes") or {"names": [], "labels": None}
+            self.class_names = tuple(map(str, classes["names"]))
+            self.labels = None
+            if self.class_names:
+                self.labels = torch.tensor(classes["labels"], dtype=torch.int64)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{_META} is damaged: {error!r}") from error
         self.shape = (count, channels, height, width)
-        if count < 1 or len(self.labels) != count:
-            raise ValueError(f"{_META} lists {len(self.labels)} labels for {count} images")
+        if count < 1 or len(self.titles) != count:
+            raise ValueError(f"{_META} lists {len(self.titles)} titles for {count} images")
         size, expected = (self.folder / _IMAGES).stat().st_size, int(np.prod(self.shape))
         if size != expected:
             raise ValueError(f"{_IMAGES} has {size} bytes, not {expected}")
+        if self.labels is not None:
+            known = (self.labels >= 0) & (self.labels < len(self.class_names))
+            if known.shape != (count,) or not known.all():
+                raise ValueError(f"{_META} has no label for each of {count} images")
         self._images = np.memmap(self.folder / _IMAGES, np.uint8, mode="r", shape=self.shape)
 
     def __len__(self) -> int:
@@ -210,7 +223,9 @@ def _build(
     source: ImageSource, size: tuple[int, int], channels: int, key: str, folder: Path
 ) -> None:
     _log.info("Caching %d images of %s at %d×%d.", len(source), source.name, *size)
-    labels: list[str] = []
+    titles: list[str] = []
+    labels: list[int] = []
+    labelled = with_labels(source)
     skipped: list[tuple[str, str]] = []
     with (
         open(folder / _IMAGES, "wb") as file,
@@ -219,20 +234,23 @@ def _build(
         for index, result in enumerate(results):
             if isinstance(result, np.ndarray):
                 file.write(result.data)
-                labels.append(source.label(index))
+                titles.append(source.title(index))
+                if labelled:
+                    labels.append(labelled.class_label(index))
             else:
-                skipped.append((source.label(index), result))
-    if not labels:
+                skipped.append((source.title(index), result))
+    if not titles:
         raise UserError(f"none of the images of {source.name} can be read: {_reasons(skipped)}")
     meta = {
         "key": key,
-        "shape": [len(labels), channels, *size],
-        "labels": labels,
+        "shape": [len(titles), channels, *size],
+        "labels": titles,
+        "classes": {"names": labelled.class_names, "labels": labels} if labelled else None,
         "skipped": skipped,
     }
     (folder / _META).write_text(json.dumps(meta, indent=0), encoding="utf-8")
 
 
 def _reasons(skipped: list[tuple[str, str]]) -> str:
-    shown = "; ".join(f"{label} ({reason})" for label, reason in skipped[:5])
+    shown = "; ".join(f"{title} ({reason})" for title, reason in skipped[:5])
     return f"{shown}; …" if len(skipped) > 5 else shown

@@ -7,8 +7,9 @@ from lightning.pytorch import LightningDataModule
 
 from fpainter.data.cache import CachedImages, cache_images, default_cache_dir
 from fpainter.data.decode import check_channels
+from fpainter.data.labels import LabelledImages, classes_of, with_labels
 from fpainter.data.loader import BatchShare, BatchStream
-from fpainter.data.portraits import Portraits
+from fpainter.data.portraits import HAIR_COLOURS, Portraits
 from fpainter.data.sources import ImageSource, image_source
 from fpainter.errors import UserError
 from fpainter.nn.sizes import as_size, is_whole
@@ -16,6 +17,8 @@ from fpainter.nn.sizes import as_size, is_whole
 
 class ImageDataModule(LightningDataModule):
     """Serve uint8 batches [B C H W] of one collection of images, decoded once into a cache.
+
+    Where the images have labels, a batch is a pair of the images and their labels, int64 [B].
 
     Args:
         source: the pictures.
@@ -69,6 +72,8 @@ class ImageDataModule(LightningDataModule):
         image_size: int | Sequence[int],
         dir: str | None = None,
         hint: str | None = None,
+        labels: bool = False,
+        class_names: Sequence[str] | None = None,
         **options: Any,
     ) -> "ImageDataModule":
         """Serve the images of a folder or a zip file.
@@ -77,13 +82,20 @@ class ImageDataModule(LightningDataModule):
             image_size: as in the constructor.
             dir: the folder or zip file; None is refused with the hint.
             hint: one sentence on where to get the data, shown when there is none at `dir`.
+            labels: serve labels, too: classes are what ``dataset.json`` says, as StyleGAN3's tool
+                writes it, or, where there is none, the sub-folders.
+            class_names: what the labels are called, in their order; None for the classes found.
             **options: the constructor's.
 
         Raises:
-            UserError: if `dir` is None, does not exist, or holds no images.
+            UserError: if `dir` is None, does not exist, or holds no images, or if an image has no
+                label or one that is not among `class_names`.
             ValueError: as in the constructor.
         """
-        return cls(image_source(dir, hint), image_size, **options)
+        source = image_source(dir, hint)
+        if wanted(labels):
+            source = LabelledImages(source, *classes_of(source), class_names)
+        return cls(source, image_size, **options)
 
     @classmethod
     def from_portraits(
@@ -91,6 +103,8 @@ class ImageDataModule(LightningDataModule):
         image_size: int | Sequence[int],
         num_images: int = 4096,
         portrait_seed: int = 0,
+        labels: bool = False,
+        class_names: Sequence[str] | None = None,
         **options: Any,
     ) -> "ImageDataModule":
         """Serve drawn portraits, which need no download.
@@ -99,12 +113,26 @@ class ImageDataModule(LightningDataModule):
             image_size: as in the constructor.
             num_images: how many different portraits, positive.
             portrait_seed: which ones, ≥ 0.
+            labels: serve labels, too: the colour of the hair.
+            class_names: as in `from_folder`.
             **options: the constructor's.
 
         Raises:
+            UserError: if a colour is not among `class_names`.
             ValueError: as in the constructor, and from `Portraits`.
         """
-        return cls(Portraits(num_images, portrait_seed), image_size, **options)
+        source = Portraits(num_images, portrait_seed)
+        if not wanted(labels):
+            return cls(source, image_size, **options)
+        colours = [source.hair_colour(index) for index in range(num_images)]
+        labelled = LabelledImages(source, colours, HAIR_COLOURS, class_names)
+        return cls(labelled, image_size, **options)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What label i is called; none where the images have no labels."""
+        labelled = with_labels(self.source)
+        return labelled.class_names if labelled else ()
 
     @property
     def images(self) -> CachedImages:
@@ -147,3 +175,14 @@ class ImageDataModule(LightningDataModule):
 
     def _extent(self) -> str:
         return f"{len(self.source)} images"
+
+
+def wanted(labels: Any) -> bool:
+    """Return whether labels are asked for.
+
+    Raises:
+        ValueError: if it is neither true nor false.
+    """
+    if not isinstance(labels, bool):
+        raise ValueError(f"labels must be true or false, got {labels!r}")
+    return labels

@@ -20,6 +20,10 @@ _log = logging.getLogger(__name__)
 _LENGTH = 2**31 - 1
 
 
+Batch = Tensor | tuple[Tensor, Tensor]
+"""Images uint8 [B C H W]; where they have labels, these, too: int64 [B]."""
+
+
 @dataclass(frozen=True)
 class BatchShare:
     """One process's share of every batch.
@@ -111,15 +115,19 @@ class BatchStream:
     def __iter__(self) -> "BatchStream":
         return self
 
-    def __next__(self) -> Tensor:
-        """Return the next batch, uint8 [B C H W], in memory of its own."""
+    def __next__(self) -> Any:  # whoever reads knows whether there are labels
+        """Return the next batch, a `Batch`, in memory of its own."""
         number = self._next_batch
         # Counted before it is handed out: a checkpoint written while this batch is in use
         # continues with the one after it.
         self._next_batch += 1
         batch = self._batch(number)
+        if not self.share.pin_memory:
+            return batch
         # PyTorch reuses pinned memory only when all copies from it have ended.
-        return batch.pin_memory() if self.share.pin_memory else batch
+        if isinstance(batch, Tensor):
+            return batch.pin_memory()
+        return batch[0].pin_memory(), batch[1].pin_memory()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position: the next batch's number and the images in a batch of all ranks."""
@@ -144,13 +152,14 @@ class BatchStream:
             )
         self._next_batch = with_batches_of(own_size, state_dict)["next_batch"]
 
-    def _batch(self, number: int) -> Tensor:
-        """Return this process's share of batch `number`, uint8 [B C H W]."""
+    def _batch(self, number: int) -> Batch:
+        """Return this process's share of batch `number`."""
         share = self.share
         start = number * share.global_batch_size + share.rank * share.batch_size
-        batch = self.images.batch(self._indices(start, start + share.batch_size))
+        indices = self._indices(start, start + share.batch_size)
+        batch = self.images.batch(indices)
         share.mirror(batch.numpy(), number)
-        return batch
+        return batch if self.images.labels is None else (batch, self.images.labels[indices])
 
     def _indices(self, start: int, stop: int) -> Tensor:
         """Return places start..stop−1 of the stream, int64 [stop − start]."""

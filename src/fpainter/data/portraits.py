@@ -20,6 +20,8 @@ Option = TypeVar("Option")
 
 _SKIN = palette("#ffe2cb #f6cdac #e4b088 #c48a62 #966242 #68422e")
 _HAIR = palette("#261e20 #422a20 #68422a #945830 #ba5c2c #deb46c #f0d69c #acacb2")
+HAIR_COLOURS = ("black", "brown", "red", "blond", "grey")
+_NAMES = ("black", "black", "brown", "brown", "red", "blond", "blond", "grey")  # of _HAIR
 _IRIS = palette("#4a3020 #744e28 #547c52 #4676ac #608696")
 _LIPS = palette("#c45254 #b24658 #d06c64")
 _WHITE = (252, 252, 250)
@@ -54,7 +56,7 @@ class Portraits:
         """Return the sha256 of the drawing's version, the number of portraits and the seed."""
         return hashlib.sha256(f"{_VERSION} {self.num_images} {self.seed}".encode()).hexdigest()
 
-    def label(self, index: int) -> str:
+    def title(self, index: int) -> str:
         """Return "portrait 000123"."""
         return f"portrait {index:06d}"
 
@@ -67,9 +69,20 @@ class Portraits:
         Raises:
             IndexError: if `index` is not within 0..num_images−1.
         """
+        return _paint(self._face(index))
+
+    def hair_colour(self, index: int) -> str:
+        """Return one of `HAIR_COLOURS`; of a bald head, that of the brows.
+
+        Raises:
+            IndexError: if `index` is not within 0..num_images−1.
+        """
+        return self._face(index).hair_name
+
+    def _face(self, index: int) -> "_Face":
         if not 0 <= index < self.num_images:
             raise IndexError(f"portrait {index} of {self.num_images}")
-        return _paint(_Face(np.random.default_rng((self.seed, index))))
+        return _Face(np.random.default_rng((self.seed, index)))
 
 
 class _Face:
@@ -95,6 +108,7 @@ class _Face:
         hair_colors = _HAIR if tone < 2 else (*_HAIR[:2], *_HAIR[7:]) if tone < 3.5 else _HAIR[:1]
         shares = (4, 4, 3, 2, 1.5, 2, 1.5, 1) if tone < 2 else (4, 4, 0.7)
         hair_color = choose(hair_colors, shares[: len(hair_colors)])
+        self.hair_name = _NAMES[_HAIR.index(hair_color)]
         self.hair_color = blend(hair_color, choose(_HAIR), 0.1)
         self.hair = choose(("short", "bob", "long", "bun", "curly", "bald"), (5, 4, 5, 3, 3, 1.2))
         self.fringe = choose(("side", "middle", "straight", "high"), (4, 3, 3, 2))

@@ -31,6 +31,8 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 class ImageSource(Protocol):
     """A fixed, ordered collection of pictures.
 
+    One whose pictures have labels is a `fpainter.data.labels.LabelledSource`.
+
     Attributes:
         name: short, for the name of the cache folder and for messages.
     """
@@ -43,7 +45,7 @@ class ImageSource(Protocol):
     def fingerprint(self) -> str:
         """Return a sha256 in hex that changes when any picture does."""
 
-    def label(self, index: int) -> str:
+    def title(self, index: int) -> str:
         """Return the picture's relative path (or another short name), for messages."""
 
     def open(self, index: int) -> Image.Image:
@@ -80,7 +82,7 @@ class ImageFolder:
         """Return the sha256 over every image's relative path, size and modification time."""
         return sha256(*self._found)
 
-    def label(self, index: int) -> str:
+    def title(self, index: int) -> str:
         """Return the image's path relative to the folder, without control characters."""
         return printable(self._found[index][0])
 
@@ -89,6 +91,15 @@ class ImageFolder:
         path = self.path / self._found[index][0]
         _refuse_enormous(path.stat().st_size)
         return open_image(path.read_bytes())
+
+    def paths(self) -> list[str]:
+        """Return every image's path relative to the folder."""
+        return [path for path, *_ in self._found]
+
+    def read(self, name: str) -> bytes | None:
+        """Return what a file at the top of the folder holds; None if there is no such file."""
+        path = self.path / name
+        return path.read_bytes() if path.is_file() else None
 
 
 class ImageZip:
@@ -131,21 +142,31 @@ class ImageZip:
         """Return the sha256 over every image's name, CRC and size."""
         return sha256(*((info.filename, info.CRC, info.file_size) for info in self._members))
 
-    def label(self, index: int) -> str:
+    def title(self, index: int) -> str:
         """Return the image's name inside the zip file, without control characters."""
         return printable(self._members[index].filename)
 
     def open(self, index: int) -> Image.Image:
         """Return image `index`, not decoded yet; see `ImageSource.open`."""
-        info = self._members[index]
+        return open_image(self._unpacked(self._members[index]))
+
+    def paths(self) -> list[str]:
+        """Return every image's name inside the zip file."""
+        return [info.filename for info in self._members]
+
+    def read(self, name: str) -> bytes | None:
+        """Return what a file at the top of the zip file holds; None if there is no such file."""
+        found = [info for info in self._zip.infolist() if info.filename == name]
+        return self._unpacked(found[-1]) if found else None
+
+    def _unpacked(self, info: zipfile.ZipInfo) -> bytes:
         _refuse_enormous(info.file_size)
         if info.compress_type in _UNBOUNDED:
             name = _UNBOUNDED[info.compress_type]
             raise ValueError(f"compressed with {name}; only stored and deflated images are read")
         with self._lock, self._zip.open(info) as member:
             # Only so many bytes are unpacked, whatever there are; `read` checks the CRC then.
-            data = member.read(info.file_size)
-        return open_image(data)
+            return member.read(info.file_size)
 
 
 def find_images(
@@ -212,16 +233,16 @@ def _walk(root: Path) -> Iterable[tuple[str, int, int]]:
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(root / folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
-                label = f"{folder}/{entry.name}" if folder else entry.name
+                title = f"{folder}/{entry.name}" if folder else entry.name
                 try:
                     status = entry.stat()
                 except OSError:  # a link to nowhere, or to itself
                     continue
                 if stat.S_ISDIR(status.st_mode):
                     if not _hidden(entry.name):
-                        (links if entry.is_symlink() else folders).append(label)
+                        (links if entry.is_symlink() else folders).append(title)
                 elif _wanted(entry.name) and stat.S_ISREG(status.st_mode):
-                    yield label, status.st_size, status.st_mtime_ns
+                    yield title, status.st_size, status.st_mtime_ns
 
 
 def _hidden(name: str) -> bool:

@@ -19,7 +19,13 @@ class Judgement(NamedTuple):
 
 
 class Discriminator(nn.Module):
-    """A network that judges images: ``(x [B C H W], auxiliary=False) -> Judgement``.
+    """A network that judges images: ``(x [B C H W], auxiliary=False, label=None) -> Judgement``.
 
-    The auxiliary loss is computed only when asked for.
+    The auxiliary loss is computed only when asked for. A conditional one needs a label for each
+    image, [B] int64 in 0..num_labels-1.
+
+    Attributes:
+        num_labels: classes; 0 where there are no labels.
     """
+
+    num_labels: int = 0

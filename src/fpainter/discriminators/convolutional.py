@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpainter.discriminators.base import Discriminator, Judgement
+from fpainter.discriminators.projection import Projection
 from fpainter.discriminators.variety import variety
 from fpainter.nn.convolution import Convolution
 from fpainter.nn.init import kaiming_
@@ -51,6 +52,7 @@ class ConvolutionalDiscriminator(Discriminator):
             compared as a whole.
         skips: how many smaller copies of the image are judged as well, each half as large as the
             one before; the features of copy l join those after l further halvings.
+        num_labels: classes; 0 for none. The last features are what a class is projected on.
 
     Raises:
         ValueError: if the image does not halve evenly, there is no width, or not one for each copy.
@@ -66,6 +68,7 @@ class ConvolutionalDiscriminator(Discriminator):
         widths: Sequence[int] = (32, 64, 128),
         group_size: int = 4,
         skips: int = 0,
+        num_labels: int = 0,
     ) -> None:
         super().__init__()
         sides = as_size(image_size)
@@ -91,10 +94,12 @@ class ConvolutionalDiscriminator(Discriminator):
             Convolution(channels, width, 4, stride=2, padding=1) for width in widths[1 : skips + 1]
         )
         self.apply(kaiming_)
+        self.num_labels = num_labels
+        self.projection = Projection(num_labels, widths[-1])
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, x: Tensor, auxiliary: bool = False) -> Judgement:
-        """Judge x [B C H W]; there is no auxiliary loss."""
+    def forward(self, x: Tensor, auxiliary: bool = False, label: Tensor | None = None) -> Judgement:
+        """Judge x [B C H W] of label [B], if there are labels; there is no auxiliary loss."""
         image = x.contiguous(memory_format=torch.channels_last)
         x = self.from_image(image)
         for level, down in enumerate(self.downs):
@@ -107,7 +112,7 @@ class ConvolutionalDiscriminator(Discriminator):
             # torch.cat makes a third layout of the two, for which every later operation would pay.
             x = x.contiguous(memory_format=torch.channels_last)
         x = F.leaky_relu(self.mix(F.leaky_relu(x, SLOPE)), SLOPE)
-        return Judgement((self._logit(x),))
+        return Judgement((self.projection(self._logit(x), x, label),))
 
     def _logit(self, x: Tensor) -> Tensor:
         """Apply `to_logit` to x [B C H W], leaving it and its gradient in their layout."""

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpainter.discriminators.base import Discriminator, Judgement
+from fpainter.discriminators.projection import Projection
 from fpainter.nn.attention import MixedAttention
 from fpainter.nn.convolution import Convolution
 from fpainter.nn.init import kaiming_
@@ -84,6 +85,8 @@ class LightGANDiscriminator(Discriminator):
         attention_at: widths in pixels (of the shorter side) at which a stage attends first.
         logit_size: 1 for one logit per square image, 5 for a 5×5 map of logits.
         blur: smooth before each halving. The released code does so for its `base` model only.
+        num_labels: classes; 0 for none. A class is projected on the deepest features, and counts
+            for the logits of the full size; the thumbnail is judged without.
 
     Raises:
         ValueError: if the image cannot be halved evenly, or an option is unknown.
@@ -100,6 +103,7 @@ class LightGANDiscriminator(Discriminator):
         attention_at: Sequence[int] = (32,),
         logit_size: int = 1,
         blur: bool = False,
+        num_labels: int = 0,
     ) -> None:
         super().__init__()
         if logit_size not in (1, 5):
@@ -141,17 +145,23 @@ class LightGANDiscriminator(Discriminator):
         self.decoder = Decoder(deepest, channels)
         self.quadrant_decoder = Decoder(widths[4], channels) if exponent >= 9 else None
         self.apply(kaiming_)
+        self.num_labels = num_labels
+        self.projection = Projection(num_labels, deepest)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, x: Tensor, auxiliary: bool = False) -> Judgement:
-        """Judge x [B C H W]; with `auxiliary`, also reconstruct x and return the squared error."""
+    def forward(self, x: Tensor, auxiliary: bool = False, label: Tensor | None = None) -> Judgement:
+        """Judge x [B C H W] of label [B], if there are labels.
+
+        With `auxiliary`, also reconstruct x and return the squared error.
+        """
         image = x = x.contiguous(memory_format=torch.channels_last)
         for halve in self.plain:
             x = halve(x)
         for attention, down in zip(self.attentions, self.downs, strict=True):
             half_as_deep = x
             x = down(attention(x))
-        logits = (self.to_logits(x).flatten(1), self.small(image).flatten(1))
+        full = self.projection(self.to_logits(x).flatten(1), x, label)
+        logits = (full, self.small(image).flatten(1))
         if not auxiliary:
             return Judgement(logits)
         return Judgement(logits, self._reconstruction_error(image, x, half_as_deep))

@@ -8,20 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fpainter.evaluation.classes import OneClass, labels_like
 from fpainter.evaluation.features import Draw, Features, Images
 from fpainter.evaluation.metrics.fid import PaintedFID
 from fpainter.evaluation.metrics.painting import effective_rank, step_shares
 from fpainter.evaluation.metrics.sample import NEED_REALS, SAMPLE_METRICS
 from fpainter.evaluation.processes import world_size
-from fpainter.generators.base import PaintingGenerator
+from fpainter.generators.base import Generator, PaintingGenerator
 from fpainter.generators.latents import latents
 from fpainter.generators.painting import shown_steps
 from fpainter.generators.sampler import Sampler, evaluating
 
 PAINTER_METRICS = ("fid_by_step", "painting")  # of painters only
-METRICS = ("fid", *SAMPLE_METRICS, *PAINTER_METRICS)
+METRICS = ("fid", *SAMPLE_METRICS, "fid_by_label", *PAINTER_METRICS)
+TABLES = ("fid_by_step", "fid_by_label")  # several numbers, and as many further passes
 NUM_SHOWN = 8  # painting steps at which the FID is taken
-AT_MOST = 2_000  # images for what is measured at each step
+AT_MOST = 2_000  # images for what is measured at each step or of each class
 
 
 @dataclass(eq=False)
@@ -74,6 +76,8 @@ class Scorer:
         """Return the scores of a painter by name; every process must call this."""
         scores = self.of_images(self._draw(sampler), self.num_images)
         generator = sampler.generator
+        if "fid_by_label" in self.metrics and generator.num_labels:
+            scores["fid_by_label"] = self._by_label(sampler)
         if isinstance(generator, PaintingGenerator) and sampler.step is None:
             if "painting" in self.metrics:
                 scores |= self._painting(generator)
@@ -100,7 +104,31 @@ class Scorer:
         return self._metric.score(self._draw(sampler), self.num_images)
 
     def _draw(self, sampler: Sampler) -> Draw:
-        return lambda indices: sampler(latents(self.seed, indices, sampler.d_latent))
+        return lambda indices: sampler(*self._latents(sampler.generator, indices))
+
+    def _latents(
+        self, generator: Generator, indices: Sequence[int]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return latents [B d_latent] and labels [B], if any, each a function of its index."""
+        label = labels_like(self.images, generator, self.seed, indices)
+        return latents(self.seed, indices, generator.d_latent), label
+
+    def _by_label(self, sampler: Sampler) -> dict[str, Any]:
+        """Return each class's FID to the reals of this class; None where it has fewer than two."""
+        names, num = sampler.generator.label_names(), min(self.num_images, AT_MOST)
+        fids: list[float | None] = []
+        for label, name in enumerate(names):
+            reals = OneClass(self.images, label)
+            if len(reals) < 2:
+                fids.append(None)
+                continue
+
+            def draw(indices: Sequence[int], label: int = label) -> Tensor:
+                z = latents(self.seed, indices, sampler.d_latent)
+                return sampler(z, torch.full((len(z),), label))
+
+            fids.append(PaintedFID(self.features, reals).score(draw, num, f"FID of {name}"))
+        return {"names": list(names), "fid": fids, "num_images": num}
 
     def _by_step(self, sampler: Sampler, steps: list[int]) -> dict[str, Any]:
         """Return the FIDs of the canvas after these painting steps."""
@@ -116,9 +144,11 @@ class Scorer:
         indices, size = range(min(self.num_images, AT_MOST)), self.features.batch_size
         ranks, shares = [], []
         for start in range(0, len(indices), size):
-            z = latents(self.seed, indices[start : start + size], generator.d_latent)
+            z, label = self._latents(generator, indices[start : start + size])
             with evaluating(generator):
-                painting = generator.paint(z.to(next(generator.parameters())))
+                like = next(generator.parameters())
+                label = None if label is None else label.to(like.device)
+                painting = generator.paint(z.to(like), label)
                 ranks.append(effective_rank(painting.image()).flatten())
                 shares.append(step_shares(painting))
         return {

@@ -25,15 +25,45 @@ class Fakes(NamedTuple):
 class Generator(nn.Module):
     """A network from latents z [B d_latent] ~ N(0, I) to images [B C H W] in the image range.
 
+    One that is conditional takes a class index for each latent, too: ``generator(z, label)`` with
+    label [B] int64 in 0..num_labels-1.
+
     Attributes:
         d_latent: size of the latent.
+        num_labels: classes; 0 where there are no labels.
+        class_names: what label i is called; none where nobody has said so.
     """
 
     d_latent: int
+    num_labels: int = 0
+    class_names: tuple[str, ...] = ()
 
-    def fakes(self, z: Tensor) -> Fakes:
+    def fakes(self, z: Tensor, label: Tensor | None = None) -> Fakes:
         """Return what the discriminator must judge for z; here, G(z)."""
-        return Fakes(self(z))
+        return Fakes(self(z, label))
+
+    def label_names(self) -> tuple[str, ...]:
+        """Return what the labels are called: the classes' names, or else numbers."""
+        return self.class_names or tuple(map(str, range(self.num_labels)))
+
+    def label_of(self, name: str | int) -> int:
+        """Return the label of a class.
+
+        Args:
+            name: of the class; where no class is called so, a number in 0..num_labels-1.
+
+        Raises:
+            ValueError: if there is no such class, or there are no labels.
+        """
+        names, given = self.label_names(), str(name)
+        if not names:
+            raise ValueError(f"{name}: {type(self).__name__} was trained without labels")
+        if given in names:
+            return names.index(given)
+        if given.isdecimal() and int(given) < len(names):
+            return int(given)
+        shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+        raise ValueError(f"{name}: must be one of {shown}, or a number in 0..{len(names) - 1}")
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> Self:
@@ -68,8 +98,8 @@ class PaintingGenerator(Generator, ABC):
     frozen: bool
 
     @abstractmethod
-    def paint(self, z: Tensor) -> Painting:
-        """Return the painting steps for z [B d_latent]."""
+    def paint(self, z: Tensor, label: Tensor | None = None) -> Painting:
+        """Return the painting steps for z [B d_latent] and, if there are labels, label [B]."""
 
     @abstractmethod
     def activate(self, canvas: Tensor) -> Tensor:
@@ -79,16 +109,17 @@ class PaintingGenerator(Generator, ABC):
     def refine(self, canvas: Tensor) -> Tensor:
         """Return the refined canvas [B C H W]; the same where nothing is refined."""
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map latents z [B d_latent] to images [B C H W]."""
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Map latents z [B d_latent] and, if there are labels, label [B] to images [B C H W]."""
         # Painting is done in float32; pure half-precision networks want their own type back.
-        return self.activate(self.refine(self.paint(z).image().to(z.dtype)))
+        return self.activate(self.refine(self.paint(z, label).image().to(z.dtype)))
 
-    def image_at(self, z: Tensor, step: int) -> Tensor:
+    def image_at(self, z: Tensor, step: int, label: Tensor | None = None) -> Tensor:
         """Map latents z [B d_latent] to the images [B C H W] as they stand after some steps.
 
         Args:
             z: latents.
             step: updates done, in 0..T; after all T the image is finished, but not refined.
+            label: class indices [B], if there are labels.
         """
-        return self.activate(self.paint(z).canvases([step])[:, 0].to(z.dtype))
+        return self.activate(self.paint(z, label).canvases([step])[:, 0].to(z.dtype))

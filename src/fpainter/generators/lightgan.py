@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpainter.generators.base import Generator
+from fpainter.generators.labels import JoinLabel
 from fpainter.nn.activations import check_choice
 from fpainter.nn.attention import MixedAttention
 from fpainter.nn.excitation import FrequencyAttention, GlobalContext
@@ -96,6 +97,7 @@ class LightGANGenerator(Generator):
         blur: smooth after each doubling. The released code does so.
         channel_attention: what gates read from a map: ``global_context`` (a learned weighted mean)
             or ``frequency`` (cosine coefficients). Without effect below 128 pixels.
+        num_labels: classes; 0 for none. A label joins the latent: see `JoinLabel`.
 
     Raises:
         ValueError: if a number is out of range, the image cannot be reached by doubling, or an
@@ -114,6 +116,7 @@ class LightGANGenerator(Generator):
         attention_at: Sequence[int] = (32,),
         blur: bool = False,
         channel_attention: str = "global_context",
+        num_labels: int = 0,
     ) -> None:
         super().__init__()
         for name, number in (("d_latent", d_latent), ("channels", channels), ("c_max", c_max)):
@@ -150,9 +153,12 @@ class LightGANGenerator(Generator):
             )
         self.to_image = nn.Conv2d(widths[-1], channels, 3, padding=1)
         self.apply(kaiming_)
+        self.num_labels = num_labels
+        self.join_label = JoinLabel(num_labels, d_latent)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Paint images [B C H W] for latents z [B d_latent]."""
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Paint images [B C H W] for latents z [B d_latent] and, if there are labels, label [B]."""
+        z = self.join_label(z, label)
         sources = None if self.training else [_source(row) for row in z.detach().float().cpu()]
         x = F.normalize(self.initial(z[:, :, None, None]), dim=1)
         gates: dict[int, Tensor] = {}  # [B C 1 1], by the stage they gate

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fpainter.generators.base import Fakes, PaintingGenerator
 from fpainter.generators.canvas import ZeroCanvas
+from fpainter.generators.labels import JoinLabel
 from fpainter.generators.painting import Painting
 from fpainter.generators.supervision import Supervision
 from fpainter.nn.activations import ACTIVATIONS, INVERSES, check_choice
@@ -45,6 +46,7 @@ class FastWeightPainter(PaintingGenerator):
         supervision: which images besides the finished ones are judged; default none.
         freeze_painter: leave all parameters but the refiner's as they are, as in the paper's
             training of a U-Net on top of a trained painter.
+        num_labels: classes; 0 paints without labels. A label joins the latent: see `JoinLabel`.
 
     Raises:
         ValueError: if two parts disagree about a size or one does not name it, or a refiner is
@@ -70,6 +72,7 @@ class FastWeightPainter(PaintingGenerator):
         colours: str = "rgb",
         supervision: Supervision | None = None,
         freeze_painter: bool = False,
+        num_labels: int = 0,
     ) -> None:
         super().__init__()
         self.num_steps = num_steps * getattr(head, "strokes", 1)
@@ -96,6 +99,8 @@ class FastWeightPainter(PaintingGenerator):
                 f"supervision.num_canvases must be at most num_steps={self.num_steps}; "
                 f"got {self.supervision.num_canvases}"
             )
+        self.num_labels = num_labels
+        self.join_label = JoinLabel(num_labels, d_latent)
         self.frozen = freeze_painter
         if freeze_painter:
             self.requires_grad_(False)
@@ -124,8 +129,9 @@ class FastWeightPainter(PaintingGenerator):
                 if (got := getattr(module, size)) != expected:
                     raise ValueError(f"{part}.{size} is {got}, but the painter needs {expected}")
 
-    def paint(self, z: Tensor) -> Painting:
-        """Paint the images of z [B d_latent] and keep every step."""
+    def paint(self, z: Tensor, label: Tensor | None = None) -> Painting:
+        """Paint the images of z [B d_latent] and label [B], if any, and keep every step."""
+        z = self.join_label(z, label)
         x = self.input_generator(z)
         h = self.sequence_processor(x, z)
         instructions = self.head(h)
@@ -145,9 +151,9 @@ class FastWeightPainter(PaintingGenerator):
         """Map a canvas [B C H W] to the refined canvas of the same shape."""
         return self.refiner(canvas)
 
-    def fakes(self, z: Tensor) -> Fakes:
+    def fakes(self, z: Tensor, label: Tensor | None = None) -> Fakes:
         """Return the images to judge: unfinished and unrefined ones, if any, then G(z)."""
-        painting = self.paint(z)
+        painting = self.paint(z, label)
         canvas = painting.image().to(z.dtype)
         refined, unrefined = self.activate(self.refine(canvas)), self.activate(canvas)
         shown = [refined]

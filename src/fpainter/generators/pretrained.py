@@ -209,5 +209,7 @@ def _card(painter: TrainedPainter, best_fid: dict[str, Any] | None, name: str) -
         iterations=f"{painter.iteration:,}",
         weights=painter.weights,
         fid=fid or "unknown",
+        classes=", ".join(generator.label_names()) or "none",
+        label=", torch.tensor([0, 0, 1, 1])" if generator.num_labels else "",
         option="" if painter.weights == "ema" else f" weights={painter.weights}",
     )

@@ -41,15 +41,21 @@ class Sampler:
         """Return a sampler of the images as they stand after some painting steps."""
         return replace(self, step=step)
 
-    def __call__(self, z: Tensor) -> Tensor:
-        """Map latents [B d_latent], on any device, to images uint8 [B C H W] on the generator's."""
+    def __call__(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Map latents to images uint8 [B C H W] on the generator's device.
+
+        Args:
+            z: latents [B d_latent], on any device.
+            label: class indices [B] int64, on any device, if there are labels.
+        """
         with evaluating(self.generator):
             like = next(self.generator.parameters())
             z = z.to(like)
+            label = None if label is None else label.to(like.device)
             if self.step is None:
-                return self.image_range.to_bytes(self.generator(z))
+                return self.image_range.to_bytes(self.generator(z, label))
             assert isinstance(self.generator, PaintingGenerator)
-            return self.image_range.to_bytes(self.generator.image_at(z, self.step))
+            return self.image_range.to_bytes(self.generator.image_at(z, self.step, label))
 
 
 @contextmanager

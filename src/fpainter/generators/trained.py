@@ -74,6 +74,7 @@ def rebuild(
         generator = build(model["generator"], where, TRUSTED)
         generator.load_state_dict(state)
         generator.to(device).eval().requires_grad_(False)
+        generator.class_names = _class_names(config, generator.num_labels)
         sampler = Sampler(generator, ImageRange(model["image_range"]))
         iteration, weights = description["iteration"], description["weights"]
         return TrainedPainter(sampler, OmegaConf.create(config), iteration, weights, path)
@@ -82,6 +83,18 @@ def rebuild(
     except Exception as error:  # a record that was changed by hand leads to errors of any type
         reason = first_line(error)
         raise UserError(f"{where}: its record of the run is damaged ({reason})") from error
+
+
+def _class_names(config: Mapping[str, Any], num_labels: int) -> tuple[str, ...]:
+    """Return what the run called its labels.
+
+    Raises:
+        ValueError: if it had another number of them.
+    """
+    names = tuple(map(str, config.get("data", {}).get("class_names") or ()))
+    if names and len(names) != num_labels:
+        raise ValueError(f"it names {len(names)} classes for num_labels={num_labels}")
+    return names
 
 
 def planned(description: Mapping[str, Any], where: str) -> Generator:

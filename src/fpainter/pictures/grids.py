@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
@@ -40,6 +42,47 @@ def grid(images: Tensor, columns: int | None = None, gap: int = 2, scale: int = 
         row, column = divmod(index, columns)
         sheet.paste(to_picture(image), (gap + column * right, gap + row * down))
     return enlarge(sheet, scale)
+
+
+def sheet(
+    parts: Sequence[Tensor],
+    columns: int | None = None,
+    scale: int = 1,
+    labels: Tensor | None = None,
+    names: Sequence[str] = (),
+) -> Image.Image:
+    """Tile batches of the same samples, one grid beside the other.
+
+    Args:
+        parts: batches uint8 [N C H W], such as images before and after they are refined.
+        columns: as for `grid`.
+        scale: as for `grid`.
+        labels: of the samples [N]; a row for each class. None: rows mean nothing.
+        names: what label i is called, written at the left of its row.
+    """
+    if labels is None:
+        return beside([grid(images, columns, scale=scale) for images in parts])
+    rows = [(labels == label).nonzero().flatten() for label in labels.unique()]
+    columns = max(map(len, rows))
+    # Where a class has fewer samples than another, its row ends in white.
+    places = torch.stack([F.pad(row, (0, columns - len(row)), value=-1) for row in rows]).flatten()
+    grids = []
+    for images in parts:
+        padded = torch.cat([images, torch.full_like(images[:1], PAPER)])
+        grids.append(grid(padded[places], columns, scale=scale))
+    return beside([_margin([names[label] for label in labels.unique()], grids[0]), *grids])
+
+
+def _margin(names: Sequence[str], rows: Image.Image) -> Image.Image:
+    """Write a name at the middle of each row of a grid, as a picture to put at its left."""
+    font, height = ImageFont.load_default(size=10), rows.height / len(names)
+    width = math.ceil(max(map(font.getlength, names))) + 6
+    margin = Image.new(rows.mode, (width, rows.height), "white")
+    draw, every = ImageDraw.Draw(margin), math.ceil(LABEL_HEIGHT / height)
+    for index in range(0, len(names), every):  # leaving out those that would touch
+        middle = (width - 3, (index + 0.5) * height)
+        draw.text(middle, names[index], fill=INK, font=font, anchor="rm")
+    return margin
 
 
 def enlarge(picture: Image.Image, scale: int) -> Image.Image:

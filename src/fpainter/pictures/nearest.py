@@ -52,14 +52,14 @@ def draw_nearest(
 
 
 def write_nearest(
-    numbers: Sequence[int], copies: Copies, labels: Sequence[str], path: Path
+    numbers: Sequence[int], copies: Copies, titles: Sequence[str], path: Path
 ) -> None:
     """Write a row for each sample as CSV, in the order of `draw_nearest`.
 
     Args:
         numbers: of the samples, M.
         copies: what was found of them.
-        labels: of the training images, by number.
+        titles: of the training images, by number.
         path: the file.
     """
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -68,7 +68,7 @@ def write_nearest(
         for place in copies.order:
             distance, number, mirrored = (part[place, 0].item() for part in copies.painted)
             percentile = copies.percentile[place].item()
-            image = labels[int(number)]
+            image = titles[int(number)]
             writer.writerow([numbers[place], distance, percentile, number, image, bool(mirrored)])
 
 

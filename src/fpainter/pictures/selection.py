@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from fpainter.generators.base import PaintingGenerator
@@ -58,13 +59,23 @@ class Painted:
         return self.image_range.to_bytes(self.painter.activate(canvas))
 
 
-def paint(painter: PaintingGenerator, image_range: ImageRange, z: Tensor) -> Painted:
-    """Paint the images of latents z [B d_latent] and keep all steps."""
+def paint(
+    painter: PaintingGenerator, image_range: ImageRange, z: Tensor, label: Tensor | None = None
+) -> Painted:
+    """Paint the images of latents z [B d_latent] and label [B], if any, and keep all steps."""
     with evaluating(painter):
-        z = z.to(next(painter.parameters()))
-        painting = painter.paint(z)
+        like = next(painter.parameters())
+        z, label = z.to(like), None if label is None else label.to(like.device)
+        painting = painter.paint(z, label)
         refined = painter.refine(painting.image().to(z.dtype)) if painter.refines else None
     return Painted(painter, image_range, painting, refined)
+
+
+def batches(size: int, z: Tensor, label: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield latents [B d_latent] and their labels, if any, `size` at a time."""
+    for start in range(0, len(z), size):
+        some = slice(start, start + size)
+        yield z[some], None if label is None else label[some]
 
 
 @dataclass(frozen=True)
@@ -76,12 +87,15 @@ class Selection:
         seed: of the latents.
         indices: numbers of the images, in the order in which they are shown.
         batch_size: images painted at a time.
+        label: of all of them; None, and the classes take turns: image i is of class i modulo the
+            number of classes.
     """
 
     sampler: Sampler
     seed: int
     indices: tuple[int, ...]
     batch_size: int = 64
+    label: int | None = None
 
     def first(self, num: int) -> "Selection":
         """Return the first `num` of the images, or all if there are not so many."""
@@ -96,11 +110,18 @@ class Selection:
         """Return the latents [B d_latent]."""
         return latents(self.seed, self.indices, self.sampler.d_latent)
 
+    def labels(self) -> Tensor | None:
+        """Return the labels [B] int64; None where the generator takes none."""
+        num = self.sampler.generator.num_labels
+        if not num:
+            return None
+        return torch.tensor([i % num if self.label is None else self.label for i in self.indices])
+
     def painted(self) -> Painted:
         """Paint all the images at once; only where the generator paints in steps."""
         generator = self.sampler.generator
         assert isinstance(generator, PaintingGenerator)
-        return paint(generator, self.sampler.image_range, self.latents())
+        return paint(generator, self.sampler.image_range, self.latents(), self.labels())
 
     def images(self) -> dict[str, Tensor]:
         """Return the images uint8 [B C H W], all at once, on the CPU.
@@ -108,7 +129,7 @@ class Selection:
         Where they are refined, ``unrefined`` come first; the others are called ``images``.
         """
         if not isinstance(self.sampler.generator, PaintingGenerator):
-            return {"images": self.sampler(self.latents()).cpu()}
+            return {"images": self.sampler(self.latents(), self.labels()).cpu()}
         work = self.painted()
         finished = work.show(work.painting.image()).cpu()
         if work.refined is None:

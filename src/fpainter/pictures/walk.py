@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.sizes import is_whole
-from fpainter.pictures.selection import Selection
+from fpainter.pictures.selection import Selection, batches
 from fpainter.training.ema import move_average
 
 PATHS = ("spherical", "linear")
@@ -19,6 +19,8 @@ PATHS = ("spherical", "linear")
 
 def walk_images(selection: Selection, frames_between: int, path: str = "spherical") -> Tensor:
     """Draw the images along a closed walk through the latents of chosen images.
+
+    Labels do not blend: up to the next chosen image, that of the last one holds.
 
     Args:
         selection: the images passed, at least two.
@@ -31,7 +33,10 @@ def walk_images(selection: Selection, frames_between: int, path: str = "spherica
     """
     stations = selection.latents()
     z = walk_latents(stations, frames_between, path)
-    return _drawn(selection.sampler, z, selection.batch_size)
+    label = selection.labels()
+    if label is not None:
+        label = label.repeat_interleave(frames_between + 1)
+    return _drawn(selection.sampler, z, label, selection.batch_size)
 
 
 def training_walk(samplers: Iterable[Sampler], selection: Selection, frames_between: int) -> Tensor:
@@ -51,20 +56,20 @@ def training_walk(samplers: Iterable[Sampler], selection: Selection, frames_betw
         ValueError: if there are fewer than two painters or `frames_between` is negative.
     """
     check_walk(frames_between)
-    z, size = selection.latents(), selection.batch_size
+    latents, size = (selection.latents(), selection.labels()), selection.batch_size
     frames = []
     for start, end in itertools.pairwise(samplers):
         for index in range(frames_between + 1):
             between = copy.deepcopy(start.generator)
             move_average(between, end.generator, 1 - index / (frames_between + 1))
-            frames.append(_drawn(replace(start, generator=between), z, size))
+            frames.append(_drawn(replace(start, generator=between), *latents, size))
     if not frames:
         raise ValueError("a walk through training needs at least two checkpoints")
-    return torch.stack([*frames, _drawn(end, z, size)], dim=1)
+    return torch.stack([*frames, _drawn(end, *latents, size)], dim=1)
 
 
-def _drawn(sampler: Sampler, z: Tensor, batch_size: int) -> Tensor:
-    return torch.cat([sampler(part).cpu() for part in z.split(batch_size)])
+def _drawn(sampler: Sampler, z: Tensor, label: Tensor | None, batch_size: int) -> Tensor:
+    return torch.cat([sampler(*some).cpu() for some in batches(batch_size, z, label)])
 
 
 def walk_latents(stations: Tensor, frames_between: int, path: str = "spherical") -> Tensor:

@@ -28,6 +28,12 @@ def score_table(results: list[dict[str, Any]]) -> str:
     rows = [_row(result) for result in results]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = markdown_table(columns, [[row.get(c, "") for c in columns] for row in rows])
+    for result in results:
+        if by_label := result["scores"].get("fid_by_label"):
+            pairs = zip(by_label["names"], by_label["fid"], strict=True)
+            lines = [[name, "" if fid is None else f"{fid:.3f}"] for name, fid in pairs]
+            head = [f"class ({_row(result)['what']})", f"FID of {by_label['num_images']} fakes"]
+            table += f"\n\n{markdown_table(head, lines)}"
     first = results[0]
     about = f"{first['protocol']}, {first['num_real']} reals of {first['data']}"
     return f"{table}\n\n{about}\n"

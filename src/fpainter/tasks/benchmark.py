@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from hydra.utils import instantiate
 from lightning import seed_everything
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -73,6 +73,8 @@ def benchmark(cfg: DictConfig) -> Results:
     if unknown or not wanted:
         raise UserError(f"what={cfg.what}: name one or more of {', '.join(parts)}")
     check_numbers(cfg, "repeats")
+    if OmegaConf.select(cfg, "data.labels"):
+        raise UserError("data.labels=true: only painters without labels are timed; leave it out")
     device = pick_device(cfg.device)
     with blaming("fid"):
         protocol = get_protocol(cfg.fid.protocol)

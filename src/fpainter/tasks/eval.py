@@ -44,6 +44,11 @@ class Evaluation:
         """Load a checkpoint's painter; what is not given of data and ``fid`` is as in its run."""
         painter = load_painter(path, weights, self.device)
         data, fid = reals_of(painter, self.cfg)
+        if painter.sampler.generator.num_labels and not data.class_names:
+            raise UserError(
+                f"ckpt={path}: paints classes, so the real images need labels; "
+                "give data.labels=true"
+            )
         if self.cfg.num_images is not None:
             fid.num_images = self.cfg.num_images
         return painter, data, fid

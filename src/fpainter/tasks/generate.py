@@ -23,11 +23,12 @@ from fpainter.launch.devices import pick_device
 from fpainter.launch.settings import blaming, check_numbers, entries
 from fpainter.paths import existing
 from fpainter.pictures.film import Frames, check_film, painting_film, save_film
-from fpainter.pictures.grids import beside, grid, to_picture
+from fpainter.pictures.grids import grid, sheet, to_picture
 from fpainter.pictures.selection import Selection, edited, whole_numbers
 from fpainter.pictures.spectrum import draw_spectrum, spectrum, write_spectrum
 from fpainter.pictures.strips import check_normalisation, draw_strips
 from fpainter.pictures.walk import check_walk, training_walk, walk_images
+from fpainter.tasks.classes import chosen_label
 from fpainter.tasks.nearest import show_nearest, training_images
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ def generate(cfg: DictConfig) -> None:
     others = _others(trained, cfg) if "walk" in kinds else None
     reals = training_images(trained, cfg) if "nearest" in kinds else None
     indices = _numbers(cfg, "seeds") or tuple(range(cfg.num_images))
-    selection = Selection(sampler, cfg.seed, indices, cfg.batch_size)
+    label = chosen_label(sampler, cfg.label)
+    selection = Selection(sampler, cfg.seed, indices, cfg.batch_size, label)
     output = Path(HydraConfig.get().runtime.output_dir)
     written = []
     if "images" in kinds or "grid" in kinds:
@@ -154,7 +156,8 @@ def _others(first: TrainedPainter, cfg: DictConfig) -> Iterator[Sampler] | None:
         other = load_painter(path, cfg.weights, pick_device(cfg.device), key="walk.ckpts")
         here, there = _settings(first), _settings(other)
         for name in here | there:
-            if here.get(name) != there.get(name):
+            # What an older version did not know yet is off.
+            if (here.get(name) or None) != (there.get(name) or None):
                 raise UserError(
                     f"{where}: has another {name} than ckpt={cfg.ckpt}; a walk passes "
                     "checkpoints of one architecture, such as those of one run"
@@ -193,9 +196,12 @@ def _write_images(
         room = max(0, room - len(part.indices))
     written = [f"{len(selection.indices)} {name}" for name in shown] if "images" in kinds else []
     if "grid" in kinds:
-        columns, scale = cfg.grid.columns, cfg.grid.scale
-        sheets = [grid(torch.cat(images), columns, scale=scale) for images in shown.values()]
-        beside(sheets).save(output / "grid.png")
+        by_class = cfg.label is None and cfg.grid.columns is None
+        labels = selection.first(GRID_AT_MOST).labels() if by_class else None
+        names = selection.sampler.generator.label_names()
+        parts = [torch.cat(images) for images in shown.values()]
+        picture = sheet(parts, cfg.grid.columns, cfg.grid.scale, labels, names)
+        picture.save(output / "grid.png")
         written.append("grid.png")
     return written
 

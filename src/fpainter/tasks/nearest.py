@@ -76,7 +76,7 @@ def show_nearest(
         )
     picture = draw_nearest(samples, numbers, copies, reals, chosen.num_images, chosen.scale)
     picture.save(output / "nearest.png")
-    write_nearest(numbers, copies, reals.labels, output / "nearest.csv")
+    write_nearest(numbers, copies, reals.titles, output / "nearest.csv")
     draw_distances(copies, output / "distances.png")
     write_distances(copies, output / "distances.csv")
     log.info(copies.verdict())

@@ -27,6 +27,9 @@ def reals_of(painter: TrainedPainter, cfg: DictConfig) -> tuple[ImageDataModule,
     given.image_size = stored.image_size
     data_config = fill_from(given.data, stored.data)
     data_config.channels = stored.data.channels
+    names = painter.sampler.generator.class_names
+    if names and data_config.get("labels"):
+        data_config.class_names = list(names)  # or label i could be another class in other data
     data = build_data(data_config, f"ckpt={painter.path}")
     return data, fill_from(cfg.fid, stored.fid)
 

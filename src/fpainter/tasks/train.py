@@ -23,6 +23,7 @@ from fpainter.checkpoints.inference import (
     weights_name,
 )
 from fpainter.checkpoints.record import in_hydras_grammar
+from fpainter.data.datamodule import ImageDataModule
 from fpainter.data.streaming.formats import absolute
 from fpainter.errors import UserError
 from fpainter.launch.continuation import find_checkpoint, same_run
@@ -30,6 +31,7 @@ from fpainter.launch.processes import launched, launching
 from fpainter.launch.settings import blaming, in_sweep
 from fpainter.launch.stages import Stage, stages_from, stages_of
 from fpainter.loggers.metrics_file import MetricsFile
+from fpainter.tasks.classes import with_classes
 from fpainter.training.gan_module import GANModule
 from fpainter.training.precision import check_precision, pick_precision, set_matmul_precision
 
@@ -55,8 +57,9 @@ def train(cfg: DictConfig) -> float | None:
     Returns:
         The best FID, for sweepers; None without scores.
     """
-    stages, ckpt = stages_of(cfg), cfg.ckpt
     run_dir = Path(HydraConfig.get().runtime.output_dir)
+    cfg = with_classes(cfg, run_dir)
+    stages, ckpt = stages_of(cfg), cfg.ckpt
     records = {stage.number: _recorded(stage.config) for stage in stages}
     if in_sweep() or (cfg.auto_resume and ckpt is None):
         before = same_run(run_dir, *(config for config, _ in records.values()))
@@ -98,8 +101,10 @@ def _train_stage(
     set_matmul_precision(cfg.matmul_precision)
     with blaming("seed"):
         seed_everything(cfg.seed, verbose=False)
-    data = instantiate(cfg.data)
+    data: ImageDataModule = instantiate(cfg.data)
     module: GANModule = instantiate(cfg.model)
+    for generator in (module.generator, module.generator_ema):
+        generator.class_names = data.class_names
     checkpoints: RunCheckpoints = instantiate(cfg.checkpoints)
     callbacks = [
         *(instantiate(callback) for callback in cfg.callbacks.values() if callback),

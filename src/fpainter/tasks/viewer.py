@@ -9,9 +9,10 @@ from omegaconf import DictConfig
 
 from fpainter.checkpoints.inference import load_painter
 from fpainter.errors import UserError
-from fpainter.generators.latents import latents
 from fpainter.launch.devices import pick_device
 from fpainter.launch.settings import check_numbers
+from fpainter.pictures.selection import Selection
+from fpainter.tasks.classes import chosen_label
 from fpainter.viewer.page import work, write_page
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,10 @@ def _work(key: str, cfg: DictConfig) -> dict[str, Any]:
     in_run = path.parent.name == "checkpoints"
     name = f"{path.parents[1].name}/{path.name}" if in_run else path.name
     try:
-        z = latents(cfg.seed, range(cfg.num_images), trained.sampler.d_latent)
-        return work(trained.sampler, z, name, trained.iteration, trained.weights)
+        label = chosen_label(trained.sampler, cfg.label)
+        indices = tuple(range(cfg.num_images))
+        chosen = Selection(trained.sampler, cfg.seed, indices, label=label)
+        about = name, trained.iteration, trained.weights
+        return work(trained.sampler, chosen.latents(), *about, chosen.labels())
     except ValueError as error:
         raise UserError(f"{key}={given}: {error}") from error

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fpainter.augmentation.adaptive import AdaptiveAugment
+from fpainter.data.loader import Batch
 from fpainter.discriminators.base import Discriminator, Judgement
 from fpainter.errors import UserError
 from fpainter.generators.base import Generator
@@ -25,7 +26,13 @@ from fpainter.nn.noise import own_rows
 from fpainter.nn.sizes import first_misfit
 from fpainter.training.ema import EMASchedule, move_average
 from fpainter.training.exchange import average, average_gradients
-from fpainter.training.judging import discriminator_terms, judge
+from fpainter.training.judging import (
+    Reals,
+    discriminator_terms,
+    judge,
+    label_of_each,
+    micro_batches,
+)
 from fpainter.training.optimiser import changed_options, regrouped, skip_unless_finite
 from fpainter.training.precision import check_precision
 from fpainter.training.schedules import Schedule, chosen, factor_at, follow
@@ -46,6 +53,7 @@ class GANModule(LightningModule):
 
     Args:
         generator: z [B d_latent] -> images [B C H W], with ``fakes(z)`` for what D must judge.
+            Where the data have labels, both players take them.
         discriminator: images -> Judgement.
         loss: both players' adversarial losses; summed over the heads of logits.
         generator_optimiser: named parameters -> optimiser.
@@ -136,19 +144,17 @@ class GANModule(LightningModule):
         """Start the clock of the next iteration; Lightning calls this after all callbacks."""
         self.begun = time.perf_counter()
 
-    def training_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Train one iteration on real images, uint8 [B C H W]."""
-        if len(batch) % self.accumulate:
-            raise UserError(
-                f"model.accumulate={self.accumulate} does not divide the batch of {len(batch)}"
-            )
-        reals = self.image_range.from_bytes(batch)
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Train one iteration on real images, uint8 [B C H W], and their labels [B], if any.
+
+        Fakes get the labels of the reals at their places.
+        """
+        reals = micro_batches(batch, self.image_range, self.accumulate)
         self.metrics = {}
-        micro_batches = reals.chunk(self.accumulate)
         optimisers = {player: self._optimiser(i).optimizer for i, player in enumerate(PLAYERS)}
         self._report(follow(self.schedules, self.iteration, optimisers, self.regulariser))
-        self._discriminator_step(micro_batches)
-        self._generator_step(micro_batches)
+        self._discriminator_step(reals)
+        self._generator_step(reals)
         skipped = self.metrics["skipped"]
         self.skipped_in_a_row = (self.skipped_in_a_row.to(skipped) + 1) * skipped.sign()
         decay = self.ema.decay(self.iteration)
@@ -175,24 +181,25 @@ class GANModule(LightningModule):
         size = self.generator.d_latent
         return own_rows(lambda n: torch.randn(n, size, device=like.device, dtype=like.dtype), num)
 
-    def _latents(self, micro_batches: tuple[Tensor, ...]) -> Iterator[Tensor]:
+    def _latents(self, micro_batches: tuple[Reals, ...]) -> Iterator[Tensor]:
         """Draw the latents of all micro-batches at once, so that their number changes nothing."""
-        sizes = [len(reals) for reals in micro_batches]
+        sizes = [len(reals.images) for reals in micro_batches]
         return iter(self.draw_latents(sum(sizes)).split(sizes))
 
-    def _discriminator_step(self, micro_batches: tuple[Tensor, ...]) -> None:
+    def _discriminator_step(self, micro_batches: tuple[Reals, ...]) -> None:
         optimiser = self._optimiser(1)
         optimiser.zero_grad()
         due = self.regulariser is not None and self.regulariser.due(self.iteration)
         regulariser = self.regulariser if due else None
         factor = factor_at(self.schedules, "penalty", self.iteration)
         latents = self._latents(micro_batches)
-        for reals in micro_batches:
+        for reals, label in micro_batches:
             with torch.no_grad():
-                fakes = self.generator.fakes(next(latents)).images
-            players = self.discriminator, self.augment
-            fake = judge(*players, fakes, regulariser is not None and regulariser.fakes)
-            real = judge(*players, reals, regulariser is not None, auxiliary=True)
+                fakes = self.generator.fakes(next(latents), label).images
+            players, of_fakes = (self.discriminator, self.augment), label_of_each(label, fakes)
+            penalise = regulariser is not None and regulariser.fakes
+            fake = judge(*players, fakes, penalise, label=of_fakes)
+            real = judge(*players, reals, regulariser is not None, auxiliary=True, label=label)
             weight = self.auxiliary_weight
             self._backward(discriminator_terms(self.loss, real, fake, weight, regulariser, factor))
             logits = real.judgement.logits[0], fake.judgement.logits[0]
@@ -202,21 +209,23 @@ class GANModule(LightningModule):
         self._complete_gradient("discriminator", optimiser)
         if isinstance(self.augment, AdaptiveAugment):
             sign = self.metrics["real_sign"] = average(self.metrics["real_sign"])
-            self.augment.adapt(sign, sum(map(len, micro_batches)) * self.trainer.world_size)
+            num = sum(len(reals.images) for reals in micro_batches)
+            self.augment.adapt(sign, num * self.trainer.world_size)
             self.metrics["augment_probability"] = self.augment.probability.clone()
         # Through the strategy and precision plugins, but past the trainer's step counter, which
         # would otherwise count every iteration twice.
         self.trainer.strategy.optimizer_step(optimiser.optimizer, closure=lambda: None)
 
-    def _generator_step(self, micro_batches: tuple[Tensor, ...]) -> None:
+    def _generator_step(self, micro_batches: tuple[Reals, ...]) -> None:
         optimiser = self._optimiser(0)
         optimiser.zero_grad()
         latents = self._latents(micro_batches)
         # Toggling spares the gradients of D's parameters, which nobody would use.
         with self.toggled_optimizer(optimiser):
             for reals in micro_batches:
-                fakes = self.generator.fakes(next(latents))
-                fake = self.discriminator(self.augment(fakes.images))
+                fakes = self.generator.fakes(next(latents), reals.label)
+                label = label_of_each(reals.label, fakes.images)
+                fake = self.discriminator(self.augment(fakes.images), label=label)
                 terms = {"loss/generator": self._generator_loss(fake, reals)}
                 if fakes.auxiliary_loss is not None:
                     terms["generator_auxiliary"] = fakes.auxiliary_loss
@@ -224,11 +233,11 @@ class GANModule(LightningModule):
             self._complete_gradient("generator", optimiser)
             optimiser.step()
 
-    def _generator_loss(self, fake: Judgement, reals: Tensor) -> Tensor:
+    def _generator_loss(self, fake: Judgement, reals: Reals) -> Tensor:
         real: tuple[Tensor | None, ...] = (None,) * len(fake.logits)
         if self.loss.generator_compares:
             with torch.no_grad():
-                real = self.discriminator(self.augment(reals)).logits
+                real = self.discriminator(self.augment(reals.images), label=reals.label).logits
         return over_heads(self.loss.generator, fake.logits, real)
 
     def _optimiser(self, index: int) -> LightningOptimizer:

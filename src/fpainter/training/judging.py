@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fpainter.data.loader import Batch
 from fpainter.discriminators.base import Discriminator, Judgement
+from fpainter.errors import UserError
 from fpainter.losses.adversarial import AdversarialLoss, over_heads
 from fpainter.losses.regularisers import InputGradientPenalty
+from fpainter.nn.image_range import ImageRange
 
 
 class Judged(NamedTuple):
@@ -23,6 +26,32 @@ class Judged(NamedTuple):
     judgement: Judgement
 
 
+class Reals(NamedTuple):
+    """Real images [B C H W] and, if there are labels, their classes [B] int64."""
+
+    images: Tensor
+    label: Tensor | None
+
+
+def micro_batches(batch: Batch, image_range: ImageRange, num: int) -> tuple[Reals, ...]:
+    """Cut a batch into equal parts, its bytes mapped to the image range.
+
+    Raises:
+        UserError: if they would not be equal.
+    """
+    images, label = (batch, None) if isinstance(batch, Tensor) else batch
+    if len(images) % num:
+        raise UserError(f"model.accumulate={num} does not divide the batch of {len(images)}")
+    parts = image_range.from_bytes(images).chunk(num)
+    labels = (None,) * num if label is None else label.chunk(num)
+    return tuple(map(Reals, parts, labels))
+
+
+def label_of_each(label: Tensor | None, fakes: Tensor) -> Tensor | None:
+    """Return the label of each fake [n·B], of which there may be several for each latent."""
+    return None if label is None else label.repeat(len(fakes) // len(label))
+
+
 def in_float32(device: torch.device, needed: bool) -> AbstractContextManager[Any]:
     """Keep autocast from what has a second derivative."""
     return torch.autocast(device.type, enabled=False) if needed else nullcontext()
@@ -34,6 +63,7 @@ def judge(
     images: Tensor,
     penalise: bool,
     auxiliary: bool = False,
+    label: Tensor | None = None,
 ) -> Judged:
     """Augment images [B C H W] and judge them.
 
@@ -43,13 +73,15 @@ def judge(
         images: reals or fakes.
         penalise: the gradient of the judgement will be penalised.
         auxiliary: ask for the auxiliary loss.
+        label: class indices of the images, if there are labels.
     """
     if not penalise:
-        return Judged(images, discriminator(augment(images), auxiliary=auxiliary))
+        return Judged(images, discriminator(augment(images), auxiliary=auxiliary, label=label))
     images = images.detach().to(torch.get_default_dtype()).requires_grad_()
     with in_float32(images.device, True):
         # What may be compiled is the call; compiled code has no second derivatives.
-        return Judged(images, discriminator.forward(augment(images), auxiliary=auxiliary))
+        judgement = discriminator.forward(augment(images), auxiliary=auxiliary, label=label)
+        return Judged(images, judgement)
 
 
 def discriminator_terms(

@@ -16,7 +16,7 @@ from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.colour import NAMES, channel_names
 from fpainter.pictures.grids import to_picture
-from fpainter.pictures.selection import Painted, paint
+from fpainter.pictures.selection import Painted, batches, paint
 
 BATCH_SIZE = 16
 LARGEST = 2**15 - 1  # of the integers that stand for numbers
@@ -25,7 +25,14 @@ ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
 RULES = {DeltaRule: "delta", SumRule: "sum", OjaRule: "oja"}
 
 
-def work(sampler: Sampler, z: Tensor, name: str, iteration: int, weights: str) -> dict[str, Any]:
+def work(
+    sampler: Sampler,
+    z: Tensor,
+    name: str,
+    iteration: int,
+    weights: str,
+    label: Tensor | None = None,
+) -> dict[str, Any]:
     """Write down how a painter paints some latents.
 
     Args:
@@ -34,6 +41,7 @@ def work(sampler: Sampler, z: Tensor, name: str, iteration: int, weights: str) -
         name: the painter's name on the page.
         iteration: iterations trained.
         weights: ``ema``, ``raw`` or a horizon.
+        label: class indices [B], if there are labels.
 
     Returns:
         What viewer.html shows and paint.js needs to paint; plain data.
@@ -58,7 +66,7 @@ def work(sampler: Sampler, z: Tensor, name: str, iteration: int, weights: str) -
         raise ValueError(f"images of {painter.channels} channels cannot be shown")
     parts = [painter.sequence_processor, painter.input_generator, rule]
     parts += [painter.refiner] if painter.refines else []
-    works = [paint(painter, sampler.image_range, some) for some in z.split(BATCH_SIZE)]
+    works = [paint(painter, sampler.image_range, *some) for some in batches(BATCH_SIZE, z, label)]
     canvas, rate = works[0].painting.canvas, works[0].painting.instructions.rate
     height, width = painter.image_size
     return {

@@ -46,7 +46,7 @@ def tars(tmp_path: Path) -> Path:
 
 
 def labels_of(shards: TarShards) -> list[str]:
-    return [sample.label.rpartition(":")[2] for sample in samples_in_order(shards)]
+    return [sample.title.rpartition(":")[2] for sample in samples_in_order(shards)]
 
 
 def test_a_sample_is_its_first_image(tmp_path: Path) -> None:

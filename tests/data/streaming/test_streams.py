@@ -26,7 +26,7 @@ class Memory:
     name = "memory"
 
     def __init__(self, *sizes: int, damaged: frozenset[int] = frozenset()) -> None:
-        self.labels = [f"shard {shard}" for shard in range(len(sizes))]
+        self.titles = [f"shard {shard}" for shard in range(len(sizes))]
         numbers = iter(range(sum(sizes)))
         self.samples = [
             [
@@ -69,7 +69,7 @@ def test_each_pass_has_each_image_once(opened: Open) -> None:
 def test_shards_are_shuffled_and_the_buffer_shuffles_within() -> None:
     def order(buffer_size: int) -> list[str]:
         samples = ShuffledSamples(Memory(4, 4, 4, 4), BatchShare(1, seed=3), buffer_size).start()
-        return [sample.label for sample in islice(samples, 16)]
+        return [sample.title for sample in islice(samples, 16)]
 
     plain = order(1)
     fours = [plain[start : start + 4] for start in range(0, 16, 4)]
@@ -82,7 +82,7 @@ def test_shards_are_shuffled_and_the_buffer_shuffles_within() -> None:
     assert not set(order(3)[:4]) & set(plain[12:])
     one = ShuffledSamples(Memory(90), BatchShare(1, seed=3), 30).start()
     # The first sixty leave while others enter.
-    left = [int(sample.label.removeprefix("image ")) for sample in islice(one, 60)]
+    left = [int(sample.title.removeprefix("image ")) for sample in islice(one, 60)]
     assert 20 < sum(after < before for before, after in pairwise(left)) < 40
 
 
@@ -95,7 +95,7 @@ def test_ranks_share_each_pass(sizes: tuple[int, ...], world_size: int) -> None:
     served: list[list[str]] = [[] for _ in range(passes)]
     for rank in range(world_size):
         samples = ShuffledSamples(shards, BatchShare(1, 0, False, rank, world_size), 3)
-        labels = (sample.label for sample in samples.start())
+        labels = (sample.title for sample in samples.start())
         for number in range(passes):
             before = len(shards.read_so_far)
             # What is read for a pass tells its length, which is not served anywhere.
@@ -260,7 +260,7 @@ class Flaky(Memory):
 
 
 def test_a_shard_that_fails_is_read_once_more(caplog: pytest.LogCaptureFixture) -> None:
-    labels = [sample.label for sample in samples_in_order(Flaky(1))]
+    labels = [sample.title for sample in samples_in_order(Flaky(1))]
     assert labels == [f"image {number}" for number in range(9)]
     assert "the shard shard 1 cannot be read (connection lost): trying once more" in caplog.text
 

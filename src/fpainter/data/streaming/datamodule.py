@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fpainter.data.datamodule import ImageDataModule
+from fpainter.data.datamodule import ImageDataModule, wanted
 from fpainter.data.streaming.formats import DatasetShards, TarShards
 from fpainter.data.streaming.shards import FirstImages, Shards
 from fpainter.data.streaming.stream import ShardStream
@@ -58,6 +58,8 @@ class StreamDataModule(ImageDataModule):
         cls,
         image_size: int | Sequence[int],
         shards: str | Iterable[str] | None = None,
+        labels: bool = False,
+        class_names: Sequence[str] | None = None,
         **options: Any,
     ) -> "StreamDataModule":
         """Serve the images of tar files.
@@ -65,6 +67,8 @@ class StreamDataModule(ImageDataModule):
         Args:
             image_size: as in the constructor.
             shards: as in `TarShards`; None is refused.
+            labels: serve labels, too.
+            class_names: what they are called, needed for `labels`: nobody reads all shards first.
             **options: the constructor's.
 
         Raises:
@@ -73,7 +77,12 @@ class StreamDataModule(ImageDataModule):
         """
         if shards is None:
             raise UserError("no images to train on. Give data.shards=: tar files, a folder or URLs")
-        return cls(TarShards(shards), image_size, **options)
+        if wanted(labels) and not class_names:
+            raise UserError(
+                "data.labels=true: what the labels 0, 1, … of tar files are called must be given: "
+                "data.class_names=[cat,dog]"
+            )
+        return cls(TarShards(shards, class_names if labels else None), image_size, **options)
 
     @classmethod
     def from_dataset(
@@ -83,6 +92,9 @@ class StreamDataModule(ImageDataModule):
         name: str | None = None,
         split: str = "train",
         column: str = "image",
+        labels: bool = False,
+        label_column: str = "label",
+        class_names: Sequence[str] | None = None,
         **options: Any,
     ) -> "StreamDataModule":
         """Serve the images of a Hugging Face data set.
@@ -93,6 +105,9 @@ class StreamDataModule(ImageDataModule):
             name: which configuration.
             split: which part.
             column: which column.
+            labels: serve labels, too.
+            label_column: which column holds them.
+            class_names: as in `DatasetShards`.
             **options: the constructor's.
 
         Raises:
@@ -101,7 +116,8 @@ class StreamDataModule(ImageDataModule):
         """
         if path is None:
             raise UserError("no images to train on. Give data.path=OWNER/NAME or a local folder")
-        return cls(DatasetShards(path, name, split, column), image_size, **options)
+        classes = (label_column, class_names) if wanted(labels) else ()
+        return cls(DatasetShards(path, name, split, column, *classes), image_size, **options)
 
     def train_dataloader(self) -> ShardStream:
         """Return the endless stream of this process's share of every batch.
@@ -112,4 +128,4 @@ class StreamDataModule(ImageDataModule):
         return ShardStream(self.shards, self.images, self._share(), self.buffer_size)
 
     def _extent(self) -> str:
-        return f"{len(self.shards.labels)} shards"
+        return f"{len(self.shards.titles)} shards"

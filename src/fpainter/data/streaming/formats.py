@@ -4,11 +4,12 @@ import importlib
 import os
 import re
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fpainter.data.labels import unknown_class
 from fpainter.data.sources import MAX_BYTES, SUFFIXES, printable, sha256
 from fpainter.data.streaming.shards import Sample
 from fpainter.errors import UserError, first_line
@@ -30,40 +31,68 @@ class TarShards:
     Args:
         shards: a folder of tar files, a tar file, a URL that webdataset opens (http, https, gs,
             hf, …), either of the last two with braces such as `{000..099}`, or a list of these.
+        class_names: what the labels are called, which are then read: numbers in the samples' member
+            ``.cls``. None: they are not read.
 
     Raises:
         UserError: if there is none, one is not there, or webdataset is needed and not installed.
     """
 
-    def __init__(self, shards: str | Iterable[str]) -> None:
+    def __init__(
+        self, shards: str | Iterable[str], class_names: Sequence[str] | None = None
+    ) -> None:
+        self.class_names = tuple(map(str, class_names or ()))
         places = [shards] if isinstance(shards, str) else list(shards)
-        self.labels = [label for place in places for label in _expand(str(place))]
-        if not self.labels:
+        self.titles = [title for place in places for title in _expand(str(place))]
+        if not self.titles:
             raise UserError("data.shards is an empty list; give tar files, a folder or URLs")
-        for label in self.labels:
-            if not is_url(label):
-                if not Path(label).is_file():
-                    raise UserError(f"data.shards: there is no folder or tar file {label}")
-            elif label.lower().startswith("pipe:") and os.environ.get("FPAINTER_PIPE") != "1":
+        for title in self.titles:
+            if not is_url(title):
+                if not Path(title).is_file():
+                    raise UserError(f"data.shards: there is no folder or tar file {title}")
+            elif title.lower().startswith("pipe:") and os.environ.get("FPAINTER_PIPE") != "1":
                 # A checkpoint names its data, and to score it must not run what it names.
                 raise UserError(
-                    f"data.shards: {label} runs a command; if it is yours, set the environment "
+                    f"data.shards: {title} runs a command; if it is yours, set the environment "
                     "variable FPAINTER_PIPE=1"
                 )
             else:
-                _extra("webdataset.gopen", "webdataset", f"data.shards={label}")
-        self.name = PurePosixPath(self.labels[0]).parent.name or "shards"
+                _extra("webdataset.gopen", "webdataset", f"data.shards={title}")
+        self.name = PurePosixPath(self.titles[0]).parent.name or "shards"
 
     def fingerprint(self) -> str:
         """Return the sha256 over local files' names, sizes and modification times, and URLs."""
-        return sha256([label if is_url(label) else _status(label) for label in self.labels])
+        files = [title if is_url(title) else _status(title) for title in self.titles]
+        return sha256(files, self.class_names) if self.class_names else sha256(files)
 
     def read(self, shard: int) -> Iterator[Sample]:
-        """Yield the images of one tar file; see `Shards.read`."""
-        label = self.labels[shard]
+        """Yield the images of one tar file; see `Shards.read`.
+
+        Raises:
+            UserError: if labels are to be read, and one is missing or no class.
+        """
+        if not self.class_names:
+            yield from (sample for _, sample in self._members(shard) if isinstance(sample, Sample))
+            return
+        # The label of a sample can stand before its image or behind it.
+        held: tuple[PurePosixPath, Sample] | None = None
+        labels: dict[PurePosixPath, int] = {}
+        for key, found in self._members(shard):
+            if isinstance(found, int):
+                labels[key] = found
+                continue
+            if held is not None:
+                yield _with_label(*held, labels)
+            held = key, found
+        if held is not None:
+            yield _with_label(*held, labels)
+
+    def _members(self, shard: int) -> Iterator[tuple[PurePosixPath, "Sample | int"]]:
+        """Yield the images and, where they are to be read, the labels, with their samples' keys."""
+        title = self.titles[shard]
         key = None
         with (
-            closing(_open(label)) as file,
+            closing(_open(title)) as file,
             tarfile.open(fileobj=file, mode="r|*") as tar,
         ):
             for member in tar:
@@ -71,21 +100,34 @@ class TarShards:
                 if not member.isfile() or path.name.startswith("."):
                     continue
                 own = path.parent / path.name.split(".", 1)[0]
+                if self.class_names and path.suffix == ".cls" and member.size < 100:
+                    content = tar.extractfile(member)
+                    assert content is not None
+                    yield own, self._label(content.read(), f"{title}:{printable(member.name)}")
                 if own != key and path.suffix.lower() in SUFFIXES:
                     key = own
-                    name = f"{label}:{printable(member.name)}"
+                    name = f"{title}:{printable(member.name)}"
                     if member.size > MAX_BYTES:
                         # Left out like an image that is damaged.
-                        yield Sample(f"{name} ({member.size} bytes, too large)", b"")
+                        yield own, Sample(f"{name} ({member.size} bytes, too large)", b"")
                         continue
                     content = tar.extractfile(member)
                     assert content is not None
-                    yield Sample(name, content.read())
+                    yield own, Sample(name, content.read())
             # tarfile takes any end for the end. A whole archive has two blocks of zeros there, of
             # which it has read one.
             assert tar.fileobj is not None
             if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise tarfile.ReadError("it has no end mark, so a part of it is missing")
+
+    def _label(self, content: bytes, name: str) -> int:
+        text = content.decode("utf-8", "replace").strip()
+        if text.isdecimal() and int(text) < len(self.class_names):
+            return int(text)
+        raise UserError(
+            f"{name}: holds {printable(text)}, no label in 0..{len(self.class_names) - 1}; "
+            "data.class_names= must name all classes"
+        )
 
 
 class DatasetShards:
@@ -96,6 +138,8 @@ class DatasetShards:
         name: which configuration of it; None for its only one.
         split: which part.
         column: which column holds the images.
+        label_column: which column, of the type ClassLabel, holds their labels; None for none.
+        class_names: the classes in the order of the labels; None for the order of the column.
 
     Raises:
         UserError: if `datasets` is not installed, or there is no such data set, configuration,
@@ -103,7 +147,13 @@ class DatasetShards:
     """
 
     def __init__(
-        self, path: str, name: str | None = None, split: str = "train", column: str = "image"
+        self,
+        path: str,
+        name: str | None = None,
+        split: str = "train",
+        column: str = "image",
+        label_column: str | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> None:
         datasets = _extra("datasets", "hf", f"data.path={path}")
         local = Path(path).expanduser()
@@ -121,12 +171,27 @@ class DatasetShards:
         stored = (rows.features or {}).get(column)
         if isinstance(stored, datasets.Value) and not stored.dtype.endswith(("binary", "string")):
             raise UserError(f"data.column={column}: {path} has {stored.dtype} there, not images")
-        self._rows = rows.select_columns(column).cast_column(column, datasets.Image(decode=False))
+        wanted = [column]
+        self.class_names: tuple[str, ...] = ()
+        self._label_column = label_column
+        if label_column is not None:
+            kind = (rows.features or {}).get(label_column)
+            if not isinstance(kind, datasets.ClassLabel):
+                raise UserError(
+                    f"data.label_column={label_column}: {path} has no column of classes "
+                    "(ClassLabel) of this name"
+                )
+            self._names = list(kind.names)
+            self.class_names = tuple(map(str, class_names or kind.names))
+            wanted.append(label_column)
+        self._rows = rows.select_columns(wanted).cast_column(column, datasets.Image(decode=False))
         self._column = column
         num_shards = min(rows.num_shards, _MOST_SHARDS)
         self._fingerprint = [builder.hash, builder.config.name, split, column]
+        if label_column is not None:
+            self._fingerprint += [label_column, self.class_names]
         self.name = "-".join(filter(None, (PurePosixPath(path).name, name, split)))
-        self.labels = [f"{path} {split} {number + 1}/{num_shards}" for number in range(num_shards)]
+        self.titles = [f"{path} {split} {number + 1}/{num_shards}" for number in range(num_shards)]
 
     def fingerprint(self) -> str:
         """Return the sha256 over what `datasets` knows of the files: revisions or times."""
@@ -134,15 +199,26 @@ class DatasetShards:
 
     def read(self, shard: int) -> Iterator[Sample]:
         """Yield the images of one shard; see `Shards.read`."""
-        rows = self._rows.shard(num_shards=len(self.labels), index=shard)
+        rows = self._rows.shard(num_shards=len(self.titles), index=shard)
         for number, row in enumerate(rows):
             stored = row[self._column] or {"bytes": b"", "path": None}
-            label = printable(stored["path"] or "") or f"{self.labels[shard]}, image {number + 1}"
+            title = printable(stored["path"] or "") or f"{self.titles[shard]}, image {number + 1}"
             data = stored["bytes"]
             if data is None:  # a folder of images names its files only
                 with importlib.import_module("fsspec").open(stored["path"], "rb") as file:
                     data = file.read()
-            yield Sample(label, data)
+            yield Sample(title, data, self._label(row, title))
+
+    def _label(self, row: dict[str, Any], title: str) -> int | None:
+        if self._label_column is None:
+            return None
+        number = row[self._label_column]
+        if number is None or number < 0:  # -1 stands for an unknown label
+            raise UserError(f"data.label_column={self._label_column}: {title} has no label there")
+        name = self._names[number]
+        if name not in self.class_names:
+            raise unknown_class(name, title, self.class_names)
+        return self.class_names.index(name)
 
 
 def is_url(place: str) -> bool:
@@ -182,10 +258,10 @@ def _expand(place: str) -> list[str]:
     return _extra("webdataset.shardlists", "webdataset", f"data.shards={place}").expand_urls(path)
 
 
-def _open(label: str) -> Any:
-    if not is_url(label):
-        return open(label, "rb")
-    return _extra("webdataset.gopen", "webdataset", f"data.shards={label}").gopen(label)
+def _open(title: str) -> Any:
+    if not is_url(title):
+        return open(title, "rb")
+    return _extra("webdataset.gopen", "webdataset", f"data.shards={title}").gopen(title)
 
 
 def _extra(module: str, extra: str, wanted_by: str) -> Any:
@@ -194,6 +270,12 @@ def _extra(module: str, extra: str, wanted_by: str) -> Any:
     except ImportError as error:
         advice = f"pip install 'fpainter[{extra}]'"
         raise UserError(f"{wanted_by} needs {module.split('.')[0]}: {advice}") from error
+
+
+def _with_label(key: PurePosixPath, sample: Sample, labels: dict[PurePosixPath, int]) -> Sample:
+    if key not in labels:
+        raise UserError(f"data.labels=true: {sample.title} has no label, a member {key.name}.cls")
+    return sample._replace(label=labels.pop(key))
 
 
 def _status(path: str) -> tuple[str, int, int]:

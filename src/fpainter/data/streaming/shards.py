@@ -17,28 +17,31 @@ log = logging.getLogger(__name__)
 
 
 class Sample(NamedTuple):
-    """An image as it was stored: a short name for messages, and the file's bytes."""
+    """An image as it was stored: a short name for messages, the file's bytes, and its label."""
 
-    label: str
+    title: str
     data: bytes
+    label: int | None = None
 
 
 class Shards(Protocol):
     """Encoded images in a fixed order, in parts that can be read one without the others.
 
+    Those whose samples have labels also have the attribute ``class_names``: what label i is called.
+
     Attributes:
         name: short, for the name of the cache folder and for messages.
-        labels: what each shard is called.
+        titles: what each shard is called.
     """
 
     name: str
-    labels: list[str]
+    titles: list[str]
 
     def fingerprint(self) -> str:
         """Return a sha256 in hex that changes when the shards do, as far as can be seen outside."""
 
     def read(self, shard: int) -> Iterator[Sample]:
-        """Yield the images of shard 0 ≤ `shard` < len(labels), always in the same order.
+        """Yield the images of shard 0 ≤ `shard` < len(titles), always in the same order.
 
         Raises:
             Exception: of any type, when the shard cannot be opened or ends too early.
@@ -66,18 +69,18 @@ def read_shard(shards: Shards, shard: int) -> Iterator[Sample]:
         except UserError:
             raise
         except Exception as error:  # tarfile's, a file system's, or of any library
-            label, reason = shards.labels[shard], first_line(error)
+            title, reason = shards.titles[shard], first_line(error)
             if attempt == 2:
                 raise UserError(
-                    f"the shard {label} cannot be read ({reason}), also not a second time; "
+                    f"the shard {title} cannot be read ({reason}), also not a second time; "
                     "mend it or leave it out"
                 ) from error
-            log.warning("the shard %s cannot be read (%s): trying once more", label, reason)
+            log.warning("the shard %s cannot be read (%s): trying once more", title, reason)
 
 
 def samples_in_order(shards: Shards) -> Iterator[Sample]:
     """Yield all images of all shards, unshuffled; raises as `read_shard`."""
-    return chain.from_iterable(read_shard(shards, shard) for shard in range(len(shards.labels)))
+    return chain.from_iterable(read_shard(shards, shard) for shard in range(len(shards.titles)))
 
 
 class FirstImages:
@@ -93,9 +96,10 @@ class FirstImages:
 
     def __init__(self, shards: Shards, count: int) -> None:
         self.name = shards.name
+        self.class_names: tuple[str, ...] = tuple(getattr(shards, "class_names", ()))
         self._shards = shards
         self._count = count
-        self._samples: list[tuple[str, int, int]] | None = None
+        self._samples: list[tuple[str, int, int, int | None]] | None = None
         self._bytes: mmap.mmap | bytes = b""
 
     def __len__(self) -> int:
@@ -105,36 +109,42 @@ class FirstImages:
         """Return a sha256 over the shards' fingerprint and the number of images."""
         return sha256([self._shards.fingerprint(), self._count])
 
-    def label(self, index: int) -> str:
+    def title(self, index: int) -> str:
         """Return the image's name in its shard."""
         return self._read()[index][0]
 
     def open(self, index: int) -> Image.Image:
         """Return image `index`, not decoded yet; see `ImageSource.open`."""
-        _, start, stop = self._read()[index]
+        _, start, stop, _ = self._read()[index]
         return open_image(self._bytes[start:stop])
+
+    def class_label(self, index: int) -> int:
+        """Return the image's label, if they have labels."""
+        label = self._read()[index][3]
+        assert label is not None
+        return label
 
     def forget(self) -> None:
         """Free what was read; it is read again if asked for."""
         self._samples, self._bytes = None, b""
 
-    def _read(self) -> list[tuple[str, int, int]]:
-        """Return every image's label and where its bytes begin and end."""
+    def _read(self) -> list[tuple[str, int, int, int | None]]:
+        """Return every image's title, where its bytes begin and end, and its label."""
         if self._samples is None:
             log.info("Reading the first %d images of %s.", self._count, self.name)
-            samples: list[tuple[str, int, int]] = []
+            samples: list[tuple[str, int, int, int | None]] = []
             with tempfile.TemporaryFile() as file, reporting() as report:
                 for sample in islice(samples_in_order(self._shards), self._count):
                     start = file.tell()
                     file.write(sample.data)
-                    samples.append((sample.label, start, file.tell()))
+                    samples.append((sample.title, start, file.tell(), sample.label))
                     report(f"Reading {self.name}", len(samples), self._count)
                 file.flush()
                 if file.tell():
                     self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             if not samples:
                 raise UserError(
-                    f"no images in the {len(self._shards.labels)} shards of {self.name}"
+                    f"no images in the {len(self._shards.titles)} shards of {self.name}"
                 )
             self._samples = samples
         return self._samples

@@ -38,7 +38,7 @@ class ShuffledSamples:
         self.num_samples: dict[int, int] = {}
         # Start, stop and step: of this process's shards, and of its samples in what these hold.
         own, every = (share.rank, None, share.world_size), (0, None, 1)
-        enough = len(shards.labels) >= share.world_size
+        enough = len(shards.titles) >= share.world_size
         self._own_shards, self._own_samples = (own, every) if enough else (every, own)
 
     def start(self, skip: int = 0) -> Iterator[Sample]:
@@ -64,13 +64,13 @@ class ShuffledSamples:
             if not length:
                 raise UserError(
                     f"no images for process {self.share.rank + 1} of {self.share.world_size} in "
-                    f"the {len(self.shards.labels)} shards of {self.shards.name}"
+                    f"the {len(self.shards.titles)} shards of {self.shards.name}"
                 )
             skip = max(0, skip - length)
 
     def _order(self, number: int) -> list[int]:
         """Return which shards this process reads in a pass, one after the other."""
-        shards = list(range(len(self.shards.labels)))
+        shards = list(range(len(self.shards.titles)))
         self._generator(number, "pass").shuffle(shards)
         return shards[slice(*self._own_shards)]
 

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from fpainter.data.cache import CachedImages
-from fpainter.data.loader import BatchShare, BatchStream
+from fpainter.data.loader import Batch, BatchShare, BatchStream
 from fpainter.data.render_all import pixels_or_reason
 from fpainter.data.sources import open_image
 from fpainter.data.streaming.shards import Sample, Shards
@@ -22,6 +21,8 @@ from fpainter.errors import UserError
 
 log = logging.getLogger(__name__)
 
+# The pixels of an image, uint8 [C H W], and its label.
+Decoded = tuple[np.ndarray, int | None]
 # Batches that are made while the one before is trained on.
 _AHEAD = 2
 # So many damaged images one after the other are no accident.
@@ -52,10 +53,10 @@ class ShardStream(BatchStream):
     ) -> None:
         super().__init__(images, share)
         self._samples = ShuffledSamples(shards, share, buffer_size)
-        self._num_shards = len(shards.labels)
+        self._num_shards = len(shards.titles)
         self._damaged: set[str] = set()
-        self._batches: Iterator[Tensor] | None = None
-        self._ahead: deque[Future[Tensor]] = deque()
+        self._batches: Iterator[Batch] | None = None
+        self._ahead: deque[Future[Batch]] = deque()
         # One thread: batches are made one after the other. Neither executor is ever shut down: a
         # finaliser that waits for threads can wait for ever. The threads end with the stream.
         self._maker = ThreadPoolExecutor(1)
@@ -91,7 +92,7 @@ class ShardStream(BatchStream):
         self._ahead.clear()
         self._batches = None
 
-    def _batch(self, number: int) -> Tensor:
+    def _batch(self, number: int) -> Batch:
         """Return batch `number`, which comes after the last one unless a position was loaded.
 
         Raises:
@@ -103,7 +104,7 @@ class ShardStream(BatchStream):
             self._ahead.append(self._maker.submit(next, self._batches))
         return self._ahead.popleft().result()
 
-    def _batches_from(self, number: int) -> Generator[Tensor, None, None]:
+    def _batches_from(self, number: int) -> Generator[Batch, None, None]:
         """Yield this process's batches from batch `number` on."""
         if number:
             log.info("Reading shards up to where training stopped.")
@@ -112,20 +113,22 @@ class ShardStream(BatchStream):
         waiting: deque[Sample] = deque()
         while True:
             waiting.extend(islice(samples, max(0, size - len(waiting))))
-            images: list[np.ndarray] = []  # the last one first
+            good: list[Decoded] = []  # the last one first
             decoded = list(self._decoders.map(self._decode, islice(waiting, size)))
-            for image in reversed(decoded):
-                if image is None:  # the one after it takes its place
-                    image = images[-1] if images else self._following(waiting, samples)
-                images.append(image)
+            for one in reversed(decoded):
+                if one is None:  # the one after it takes its place
+                    one = good[-1] if good else self._following(waiting, samples)
+                good.append(one)
             for _ in range(size):
                 waiting.popleft()
-            batch = np.stack(images[::-1])
+            pixels, labels = zip(*good[::-1], strict=True)
+            batch = np.stack(pixels)
             self.share.mirror(batch, number)
             number += 1
-            yield torch.from_numpy(batch)
+            images = torch.from_numpy(batch)
+            yield images if self.images.labels is None else (images, torch.tensor(labels))
 
-    def _following(self, waiting: deque[Sample], samples: Iterator[Sample]) -> np.ndarray:
+    def _following(self, waiting: deque[Sample], samples: Iterator[Sample]) -> Decoded:
         """Return the first good image after the batch with which `waiting` begins.
 
         What is looked at stays in `waiting`: were damaged images to move the others up, a position
@@ -135,25 +138,25 @@ class ShardStream(BatchStream):
         for place in range(self.share.batch_size, self.share.batch_size + _MOST_DAMAGED):
             if place == len(waiting):
                 waiting.append(next(samples))
-            image = self._decode(waiting[place])
-            if image is not None:
-                return image
+            decoded = self._decode(waiting[place])
+            if decoded is not None:
+                return decoded
         raise UserError(
             f"{_MOST_DAMAGED} images one after the other cannot be read, the last of them "
-            f"{waiting[-1].label}"
+            f"{waiting[-1].title}"
         )
 
-    def _decode(self, sample: Sample) -> np.ndarray | None:
-        """Return the pixels, uint8 [C H W]; None, and a warning why, if there are none."""
+    def _decode(self, sample: Sample) -> Decoded | None:
+        """Return pixels and label; None, and a warning why, if there are no pixels."""
         _, channels, height, width = self.images.shape
         pixels = pixels_or_reason(lambda: open_image(sample.data), (height, width), channels)
         if not isinstance(pixels, str):
-            return pixels
-        if sample.label not in self._damaged:
-            self._damaged.add(sample.label)
+            return pixels, sample.label
+        if sample.title not in self._damaged:
+            self._damaged.add(sample.title)
             count = len(self._damaged)
             if count <= _WARNINGS:
-                log.warning("%s cannot be read and is left out: %s", sample.label, pixels)
+                log.warning("%s cannot be read and is left out: %s", sample.title, pixels)
             elif str(count).strip("0") == "1":  # 10, 100, 1000, …
                 log.warning("%d images that cannot be read have been left out so far", count)
         return None
