@@ -22,10 +22,10 @@ def test_generator(path: Path, record_property: Record) -> None:
     meta, tensors, stored = read(path)
     generator = baselines.generator(meta["kwargs"], meta["call"]).eval()
     left_out = set(load_plain(generator, stored | part(tensors, "buffer.")))
-    labels = tensors["c"].double() if meta["kwargs"]["c_dim"] else None
+    label = tensors["c"].argmax(dim=1) if meta["kwargs"]["c_dim"] else None
     z = tensors["z"].double().requires_grad_()
     noise = {"const": "constant"}.get(meta["call"]["noise_mode"], meta["call"]["noise_mode"])
-    w = generator.truncate(generator.mapping(z.flatten(1), labels))
+    w = generator.truncate(generator.mapping(z.flatten(1), label))
     image = generator.synthesis(w, noise)
     ws = tensors["ws"] if tensors["ws"].dim() == 3 else tensors["ws"].transpose(1, 2).flatten(2)
     differences = {
@@ -59,8 +59,8 @@ def test_discriminator(path: Path, record_property: Record) -> None:
     discriminator = baselines.discriminator(meta["kwargs"])
     load_plain(discriminator, stored | part(tensors, "buffer."))
     images = (tensors["image_uint8"].double() / 127.5 - 1).requires_grad_()
-    labels = tensors["c"].double() if meta["kwargs"]["c_dim"] else None
-    (logits,) = discriminator(images, labels=labels).logits
+    label = tensors["c"].argmax(dim=1) if meta["kwargs"]["c_dim"] else None
+    (logits,) = discriminator(images, label=label).logits
     (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     r1 = slope.square().sum(dim=(1, 2, 3))
     differences = {

@@ -9,12 +9,12 @@ from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
 from fpainter.pictures.selection import Selection
 from fpainter.pictures.walk import walk_images
-from tests.test_configs import TINY_PAINTER, Compose, direct_options
+from tests.test_configs import BASELINES, TINY, TINY_LATENTS, TINY_PAINTER, Compose, direct_options
 from tests.test_configs import compose as compose
 from tests.training.toys import D_LATENT, painter
 
 
-@pytest.mark.parametrize("name", [n for n in direct_options("model") if n != "base"])
+@pytest.mark.parametrize("name", [n for n in direct_options("model") if n not in BASELINES])
 def test_every_painter_listens_to_labels(name: str, compose: Compose) -> None:
     generator, label = (
         instantiate(
@@ -29,6 +29,18 @@ def test_every_painter_listens_to_labels(name: str, compose: Compose) -> None:
     images.square().sum().backward()
     gradient = generator.join_label.embedding.weight.grad
     assert (gradient.abs().sum(dim=1) > 0).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("name", ["stylegan2", "gansformer_duplex", "sagan"])
+def test_both_players_of_a_baseline_listen_to_labels(name: str, compose: Compose) -> None:
+    latents = TINY_LATENTS.get(name.split("_")[0], [])
+    classes = [f"model.{player}.num_labels=3" for player in ("generator", "discriminator")]
+    model = instantiate(compose(f"model={name}", *TINY, *latents, *classes).model)
+    generator, label = model.generator.eval(), torch.tensor([0, 2])
+    images = generator(torch.randn(1, 6).expand(2, -1), label)
+    assert not torch.allclose(images[0], images[1])
+    (logits,) = model.discriminator(images[:1].expand(2, -1, -1, -1), label=label).logits
+    assert not torch.allclose(logits[0], logits[1])
 
 
 def test_without_labels_nothing_is_new() -> None:

@@ -23,14 +23,15 @@ def make(
 ) -> SynthesisGenerator:
     """Build a small generator, its latents and styles of 8 entries each."""
     layers = {k: options.pop(k) for k in list(options) if k in Layers.__dataclass_fields__}
-    truncation = {k: options.pop(k) for k in list(options) if k.startswith("truncation")}
+    own = ("truncation", "num_labels")
+    rest = {k: options.pop(k) for k in list(options) if k.startswith(own)}
     d_latent = 8 * (num_local + num_global)
     counts = num_local, num_global
     return SynthesisGenerator(
         d_latent,
         MappingNetwork(d_latent, 8, 2, *counts, **(mapping or {})),
         SynthesisNetwork(image_size, 3, 8, *counts, 64, 6, layers=Layers(**layers), **options),
-        **truncation,
+        **rest,
     )
 
 
@@ -197,10 +198,10 @@ def test_some_maps_attend() -> None:
 
 
 def test_labels() -> None:
-    generator = make(mapping={"num_labels": 4}).eval()
-    z, labels = latents(generator), torch.eye(4)[:3]
-    assert not torch.allclose(generator(z, labels), generator(z, labels.flip(0)))
-    with pytest.raises(ValueError, match="labels: this generator needs one"):
+    generator = make(mapping={"num_labels": 4}, num_labels=4).eval()
+    z, label = latents(generator), torch.arange(3)
+    assert not torch.allclose(generator(z, label), generator(z, label.flip(0)))
+    with pytest.raises(ValueError, match="num_labels=4: give it a label"):
         generator(z)
 
 

@@ -74,6 +74,7 @@ def generator(options: dict[str, Any], call: dict[str, Any]) -> SynthesisGenerat
             ),
             last_convolution=gansformer,
         ),
+        options["c_dim"],
         call.get("truncation_psi", 1.0),
         call.get("truncation_cutoff"),
     )

@@ -22,6 +22,7 @@ class Projection(nn.Module):
         super().__init__()
         if num_labels < 0:
             raise ValueError(f"num_labels must be at least 0; got {num_labels}")
+        self.num_labels = num_labels
         self.embedding = None
         if num_labels:
             self.embedding = nn.Embedding(num_labels, channels)
@@ -33,7 +34,7 @@ class Projection(nn.Module):
         Raises:
             ValueError: if a label is needed and missing, or the other way round.
         """
-        check_label(label, self.embedding)
+        check_label(label, self.num_labels)
         if self.embedding is None:
             return logits
         fit = (self.embedding(label) * features.mean(dim=(2, 3))).sum(dim=1, keepdim=True)

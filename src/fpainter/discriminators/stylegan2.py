@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpainter.discriminators.base import Discriminator, Judgement
@@ -15,6 +16,7 @@ from fpainter.nn.equalised import (
     EqualisedLinear,
     unit_rms,
 )
+from fpainter.nn.labels import check_label
 from fpainter.nn.positions import GridPositions
 from fpainter.nn.resample import smooth_down
 from fpainter.nn.sizes import first_map, stage_width
@@ -106,8 +108,8 @@ class StyleGAN2Discriminator(Discriminator):
         architecture: ``resnet``, ``skip`` (smaller copies of the image join each size) or ``orig``.
         group_size: images compared by the minibatch standard deviation; 1 turns it off. A batch it
             does not divide is compared as a whole.
-        num_labels: size of a label, one-hot: the last features are projected on its embedding; 0
-            for none.
+        num_labels: classes: the last features are projected on the embedding of a label; 0 for
+            none.
         clamp: bound on the magnitude of features, for half precision; None for none.
         self_attention_at: nominal side of the maps whose pixels attend to each other before they
             are convolved (SAGAN); None for none.
@@ -165,6 +167,7 @@ class StyleGAN2Discriminator(Discriminator):
         last = widths[-1]
         self.mix = EqualisedConvolution(last + (group_size > 1), last, 3, clamp=clamp)
         self.hidden = EqualisedLinear(last * height * width, last, activated=True)
+        self.num_labels = num_labels
         self.to_logit = EqualisedLinear(last, last if num_labels else 1)
         self.embed = self.label_layers = None
         if num_labels:
@@ -173,16 +176,14 @@ class StyleGAN2Discriminator(Discriminator):
                 *(EqualisedLinear(last, last, True, LABEL_RATE) for _ in range(LABEL_LAYERS))
             )
 
-    def forward(
-        self, x: Tensor, auxiliary: bool = False, labels: Tensor | None = None
-    ) -> Judgement:
-        """Judge x [B C H W], with one-hot labels if any; there is no auxiliary loss.
+    def forward(self, x: Tensor, auxiliary: bool = False, label: Tensor | None = None) -> Judgement:
+        """Judge x [B C H W], of label [B], if there are labels; there is no auxiliary loss.
 
         Returns:
             One head of logits [B 1], followed by those of aggregators.
 
         Raises:
-            ValueError: if labels are missing.
+            ValueError: if a label is needed and missing, or the other way round.
         """
         image, features, latents = x, None, None
         if self.aggregators is not None:
@@ -201,7 +202,7 @@ class StyleGAN2Discriminator(Discriminator):
         x = self._join(features, image, "4")
         if self.group_size > 1:
             x = torch.cat([x, variety(x, self.group_size)], dim=1)
-        logits = self._logit(self.hidden(self.mix(x).flatten(1)), labels)
+        logits = self._logit(self.hidden(self.mix(x).flatten(1)), label)
         if self.aggregators is not None and latents is not None:
             logits = torch.cat([logits, self.aggregators.judge(latents)], dim=1)
         return Judgement((logits,))
@@ -214,12 +215,12 @@ class StyleGAN2Discriminator(Discriminator):
         read = self.from_image[side](image)
         return read if features is None else features + read
 
-    def _logit(self, features: Tensor, labels: Tensor | None) -> Tensor:
+    def _logit(self, features: Tensor, label: Tensor | None) -> Tensor:
         """Return the logit [B 1] of the last features [B C]."""
+        check_label(label, self.num_labels)
         logits = self.to_logit(features)
-        if self.embed is None or self.label_layers is None:
+        if self.embed is None or self.label_layers is None or label is None:
             return logits
-        if labels is None:
-            raise ValueError("labels: this discriminator needs one for each image")
-        direction = self.label_layers(unit_rms(self.embed(labels.to(features))))
+        one_hot = F.one_hot(label, self.num_labels).to(features)
+        direction = self.label_layers(unit_rms(self.embed(one_hot)))
         return (logits * direction).sum(dim=1, keepdim=True) * direction.shape[1] ** -0.5

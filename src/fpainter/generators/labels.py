@@ -24,6 +24,7 @@ class JoinLabel(nn.Module):
         super().__init__()
         if num_labels < 0:
             raise ValueError(f"num_labels must be at least 0; got {num_labels}")
+        self.num_labels = num_labels
         self.embedding = nn.Embedding(num_labels, d_latent) if num_labels else None
 
     def forward(self, z: Tensor, label: Tensor | None) -> Tensor:
@@ -32,5 +33,5 @@ class JoinLabel(nn.Module):
         Raises:
             ValueError: if a label is needed and missing, or the other way round.
         """
-        check_label(label, self.embedding)
+        check_label(label, self.num_labels)
         return z if self.embedding is None else z + self.embedding(label)

@@ -1,16 +1,15 @@
 """Class labels as networks take them: one class index for each image, [B] int64."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 
-def check_label(label: Tensor | None, embedding: nn.Embedding | None) -> None:
-    """Refuse a label where there is no embedding for it, and an embedding without a label.
+def check_label(label: Tensor | None, num_labels: int) -> None:
+    """Refuse a label where a network has no classes, and classes without a label.
 
     Raises:
         ValueError: if only one of the two is there.
     """
-    if embedding is None and label is not None:
+    if not num_labels and label is not None:
         raise ValueError("got labels, but the network was built without (num_labels=0)")
-    if embedding is not None and label is None:
-        num = embedding.num_embeddings
-        raise ValueError(f"the network has num_labels={num}: give it a label for each image")
+    if num_labels and label is None:
+        raise ValueError(f"the network has num_labels={num_labels}: give it a label for each image")

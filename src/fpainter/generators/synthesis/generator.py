@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 
-from fpainter.generators.base import Fakes, Generator
+from fpainter.generators.base import Generator
 from fpainter.generators.synthesis.mapping import MappingNetwork
 from fpainter.generators.synthesis.network import SynthesisNetwork
 
@@ -20,6 +20,7 @@ class SynthesisGenerator(Generator):
         d_latent: entries of all latents together.
         mapping: z -> [B K d_w].
         synthesis: [B L K d_w] -> images.
+        num_labels: classes; 0 without labels.
         truncation: psi: in evaluation, styles are moved towards their average, to ``average +
             psi (w - average)``; 1 leaves them.
         truncation_cutoff: layers that are truncated, from the first on; None: all.
@@ -42,18 +43,21 @@ class SynthesisGenerator(Generator):
         d_latent: int,
         mapping: MappingNetwork,
         synthesis: SynthesisNetwork,
+        num_labels: int = 0,
         truncation: float = 1.0,
         truncation_cutoff: int | None = None,
         average_decay: float = 0.998,
     ) -> None:
         super().__init__()
-        asked = d_latent, synthesis.d_w, synthesis.counts
-        if asked != (mapping.d_latent, mapping.d_w, mapping.counts):
+        asked = d_latent, num_labels, synthesis.d_w, synthesis.counts
+        if asked != (mapping.d_latent, mapping.num_labels, mapping.d_w, mapping.counts):
             raise ValueError(
-                "d_latent, d_w and the numbers of (local, global) latents must be those of mapping "
-                f"({mapping.d_latent}, {mapping.d_w}, {mapping.counts}); got {asked}"
+                "d_latent, num_labels, d_w and the numbers of (local, global) latents must be "
+                f"those of mapping ({mapping.d_latent}, {mapping.num_labels}, {mapping.d_w}, "
+                f"{mapping.counts}); got {asked}"
             )
         self.d_latent = d_latent
+        self.num_labels = num_labels
         self.truncation = truncation
         self.truncation_cutoff = truncation_cutoff
         self.average_decay = average_decay
@@ -65,9 +69,9 @@ class SynthesisGenerator(Generator):
             self.positions = nn.Parameter(torch.rand(mapping.counts[0], mapping.d_w))
         self.register_buffer("w_average", torch.zeros(mapping.d_w))
 
-    def mapping(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Map latents z [B d_latent], with one-hot labels if any, to styles w [B L d_style]."""
-        w = self.mapping_network(z, labels, self.positions).flatten(1)
+    def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Map latents z [B d_latent], and label [B] if any, to styles w [B L d_style]."""
+        w = self.mapping_network(z, label, self.positions).flatten(1)
         return w.unsqueeze(1).expand(-1, self.num_styles, -1)
 
     def mix(self, w: Tensor, other: Tensor, cutoff: int) -> Tensor:
@@ -108,18 +112,14 @@ class SynthesisGenerator(Generator):
         latents = w.unflatten(2, (self.mapping_network.num_latents, -1))
         return self.synthesis_network(latents, self.positions, noise)
 
-    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Paint images [B C H W] for latents z [B d_latent], with one-hot labels if any."""
-        w = self.mapping(z, labels)
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Paint images [B C H W] for latents z [B d_latent], of label [B] if there are labels."""
+        w = self.mapping(z, label)
         if self.training and not torch.is_grad_enabled():  # the discriminator's pass
             self.follow(w)
         if not self.training and self.truncation != 1:
             w = self.truncate(w)
         return self.synthesis(w)
-
-    def fakes(self, z: Tensor, labels: Tensor | None = None) -> Fakes:
-        """Return what the discriminator must judge for z: the image."""
-        return Fakes(self(z, labels))
 
     def attention_maps(self, w: Tensor, noise: str | None = None) -> Tensor:
         """Say where each local latent is attended to.

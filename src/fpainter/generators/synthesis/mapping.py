@@ -1,10 +1,12 @@
 """From latents to styles: each latent through the same small network."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpainter.generators.synthesis.settings import Attention
 from fpainter.nn.equalised import SLOPE, EqualisedLinear, unit_rms
+from fpainter.nn.labels import check_label
 
 
 class ResidualPair(nn.Module):
@@ -17,7 +19,7 @@ class ResidualPair(nn.Module):
 
     def forward(self, x: Tensor, before: Tensor) -> Tensor:
         """Map x [... d], and what it was before attention, to [... d]."""
-        return nn.functional.leaky_relu(self.second(self.first(x)) + before, SLOPE)
+        return F.leaky_relu(self.second(self.first(x)) + before, SLOPE)
 
 
 class LatentMLP(nn.Module):
@@ -47,10 +49,7 @@ class LatentMLP(nn.Module):
         if num_layers < 1:
             raise ValueError(f"num_layers must be at least 1; got {num_layers}")
         if residual and d_in != d_w:
-            raise ValueError(
-                f"residual layers need latents (with a label's share, {d_in}) as large as "
-                f"d_w; got {d_w}"
-            )
+            raise ValueError(f"residual layers need latents as large as d_w; got {d_in} and {d_w}")
         layers: list[nn.Module] = []
         if residual:
             layers += [ResidualPair(d_w, lr_multiplier) for _ in range(num_layers // 2)]
@@ -89,7 +88,8 @@ class MappingNetwork(nn.Module):
         num_layers: linear layers of each network.
         num_local: local latents, for attention (GANsformer).
         num_global: global latents; several for k-GAN.
-        num_labels: size of a label, one-hot, which joins the global latents; 0 for none.
+        num_labels: classes; 0 for none. The embedding of a label stands beside the global latents, and is
+            added to them where residual layers keep their size.
         residual: layers are residual in pairs.
         lr_multiplier: factor on the learning rate.
         attention: of the local latents to each other; None without.
@@ -130,35 +130,40 @@ class MappingNetwork(nn.Module):
         d_single = d_latent // self.num_latents
         self.d_w = d_w
         self.has_positions = bool(num_local and attention and attention.latent_positions)
+        self.num_labels = num_labels
         self.embed = EqualisedLinear(num_labels, self.d_w) if num_labels else None
-        d_global = d_single + (self.d_w if num_labels else 0)
+        self.adds_label = residual
+        d_global = d_single + (self.d_w if num_labels and not residual else 0)
         rest = self.d_w, num_layers, residual, lr_multiplier
         self.global_mlp = LatentMLP(d_global, *rest)
         self.local_mlp = LatentMLP(d_single, *rest, attention, num_local) if num_local else None
 
     def forward(
-        self, z: Tensor, labels: Tensor | None = None, positions: Tensor | None = None
+        self, z: Tensor, label: Tensor | None = None, positions: Tensor | None = None
     ) -> Tensor:
         """Map latents to styles.
 
         Args:
             z: [B d_latent].
-            labels: one-hot [B num_labels], if there are labels.
+            label: class indices [B] int64, if there are labels.
             positions: of local latents [num_local d_w], if they have positions.
 
         Returns:
             [B K d_w], the local ones first.
 
         Raises:
-            ValueError: if labels are missing.
+            ValueError: if a label is needed and missing, or the other way round.
         """
         local, single = z.unflatten(1, (self.num_latents, -1)).split(self.counts, dim=1)
         single = unit_rms(single)
-        if self.embed is not None:
-            if labels is None:
-                raise ValueError("labels: this generator needs one for each latent")
-            label = unit_rms(self.embed(labels.to(z))).unsqueeze(1)
-            single = torch.cat([single, label.expand(-1, single.shape[1], -1)], dim=2)
+        check_label(label, self.num_labels)
+        if self.embed is not None and label is not None:
+            one_hot = F.one_hot(label, self.num_labels).to(z)
+            embedded = unit_rms(self.embed(one_hot)).unsqueeze(1)
+            if self.adds_label:
+                single = single + embedded
+            else:
+                single = torch.cat([single, embedded.expand(-1, single.shape[1], -1)], dim=2)
         w = self.global_mlp(single)
         if self.local_mlp is None:
             return w
