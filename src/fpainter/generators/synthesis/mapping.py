@@ -88,8 +88,8 @@ class MappingNetwork(nn.Module):
         num_layers: linear layers of each network.
         num_local: local latents, for attention (GANsformer).
         num_global: global latents; several for k-GAN.
-        num_labels: classes; 0 for none. The embedding of a label stands beside the global latents, and is
-            added to them where residual layers keep their size.
+        num_labels: classes; 0 for none. The embedding of a label stands beside the global latents,
+            and is added to them where residual layers keep their size.
         residual: layers are residual in pairs.
         lr_multiplier: factor on the learning rate.
         attention: of the local latents to each other; None without.
