@@ -25,7 +25,7 @@ MEASURES = ("fid", "density", "coverage")
 COLUMNS = ("iteration", "cpu_minutes", "images", "scored_by", *MEASURES)
 # Overrides that do not say how a painter learns.
 BESIDES = ("data", "hydra", "seed", "num_iterations", "checkpoint", "fid", "logger", "callbacks.",
-           "auto_resume", "trainer=", "trainer.accelerator", "trainer.log")  # fmt: skip
+           "auto_resume", "ckpt=", "trainer=", "trainer.accelerator", "trainer.log")  # fmt: skip
 LARGEST = 200_000  # bytes of a picture
 
 
@@ -97,7 +97,10 @@ def images_seen(config: dict[str, Any], iteration: int) -> int:
 def setting(directory: Path) -> list[str]:
     """Return a run's overrides that say how a painter learns."""
     overrides: Any = OmegaConf.to_container(OmegaConf.load(directory / "overrides.yaml"))
-    return [override for override in overrides if not override.startswith(BESIDES)]
+    own = [
+        each for each in overrides if each.startswith("data.flip") or not each.startswith(BESIDES)
+    ]
+    return ["warm_start.ckpt=PATH" if "ckpt=" in each else each for each in own]
 
 
 def write_record(record: Record, path: Path) -> None:
@@ -181,7 +184,7 @@ def table(rows: list[dict[str, Any]], records: dict[str, Record]) -> str:
         by_way.setdefault(last["scored_by"], []).append(
             [row["title"], f"`{facts['setting']}`", facts["seed"],
              number(float(last["cpu_minutes"])).text, f"{int(last['images']):,}", *cells,
-             f"**{row['verdict']}**: {row['text'].strip()}"]
+             f"**{row['verdict']}**: {' '.join(row['text'].split())}"]
         )  # fmt: skip
     parts = [f"Scored by {way}:\n\n{markdown_table(headers, body)}" for way, body in by_way.items()]
     machines = {"{processor}, threads: {threads}".format(**records[r["run"]].facts) for r in rows}
