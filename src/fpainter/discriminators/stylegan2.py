@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpainter.discriminators.base import Discriminator, Judgement
@@ -14,7 +13,7 @@ from fpainter.nn.equalised import (
     ARCHITECTURES,
     EqualisedConvolution,
     EqualisedLinear,
-    unit_rms,
+    LabelEmbedding,
 )
 from fpainter.nn.labels import check_label
 from fpainter.nn.positions import GridPositions
@@ -171,7 +170,7 @@ class StyleGAN2Discriminator(Discriminator):
         self.to_logit = EqualisedLinear(last, last if num_labels else 1)
         self.embed = self.label_layers = None
         if num_labels:
-            self.embed = EqualisedLinear(num_labels, last)
+            self.embed = LabelEmbedding(num_labels, last)
             self.label_layers = nn.Sequential(
                 *(EqualisedLinear(last, last, True, LABEL_RATE) for _ in range(LABEL_LAYERS))
             )
@@ -221,6 +220,5 @@ class StyleGAN2Discriminator(Discriminator):
         logits = self.to_logit(features)
         if self.embed is None or self.label_layers is None or label is None:
             return logits
-        one_hot = F.one_hot(label, self.num_labels).to(features)
-        direction = self.label_layers(unit_rms(self.embed(one_hot)))
+        direction = self.label_layers(self.embed(label))
         return (logits * direction).sum(dim=1, keepdim=True) * direction.shape[1] ** -0.5

@@ -82,6 +82,23 @@ class EqualisedLinear(nn.Module):
         return leaky(x) if self.activated else x
 
 
+class LabelEmbedding(EqualisedLinear):
+    """A learned vector of root mean square one for each class.
+
+    Args:
+        num_labels: classes.
+        d_out: size of a vector.
+    """
+
+    def __init__(self, num_labels: int, d_out: int) -> None:
+        super().__init__(num_labels, d_out)
+        self.num_labels = num_labels
+
+    def forward(self, label: Tensor) -> Tensor:
+        """Map class indices [B] int64 to [B d_out]."""
+        return unit_rms(super().forward(F.one_hot(label, self.num_labels).to(self.weight)))
+
+
 class EqualisedConvolution(nn.Module):
     """A convolution with an equalised learning rate, which may double or halve the map.
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpainter.generators.synthesis.settings import Attention
-from fpainter.nn.equalised import SLOPE, EqualisedLinear, unit_rms
+from fpainter.nn.equalised import SLOPE, EqualisedLinear, LabelEmbedding, unit_rms
 from fpainter.nn.labels import check_label
 
 
@@ -131,7 +131,7 @@ class MappingNetwork(nn.Module):
         self.d_w = d_w
         self.has_positions = bool(num_local and attention and attention.latent_positions)
         self.num_labels = num_labels
-        self.embed = EqualisedLinear(num_labels, self.d_w) if num_labels else None
+        self.embed = LabelEmbedding(num_labels, self.d_w) if num_labels else None
         self.adds_label = residual
         d_global = d_single + (self.d_w if num_labels and not residual else 0)
         rest = self.d_w, num_layers, residual, lr_multiplier
@@ -158,8 +158,7 @@ class MappingNetwork(nn.Module):
         single = unit_rms(single)
         check_label(label, self.num_labels)
         if self.embed is not None and label is not None:
-            one_hot = F.one_hot(label, self.num_labels).to(z)
-            embedded = unit_rms(self.embed(one_hot)).unsqueeze(1)
+            embedded = self.embed(label).unsqueeze(1)
             if self.adds_label:
                 single = single + embedded
             else:
