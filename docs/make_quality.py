@@ -140,14 +140,14 @@ def keep_pictures(run: Path, name: str, folder: Path) -> None:
 
 
 def draw_curves(titles: dict[str, str], records: dict[str, Record], output: Path) -> None:
-    """Draw FID over CPU minutes, a panel for each way of scoring and a line for each run."""
+    """Draw FID over images seen, a panel for each way of scoring and a line for each run."""
     # What was scored once is no curve.
     ways = {row["scored_by"]: None for each in records.values() for row in each.rows}
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for way in ways:
         for name, record in records.items():
             points = [
-                (float(row["cpu_minutes"]), float(row["fid"]))
+                (float(row["images"]) / 1000, float(row["fid"]))
                 for row in record.rows
                 if row["scored_by"] == way
             ]
@@ -155,7 +155,8 @@ def draw_curves(titles: dict[str, str], records: dict[str, Record], output: Path
                 curves.setdefault(way, {})[name] = points
     if not curves:
         return
-    figure, all_axes = blank(1, len(curves), (7.5 * len(curves), 5.0), xlabel="CPU minutes")
+    size = (7.5 * len(curves), 5.0)
+    figure, all_axes = blank(1, len(curves), size, xlabel="thousands of images seen")
     figure.set_facecolor("white")
     for axes, (way, lines) in zip(all_axes, curves.items(), strict=True):
         styled: Any = [
@@ -174,8 +175,8 @@ def draw_curves(titles: dict[str, str], records: dict[str, Record], output: Path
 
 def table(rows: list[dict[str, Any]], records: dict[str, Record]) -> str:
     """Return a table for each way of scoring, the newest score of each run in it."""
-    headers = ["", "setting", "seed", "CPU minutes", "images seen", "FID ↓", "density ↑",
-               "coverage ↑", "worth it?"]  # fmt: skip
+    headers = ["", "setting", "seed", "iterations", "CPU minutes", "images seen", "FID ↓",
+               "density ↑", "coverage ↑", "worth it?"]  # fmt: skip
     by_way: dict[str, list[list[str]]] = {}
     for row in rows:
         facts, scores = records[row["run"]]
@@ -183,6 +184,7 @@ def table(rows: list[dict[str, Any]], records: dict[str, Record]) -> str:
         cells = [number(float(last[name])).text if last[name] else "" for name in MEASURES]
         by_way.setdefault(last["scored_by"], []).append(
             [row["title"], f"`{facts['setting']}`", facts["seed"],
+             f"{int(last['iteration']):,}",
              number(float(last["cpu_minutes"])).text, f"{int(last['images']):,}", *cells,
              f"**{row['verdict']}**: {' '.join(row['text'].split())}"]
         )  # fmt: skip
@@ -201,7 +203,7 @@ def page(about: dict[str, Any], records: dict[str, Record], folder: Path) -> str
         table(rows, records),
     ]
     if (folder / "curves.png").is_file():
-        parts.append(f"![FID over CPU minutes, a line for each run]({folder.name}/curves.png)")
+        parts.append(f"![FID over images seen, a line for each run]({folder.name}/curves.png)")
     for row in rows:
         kept = [folder / f"{row['run']}_{kind}.jpg" for kind in ("samples", "strips")]
         shown = [path for path in kept if row.get("pictures") and path.is_file()]

@@ -71,11 +71,11 @@ def test_figures_are_those_of_the_runs(folders: tuple[Path, Path]) -> None:
     page = (docs / "quality.md").read_text()
     tables = page.split("Scored by ")[1:]
     assert tables[0].startswith("png, 1,000 fakes:")
-    assert ("| As it was | `experiment=small` | 5 | 3 | 6,400 | 60.25 |  | 0.5 "
+    assert ("| As it was | `experiment=small` | 5 | 200 | 3 | 6,400 | 60.25 |  | 0.5 "
             "| **baseline**: The first. |") in tables[0]  # fmt: skip
     assert tables[1].startswith("png, 5,000 fakes:")
-    assert ("| Halves | `experiment=small trainer.precision=bf16-mixed` | 5 | 3 | 6,400 | 41.50 "
-            "| 0.9 | 0.75 | **worth it**: Fast. |") in tables[1]  # fmt: skip
+    assert ("| Halves | `experiment=small trainer.precision=bf16-mixed` | 5 | 200 | 3 | 6,400 "
+            "| 41.50 | 0.9 | 0.75 | **worth it**: Fast. |") in tables[1]  # fmt: skip
     assert "Z80, threads: 1" in page
     # Between two reports CPU time grows evenly.
     first = (docs / "quality" / "plain.csv").read_text().splitlines()[5]
