@@ -118,6 +118,10 @@ def test_refused(tmp_path: Path) -> None:
     assert "'synthesis.b4' is missing" in message(
         {"D": state_of("discriminator__stylegan2__skip")[0]}
     )
+    far = {name.replace("b16.", "b65536."): t for name, t in state.items()}
+    assert "layers of 4, 8, 65536 pixels are no network" in message(far)
+    large = torch.zeros(1).expand(10**9, 16)
+    assert "larger than the file" in message(state | {"mapping.fc0.weight": large})
     assert "these settings ask for" in message(state, "model.generator.mapping.d_w=8")
     assert "Could not find 'model/stylegun'" in message(state, "model=stylegun")
     assert "trunc'" in message(state, "model.generator.trunc=1")

@@ -30,6 +30,7 @@ UNTOLD = {
     "gansformer_duplex": "layers.clamp; attention's num_heads, integration, norm, positions, "
     "latent_positions, kmeans_iterations",
 }
+LARGEST = 4096  # pixels; the names in a file alone shall not fill the memory
 _G, _D = "model.generator.", "model.discriminator."
 
 
@@ -67,6 +68,8 @@ def read_plain(path: Path) -> dict[str, dict[str, Tensor]]:
         flat |= {name: value} if inner is None else inner
     if not flat or not all(isinstance(tensor, Tensor) for tensor in flat.values()):
         raise UserError(f"checkpoint={path}: is no state dict, such as {ADVICE} writes")
+    if any(tensor.nbytes > path.stat().st_size for tensor in flat.values()):
+        raise UserError(f"checkpoint={path}: its tensors are larger than the file")
     players = {ours: part(flat, f"{theirs}.") for theirs, ours in NAMES.items()}
     players = {player: state for player, state in players.items() if state}
     if "generator" not in players and "generator_ema" not in players:
@@ -134,6 +137,8 @@ def _architecture(state: State, several: bool) -> str:
 
 def _generator(state: State) -> Settings:
     sides = _sides(state, "synthesis.")
+    if sides != [4 * 2**stage for stage in range(len(sides))] or sides[-1] > LARGEST:
+        raise UserError(f"checkpoint: layers of {', '.join(map(str, sides))} pixels are no network")
     last = f"synthesis.b{sides[-1]}"
     widths = {side: len(state[f"synthesis.b{side}.conv1.weight"]) for side in sides}
     several = f"synthesis.b{sides[0]}.torgb.weight" in state
