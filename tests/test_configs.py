@@ -247,15 +247,18 @@ def test_stylegan2_has_the_published_size(compose: Compose) -> None:
 
 @pytest.mark.parametrize("name", options("sweep"))
 def test_sweeps(name: str, compose: Compose) -> None:
-    """A sweep only says which jobs there are, and each of them composes."""
+    """A sweep only says which jobs there are, and each of them composes and can be built."""
     config = compose(f"+sweep={name}")
     lines = (CONFIG_DIR / f"sweep/{name}.yaml").read_text().splitlines()
     assert lines[0] == "# @package _global_"
     assert lines[1].startswith(f"# python -m fpainter.train +sweep={name}")
     assert config.hydra.mode.name == "MULTIRUN"
     ((key, values),) = config.hydra.sweeper.params.items()
-    for value in values.split(","):
-        compose(f"{key}={value}")
+    for value in values.replace(" ", "").split(","):
+        job = compose(f"{key}={value}")
+        with torch.device("meta"):  # the largest painter takes a gigabyte
+            module = instantiate(job.model)
+        assert module.generator.d_latent == job.model.generator.d_latent
     without = OmegaConf.to_container(compose())
     assert isinstance(without, dict)
     with_it = OmegaConf.to_container(config)

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from fpainter.checkpoints.inference import TrainedPainter, load_painter
+from fpainter.data.datamodule import ImageDataModule
 from fpainter.generators.base import Generator, PaintingGenerator
 from fpainter.generators.latents import latents
 from fpainter.generators.sampler import Sampler
@@ -306,6 +307,48 @@ def test_streamed_images_cannot_be_looked_for(ckpt: str, tmp_path: Path) -> None
     words = refused("generate", ckpt, "what=nearest", *streamed, f"hydra.run.dir={tmp_path}")
     assert "only the first of streamed ones are kept" in words
     assert "data=folder data.dir=PATH" in words
+
+
+@pytest.mark.parametrize("source", ["ckpt", "data"])
+def test_augmentation_of_reals(source: str, ckpt: str, tmp_path: Path) -> None:
+    """With p = 0 the reals themselves; what has happened to an image stays as p rises."""
+    data = ["data=portraits", "data.num_images=12", "image_size=16"]
+    run(
+        "generate", *([ckpt] if source == "ckpt" else data), "what=augmentation",
+        "model/augment=adaptive", "model.augment.types=[cutout]", "augmentation.scale=1",
+        "augmentation.num_images=12", "augmentation.probabilities=[0,0.5,1]",
+        f"hydra.run.dir={tmp_path}",
+    )  # fmt: skip
+    assert names(tmp_path) == {"augmentation.png"}
+    with Image.open(tmp_path / "augmentation.png") as picture:
+        assert picture.size == (3 * 18 + 2, 12 * 18 + 2 + LABEL_HEIGHT)
+        sheet = np.asarray(picture)[2 : 12 * 18 + 2].reshape(12, 18, -1, 3)[:, :16, 2:]
+    columns = sheet.reshape(12, 16, 3, 18, 3)[:, :, :, :16].transpose(2, 0, 1, 3, 4)
+    reals = ImageDataModule.from_portraits(16, num_images=12).images.batch(range(12))
+    assert np.array_equal(columns[0], reals.permute(0, 2, 3, 1))
+    changed = [(column != columns[0]).any((1, 2, 3)) for column in columns]
+    assert changed[2].all()
+    assert 0 < changed[1].sum() < 12
+    kept = np.where(changed[1][:, None, None, None], columns[2], columns[0])
+    assert np.array_equal(columns[1], kept)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["data=portraits"], "what=augmentation: choose one with model/augment=ada"),
+        (["data=portraits", "model/augment=none"], "choose one with model/augment=ada"),
+        (["model/augment=ada"], "what=augmentation: needs images; give data=folder data.dir=PATH"),
+        (["model/augment=ada", "augmentation.probabilities=[2]"], "must lie in [0, 1]; got 2"),
+        (["model/augment=ada", "data=folder"], "no images to train on"),
+        (["model/augment=ada", "augmentation.num_images=0"], "augmentation.num_images=0: must be"),
+        (["model/augment=ada", "model.augment.types=[zoom]", "data=portraits"], "types must be"),
+    ],
+)  # fmt: skip
+def test_augmentation_that_cannot_be_shown(options: list[str], words: str, tmp_path: Path) -> None:
+    message = refused("generate", "what=augmentation", *options, f"hydra.run.dir={tmp_path}")
+    assert words in message
+    assert len(message.splitlines()) == 1
 
 
 def test_a_damaged_checkpoint_on_the_way(ckpt: str, tmp_path: Path) -> None:

@@ -54,5 +54,9 @@ def test_impossible_settings_are_named() -> None:
         make(36)
     with pytest.raises(ValueError, match="architecture must be one of"):
         make(architecture="unet")
+    with pytest.raises(ValueError, match="group_size must be at least 1, a whole number; got 0"):
+        make(group_size=0)
+    with pytest.raises(ValueError, match="self_attention_at must be a power of two, at least 4"):
+        make(self_attention_at=30)
     with pytest.raises(ValueError, match="leave no channel at 128 pixels"):
         make(128)

@@ -255,6 +255,7 @@ def test_the_order_of_generators_does_not_count(kind: str, at: int | None) -> No
             lambda: make(num_global=2, architecture="orig", merge=Merge(at=9)),
             r"merge.at must be one of \[4, 8, 16\]",
         ),
+        (lambda: make(self_attention_at=30), "self_attention_at must be a power of two"),
         (lambda: gansformer(num_heads=4), "num_heads must divide the 6 channels"),
         (lambda: gansformer(kmeans_iterations=-1), "kmeans_iterations must be 0 or more"),
         (

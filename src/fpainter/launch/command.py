@@ -66,8 +66,10 @@ def find_inputs(cfg: DictConfig) -> None:
     Raises:
         UserError: if there is no such file or folder; with what to do about it.
     """
+    # Augmentation can be looked at before there is a painter.
+    needed = OmegaConf.select(cfg, "what") != "augmentation"
     for key in ("ckpt", "compare", "images", "import"):
-        for path in entries(OmegaConf.select(cfg, key, throw_on_missing=True)):
+        for path in entries(OmegaConf.select(cfg, key, throw_on_missing=needed)):
             on_the_hub = key in ("ckpt", "compare") and is_hub_name(path)
             if path is not None and not on_the_hub:
                 existing(path, key)
@@ -80,7 +82,10 @@ def find_inputs(cfg: DictConfig) -> None:
 
 
 def read_options(
-    keys: Mapping[str, str], required: tuple[str, ...], about: str | None
+    keys: Mapping[str, str],
+    required: tuple[str, ...],
+    about: str | None,
+    settings: tuple[str, ...] = (),
 ) -> dict[str, str]:
     """Read the command line of a command without a config; with ``--help`` explain it and end.
 
@@ -88,6 +93,7 @@ def read_options(
         keys: what each key means.
         required: keys that must be given.
         about: what the command does, for ``--help``.
+        settings: how other keys may begin.
 
     Returns:
         What is given as key=value.
@@ -102,7 +108,7 @@ def read_options(
     options, known = {}, ", ".join(f"{key}=" for key in keys)
     for argument in sys.argv[1:]:
         key, _, value = argument.partition("=")
-        if key not in keys or not value:
+        if not key.startswith(settings) and (key not in keys or not value):
             raise UserError(f"{argument}: must be one of these keys, with a value: {known}")
         options[key] = value
     for key in required:

@@ -55,6 +55,17 @@ def first_map(image_size: int | Sequence[int]) -> tuple[int, int, int]:
     return height // scale, width // scale, num_stages
 
 
+def check_side(name: str, side: int | None) -> int | None:
+    """Return the nominal side of maps, a power of two from 4 on, or None.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if side is not None and not (is_whole(side, 4) and side.bit_count() == 1):
+        raise ValueError(f"{name} must be a power of two, at least 4, or null; got {side!r}")
+    return side
+
+
 def first_misfit(plan: "Mapping[str, Tensor]", state: "Mapping[str, Tensor]") -> str | None:
     """Return the first name that only one of two states has or that has two shapes; None if none.
 

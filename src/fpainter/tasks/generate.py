@@ -28,12 +28,13 @@ from fpainter.pictures.selection import Selection, edited, whole_numbers
 from fpainter.pictures.spectrum import draw_spectrum, spectrum, write_spectrum
 from fpainter.pictures.strips import check_normalisation, draw_strips
 from fpainter.pictures.walk import check_walk, training_walk, walk_images
+from fpainter.tasks.augmentation import show_augmentation, without_painter
 from fpainter.tasks.classes import chosen_label
 from fpainter.tasks.nearest import show_nearest, training_images
 
 log = logging.getLogger(__name__)
 
-KINDS = ("images", "grid", "strips", "film", "walk", "spectrum", "nearest")
+KINDS = ("images", "grid", "strips", "film", "walk", "spectrum", "nearest", "augmentation")
 BY_DEFAULT = ("images", "grid", "strips")
 OF_PAINTERS = ("strips", "film", "spectrum")  # what shows painting steps
 GRID_AT_MOST = 1024  # images; a larger grid would be no picture any more
@@ -42,8 +43,9 @@ AT_LEAST_ONE = (
     "num_images", "batch_size", "grid.scale", "strips.num_columns", "strips.scale",
     "film.num_images", "walk.num_images", "spectrum.num_images",
     "nearest.num_images", "nearest.neighbours", "nearest.num_held_back",
+    "augmentation.num_images",
 )  # fmt: skip
-OR_NULL = ("grid.columns", "film.columns", "nearest.scale")
+OR_NULL = ("grid.columns", "film.columns", "nearest.scale", "augmentation.scale")
 YES_OR_NO = ("refined", "film.margin")
 TRAINING_ONLY = ("supervision", "freeze_painter")  # settings that change no image
 
@@ -62,6 +64,11 @@ def generate(cfg: DictConfig) -> None:
         UserError: if something asked for cannot be made.
     """
     _check(cfg)
+    output = Path(HydraConfig.get().runtime.output_dir)
+    if without_painter(cfg):
+        written = show_augmentation(cfg, output)
+        log.info("%s written to %s", ", ".join(written), output)
+        return
     trained = load_painter(str(cfg.ckpt), cfg.weights, pick_device(cfg.device))
     sampler = _edited(trained, f"ckpt={cfg.ckpt}", cfg)
     kinds = _kinds(cfg.what, sampler)
@@ -70,7 +77,6 @@ def generate(cfg: DictConfig) -> None:
     indices = _numbers(cfg, "seeds") or tuple(range(cfg.num_images))
     label = chosen_label(sampler, cfg.label)
     selection = Selection(sampler, cfg.seed, indices, cfg.batch_size, label)
-    output = Path(HydraConfig.get().runtime.output_dir)
     written = []
     if "images" in kinds or "grid" in kinds:
         written += _write_images(selection, cfg, output, kinds)
@@ -84,6 +90,8 @@ def generate(cfg: DictConfig) -> None:
         written += _write_spectrum(selection, cfg, output)
     if reals is not None:
         written += show_nearest(selection, cfg, output, *reals)
+    if "augmentation" in kinds:
+        written += show_augmentation(cfg, output, trained)
     log.info("%s written to %s", ", ".join(written), output)
 
 

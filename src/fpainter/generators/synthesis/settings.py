@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fpainter.nn.activations import check_choice
 from fpainter.nn.bipartite import BipartiteAttention, KMeans
+from fpainter.nn.sizes import check_side
 
 NOISES = ("random", "constant", "none")
 MERGES = ("softmax", "sum", "max", "leaves")
@@ -89,11 +90,11 @@ class Layers:
             too; ``none``.
         clamp: bound on the magnitude of features, for half precision; None for none.
         attention: to the local latents; None without.
-        self_attention_at: the shorter side of the maps whose pixels attend to each other; None
-            for none.
+        self_attention_at: the nominal side of the maps whose pixels attend to each other, a power
+            of two; None for none, as where no map is as large.
 
     Raises:
-        ValueError: if an option is unknown.
+        ValueError: if an option is unknown or out of range.
     """
 
     modulated: bool = True
@@ -105,6 +106,7 @@ class Layers:
 
     def __post_init__(self) -> None:
         check_choice("noise", self.noise, NOISES)
+        check_side("self_attention_at", self.self_attention_at)
 
 
 @dataclass(frozen=True)
