@@ -66,7 +66,7 @@ def find_inputs(cfg: DictConfig) -> None:
     Raises:
         UserError: if there is no such file or folder; with what to do about it.
     """
-    for key in ("ckpt", "compare", "images", "import"):
+    for key in ("ckpt", "compare", "images", "import", "latents", "image"):
         for path in entries(OmegaConf.select(cfg, key, throw_on_missing=True)):
             on_the_hub = key in ("ckpt", "compare") and is_hub_name(path)
             if path is not None and not on_the_hub:

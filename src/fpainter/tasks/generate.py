@@ -24,11 +24,12 @@ from fpainter.launch.settings import blaming, check_numbers, entries
 from fpainter.paths import existing
 from fpainter.pictures.film import Frames, check_film, painting_film, save_film
 from fpainter.pictures.grids import grid, sheet, to_picture
-from fpainter.pictures.selection import Selection, edited, whole_numbers
+from fpainter.pictures.latents_file import StoredLatents
+from fpainter.pictures.selection import Selection
 from fpainter.pictures.spectrum import draw_spectrum, spectrum, write_spectrum
 from fpainter.pictures.strips import check_normalisation, draw_strips
 from fpainter.pictures.walk import check_walk, training_walk, walk_images
-from fpainter.tasks.classes import chosen_label
+from fpainter.tasks.chosen import chosen_images, edited_sampler, numbers, write_chosen
 from fpainter.tasks.nearest import show_nearest, training_images
 
 log = logging.getLogger(__name__)
@@ -63,13 +64,10 @@ def generate(cfg: DictConfig) -> None:
     """
     _check(cfg)
     trained = load_painter(str(cfg.ckpt), cfg.weights, pick_device(cfg.device))
-    sampler = _edited(trained, f"ckpt={cfg.ckpt}", cfg)
-    kinds = _kinds(cfg.what, sampler)
-    others = _others(trained, cfg) if "walk" in kinds else None
+    selection = chosen_images(trained, cfg)
+    kinds = _kinds(cfg.what, selection.sampler)
+    others = _others(trained, selection.stored, cfg) if "walk" in kinds else None
     reals = training_images(trained, cfg) if "nearest" in kinds else None
-    indices = _numbers(cfg, "seeds") or tuple(range(cfg.num_images))
-    label = chosen_label(sampler, cfg.label)
-    selection = Selection(sampler, cfg.seed, indices, cfg.batch_size, label)
     output = Path(HydraConfig.get().runtime.output_dir)
     written = []
     if "images" in kinds or "grid" in kinds:
@@ -118,25 +116,12 @@ def _check(cfg: DictConfig) -> None:
     with blaming("walk"):
         check_walk(cfg.walk.frames_between, cfg.walk.path)
     for key in NUMBERS:
-        _numbers(cfg, key)
+        numbers(cfg, key)
 
 
-def _numbers(cfg: DictConfig, key: str) -> tuple[int, ...]:
-    """Read numbers from the config; none for null."""
-    given = OmegaConf.select(cfg, key)
-    if given is None:
-        return ()
-    with blaming(key):
-        return whole_numbers(OmegaConf.to_object(given) if OmegaConf.is_list(given) else given)
-
-
-def _edited(trained: TrainedPainter, where: str, cfg: DictConfig) -> Sampler:
-    """Return a checkpoint's sampler with the steps asked for; `where` stands in messages."""
-    with blaming(where):
-        return edited(trained.sampler, cfg.num_steps, _numbers(cfg, "drop_steps"), cfg.refined)
-
-
-def _others(first: TrainedPainter, cfg: DictConfig) -> Iterator[Sampler] | None:
+def _others(
+    first: TrainedPainter, stored: StoredLatents | None, cfg: DictConfig
+) -> Iterator[Sampler] | None:
     """Return the painters that a walk through training passes after the first, if it is one.
 
     Each is loaded when it is needed; their paths are looked at now.
@@ -162,7 +147,7 @@ def _others(first: TrainedPainter, cfg: DictConfig) -> Iterator[Sampler] | None:
                     f"{where}: has another {name} than ckpt={cfg.ckpt}; a walk passes "
                     "checkpoints of one architecture, such as those of one run"
                 )
-        return _edited(other, where, cfg)
+        return edited_sampler(other, where, stored, cfg)
 
     return map(load, paths)
 
@@ -195,6 +180,8 @@ def _write_images(
             shown.setdefault(name, []).append(images[:room])
         room = max(0, room - len(part.indices))
     written = [f"{len(selection.indices)} {name}" for name in shown] if "images" in kinds else []
+    if "images" in kinds:
+        written.append(write_chosen(selection, cfg.truncation, output / "latents.npz"))
     if "grid" in kinds:
         by_class = cfg.label is None and cfg.grid.columns is None
         labels = selection.first(GRID_AT_MOST).labels() if by_class else None
@@ -210,7 +197,7 @@ def _write_strips(selection: Selection, cfg: DictConfig, output: Path) -> list[s
     if not cfg.strips.num_images:
         return []
     work = selection.first(cfg.strips.num_images).painted()
-    given = _numbers(cfg, "strips.steps")
+    given = numbers(cfg, "strips.steps")
     steps = given or shown_steps(work.painting.num_steps, cfg.strips.num_columns)
     with blaming("strips"):
         strips = draw_strips(work, steps, cfg.strips.normalisation, cfg.strips.scale)
@@ -235,7 +222,7 @@ def _write_walk(
     selection: Selection, cfg: DictConfig, output: Path, others: Iterator[Sampler] | None
 ) -> list[str]:
     """Write the sheet and the film of a walk through latents or, with others, through training."""
-    indices = _numbers(cfg, "walk.indices") or selection.first(cfg.walk.num_images).indices
+    indices = numbers(cfg, "walk.indices") or selection.first(cfg.walk.num_images).indices
     selection = replace(selection, indices=indices)
     between = cfg.walk.frames_between
     with blaming("walk"):
