@@ -92,6 +92,19 @@ def styles_of(sampler: Sampler, z: Tensor, label: Tensor | None = None) -> Tenso
         return synthesis.truncate(synthesis.mapping(z, label))
 
 
+def paint_styles(sampler: Sampler, w: Tensor, noise: str | None = None) -> Tensor:
+    """Paint images [B C H W], in the image range, under styles [B L d_style] as they are.
+
+    Args:
+        sampler: of a generator with styles.
+        w: styles on its device.
+        noise: as for `SynthesisGenerator.synthesis`.
+    """
+    synthesis = synthesis_of(sampler)
+    with evaluating(synthesis):
+        return synthesis.synthesis(w, noise)
+
+
 def _no_styles(generator: Any) -> str:
     return (
         f"{type(generator).__name__} has no styles; those of model=stylegan2, gansformer_simplex "

@@ -3,7 +3,7 @@
 import glob
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -31,18 +31,27 @@ from fpainter.pictures.strips import check_normalisation, draw_strips
 from fpainter.pictures.walk import check_walk, training_walk, walk_images
 from fpainter.tasks.chosen import chosen_images, edited_sampler, numbers, write_chosen
 from fpainter.tasks.nearest import show_nearest, training_images
+from fpainter.tasks.styles import Writer, prepare_attention, prepare_mixing, prepare_noise
 
 log = logging.getLogger(__name__)
 
-KINDS = ("images", "grid", "strips", "film", "walk", "spectrum", "nearest")
+# What else can be asked for: looks for mistakes, and returns what writes into a folder.
+PREPARED: dict[str, Callable[[Selection, DictConfig], Writer]] = {
+    "mixing": prepare_mixing,
+    "noise": prepare_noise,
+    "attention": prepare_attention,
+}
+KINDS = ("images", "grid", "strips", "film", "walk", "spectrum", "nearest", *PREPARED)
 BY_DEFAULT = ("images", "grid", "strips")
 OF_PAINTERS = ("strips", "film", "spectrum")  # what shows painting steps
 GRID_AT_MOST = 1024  # images; a larger grid would be no picture any more
-NUMBERS = ("seeds", "drop_steps", "strips.steps", "walk.indices")
+NUMBERS = ("seeds", "drop_steps", "strips.steps", "walk.indices", "mixing.coarse", "mixing.fine")
 AT_LEAST_ONE = (
     "num_images", "batch_size", "grid.scale", "strips.num_columns", "strips.scale",
     "film.num_images", "walk.num_images", "spectrum.num_images",
     "nearest.num_images", "nearest.neighbours", "nearest.num_held_back",
+    "mixing.num_images", "noise.num_images", "noise.num_samples", "noise.num_shown",
+    "attention.num_images",
 )  # fmt: skip
 OR_NULL = ("grid.columns", "film.columns", "nearest.scale")
 YES_OR_NO = ("refined", "film.margin")
@@ -68,6 +77,7 @@ def generate(cfg: DictConfig) -> None:
     kinds = _kinds(cfg.what, selection.sampler)
     others = _others(trained, selection.stored, cfg) if "walk" in kinds else None
     reals = training_images(trained, cfg) if "nearest" in kinds else None
+    writers = [PREPARED[kind](selection, cfg) for kind in kinds if kind in PREPARED]
     output = Path(HydraConfig.get().runtime.output_dir)
     written = []
     if "images" in kinds or "grid" in kinds:
@@ -82,6 +92,8 @@ def generate(cfg: DictConfig) -> None:
         written += _write_spectrum(selection, cfg, output)
     if reals is not None:
         written += show_nearest(selection, cfg, output, *reals)
+    for write in writers:
+        written += write(output)
     log.info("%s written to %s", ", ".join(written), output)
 
 
