@@ -17,29 +17,30 @@ from torch import Tensor
 from fpainter.checkpoints.inference import TrainedPainter, load_painter
 from fpainter.errors import UserError
 from fpainter.generators.base import PaintingGenerator
-from fpainter.generators.painting import shown_steps
 from fpainter.generators.sampler import Sampler
 from fpainter.launch.devices import pick_device
 from fpainter.launch.settings import blaming, check_numbers, entries
 from fpainter.paths import existing
-from fpainter.pictures.film import Frames, check_film, painting_film, save_film
+from fpainter.pictures.film import Frames, check_film
 from fpainter.pictures.grids import grid, sheet, to_picture
 from fpainter.pictures.latents_file import StoredLatents
 from fpainter.pictures.selection import Selection
-from fpainter.pictures.spectrum import draw_spectrum, spectrum, write_spectrum
-from fpainter.pictures.strips import check_normalisation, draw_strips
+from fpainter.pictures.strips import check_normalisation
 from fpainter.pictures.walk import check_walk, training_walk, walk_images
 from fpainter.tasks.chosen import chosen_images, edited_sampler, numbers, write_chosen
 from fpainter.tasks.nearest import show_nearest, training_images
+from fpainter.tasks.paintings import write_film, write_frames, write_spectrum_of, write_strips
+from fpainter.tasks.projection import prepare_projection
 from fpainter.tasks.styles import Writer, prepare_attention, prepare_mixing, prepare_noise
 
 log = logging.getLogger(__name__)
 
 # What else can be asked for: looks for mistakes, and returns what writes into a folder.
-PREPARED: dict[str, Callable[[Selection, DictConfig], Writer]] = {
+PREPARED: dict[str, Callable[[TrainedPainter, Selection, DictConfig], Writer]] = {
     "mixing": prepare_mixing,
     "noise": prepare_noise,
     "attention": prepare_attention,
+    "projection": prepare_projection,
 }
 KINDS = ("images", "grid", "strips", "film", "walk", "spectrum", "nearest", *PREPARED)
 BY_DEFAULT = ("images", "grid", "strips")
@@ -51,7 +52,7 @@ AT_LEAST_ONE = (
     "film.num_images", "walk.num_images", "spectrum.num_images",
     "nearest.num_images", "nearest.neighbours", "nearest.num_held_back",
     "mixing.num_images", "noise.num_images", "noise.num_samples", "noise.num_shown",
-    "attention.num_images",
+    "attention.num_images", "projection.num_steps", "projection.num_candidates",
 )  # fmt: skip
 OR_NULL = ("grid.columns", "film.columns", "nearest.scale")
 YES_OR_NO = ("refined", "film.margin")
@@ -72,24 +73,26 @@ def generate(cfg: DictConfig) -> None:
         UserError: if something asked for cannot be made.
     """
     _check(cfg)
+    if cfg.image is not None and "projection" not in entries(cfg.what):
+        raise UserError(f"image={cfg.image}: is what what=projection looks for; give that, too")
     trained = load_painter(str(cfg.ckpt), cfg.weights, pick_device(cfg.device))
     selection = chosen_images(trained, cfg)
     kinds = _kinds(cfg.what, selection.sampler)
     others = _others(trained, selection.stored, cfg) if "walk" in kinds else None
     reals = training_images(trained, cfg) if "nearest" in kinds else None
-    writers = [PREPARED[kind](selection, cfg) for kind in kinds if kind in PREPARED]
+    writers = [PREPARED[kind](trained, selection, cfg) for kind in kinds if kind in PREPARED]
     output = Path(HydraConfig.get().runtime.output_dir)
     written = []
     if "images" in kinds or "grid" in kinds:
         written += _write_images(selection, cfg, output, kinds)
     if "strips" in kinds:
-        written += _write_strips(selection, cfg, output)
+        written += write_strips(selection, cfg, output)
     if "film" in kinds:
-        written += _write_film(selection, cfg, output)
+        written += write_film(selection, cfg, output)
     if "walk" in kinds:
         written += _write_walk(selection, cfg, output, others)
     if "spectrum" in kinds:
-        written += _write_spectrum(selection, cfg, output)
+        written += write_spectrum_of(selection, cfg, output)
     if reals is not None:
         written += show_nearest(selection, cfg, output, *reals)
     for write in writers:
@@ -205,31 +208,6 @@ def _write_images(
     return written
 
 
-def _write_strips(selection: Selection, cfg: DictConfig, output: Path) -> list[str]:
-    if not cfg.strips.num_images:
-        return []
-    work = selection.first(cfg.strips.num_images).painted()
-    given = numbers(cfg, "strips.steps")
-    steps = given or shown_steps(work.painting.num_steps, cfg.strips.num_columns)
-    with blaming("strips"):
-        strips = draw_strips(work, steps, cfg.strips.normalisation, cfg.strips.scale)
-    strips.save(output / "strips.png")
-    return ["strips.png"]
-
-
-def _write_film(selection: Selection, cfg: DictConfig, output: Path) -> list[str]:
-    works = [part.painted() for part in selection.first(cfg.film.num_images).slices()]
-    frames = painting_film(works, cfg.film.columns, cfg.film.margin)
-    return _save_film(frames, cfg.film, output / "film", cfg.film.hold)
-
-
-def _save_film(frames: Frames, film: DictConfig, path: Path, hold: float) -> list[str]:
-    path = path.with_suffix(f".{film.format}")
-    with blaming("film"):
-        save_film(frames, path, film.fps, hold, film.scale)
-    return [path.name]
-
-
 def _write_walk(
     selection: Selection, cfg: DictConfig, output: Path, others: Iterator[Sampler] | None
 ) -> list[str]:
@@ -248,12 +226,4 @@ def _write_walk(
     grid(images, columns, scale=cfg.grid.scale).save(output / "walk.png")
     gap = 2 if cells.shape[1] > 1 else 0
     frames = Frames(len(cells), lambda index: grid(cells[index], cfg.film.columns, gap))
-    return ["walk.png", *_save_film(frames, cfg.film, output / "walk", hold)]
-
-
-def _write_spectrum(selection: Selection, cfg: DictConfig, output: Path) -> list[str]:
-    parts = selection.first(cfg.spectrum.num_images).slices()
-    measured = spectrum(part.painted().painting for part in parts)
-    write_spectrum(measured, output / "spectrum.csv")
-    draw_spectrum(measured, output / "spectrum.png")
-    return ["spectrum.csv", "spectrum.png"]
+    return ["walk.png", *write_frames(frames, cfg.film, output / "walk", hold)]

@@ -8,6 +8,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from fpainter.checkpoints.inference import TrainedPainter
 from fpainter.launch.settings import blaming
 from fpainter.nn.seeds import stream_seed
 from fpainter.pictures.attention import (
@@ -25,10 +26,11 @@ from fpainter.tasks.chosen import numbers
 Writer = Callable[[Path], list[str]]  # into the folder; returns the names of its files
 
 
-def prepare_mixing(selection: Selection, cfg: DictConfig) -> Writer:
+def prepare_mixing(trained: TrainedPainter, selection: Selection, cfg: DictConfig) -> Writer:
     """Return what writes the table of mixed styles.
 
     Args:
+        trained: the checkpoint.
         selection: the images chosen, of which the first are the sources by default.
         cfg: composed from ``configs/generate.yaml``.
 
@@ -52,7 +54,7 @@ def prepare_mixing(selection: Selection, cfg: DictConfig) -> Writer:
     return write
 
 
-def prepare_noise(selection: Selection, cfg: DictConfig) -> Writer:
+def prepare_noise(trained: TrainedPainter, selection: Selection, cfg: DictConfig) -> Writer:
     """Return what writes images with many noises; see `prepare_mixing`."""
     with blaming("what=noise"):
         check_noise(selection.sampler)
@@ -71,7 +73,7 @@ def prepare_noise(selection: Selection, cfg: DictConfig) -> Writer:
     return write
 
 
-def prepare_attention(selection: Selection, cfg: DictConfig) -> Writer:
+def prepare_attention(trained: TrainedPainter, selection: Selection, cfg: DictConfig) -> Writer:
     """Return what writes maps of attention over images; see `prepare_mixing`."""
     with blaming("what=attention"):
         sizes = attending_sizes(selection.sampler)

@@ -202,6 +202,39 @@ class InceptionFeatures(nn.Module):
         x = x.to(next(self.parameters()).dtype, memory_format=torch.channels_last)
         return self.network(x).float().mean(dim=(2, 3))
 
+    def of_floats(self, images: Tensor) -> Tensor:
+        """Compute features of images that are not rounded to bytes; gradients pass through.
+
+        Args:
+            images: [B C H W] float32, 0 black and 255 white, with 1, 3 or 4 channels.
+
+        Returns:
+            [B 2048] float32.
+        """
+        return self.maps(images, len(NETWORK))[-1].mean(dim=(2, 3))
+
+    def maps(self, images: Tensor, num_stages: int) -> list[Tensor]:
+        """Compute the maps after the first stages of `NETWORK`; gradients pass through.
+
+        Args:
+            images: as for `of_floats`.
+            num_stages: stages, at least 1.
+
+        Returns:
+            A map [B c h w] float32 for each stage.
+        """
+        with full_float32(images.device):
+            # `prepare` works in place.
+            x = self.prepare(_on_white(images) if images.shape[1] == 4 else images.clone())
+            x = x.to(next(self.parameters()).dtype, memory_format=torch.channels_last)
+            maps = []
+            for stage in self.network.children():
+                x = stage(x)
+                maps.append(x.float())
+                if len(maps) == num_stages:
+                    break
+        return maps
+
     def logits(self, features: Tensor) -> Tensor:
         """Classify features: W f without the bias, as torch-fidelity's `logits_unbiased`.
 
@@ -221,6 +254,11 @@ class InceptionFeatures(nn.Module):
             )
         with torch.no_grad(), full_float32(self.classifier.device):
             return F.linear(features.to(self.classifier), self.classifier).float()
+
+
+def _on_white(images: Tensor) -> Tensor:
+    """Put RGBA images [B 4 H W] in 0..255 on white, without rounding."""
+    return 255 + (images[:, :3] - 255) * images[:, 3:] / 255
 
 
 def _fill(network: nn.Module, weights: InceptionWeights) -> None:
