@@ -4,6 +4,7 @@ The whole network is the table `NETWORK`; `load_inception` fills it with publish
 Batch norms are folded into the convolutions, so each convolution is one kernel call and a ReLU.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -191,9 +192,7 @@ class InceptionFeatures(nn.Module):
         if images.shape[1] == 4:
             images = flatten_alpha(images)
         with torch.inference_mode(), full_float32(images.device):
-            # Small slices stay in the cache of a CPU (measured: 8 is 1.4 times as fast as 32).
-            parts = images.split(8 if images.device.type == "cpu" else 64)
-            features = [self._features(part) for part in parts]
+            features = [self._features(part) for part in _slices(images)]
         # Copied outside of inference mode: its tensors cannot be used in every place.
         return torch.cat(features).clone() if features else images.new_zeros(0, 2048).float()
 
@@ -211,7 +210,8 @@ class InceptionFeatures(nn.Module):
         Returns:
             [B 2048] float32.
         """
-        return self.maps(images, len(NETWORK))[-1].mean(dim=(2, 3))
+        last = [self.maps(part, len(NETWORK))[-1] for part in _slices(images)]
+        return torch.cat(last).mean(dim=(2, 3))
 
     def maps(self, images: Tensor, num_stages: int) -> list[Tensor]:
         """Compute the maps after the first stages of `NETWORK`; gradients pass through.
@@ -227,13 +227,8 @@ class InceptionFeatures(nn.Module):
             # `prepare` works in place.
             x = self.prepare(_on_white(images) if images.shape[1] == 4 else images.clone())
             x = x.to(next(self.parameters()).dtype, memory_format=torch.channels_last)
-            maps = []
-            for stage in self.network.children():
-                x = stage(x)
-                maps.append(x.float())
-                if len(maps) == num_stages:
-                    break
-        return maps
+            stages = itertools.islice(self.network.children(), num_stages)
+            return [(x := stage(x)).float() for stage in stages]
 
     def logits(self, features: Tensor) -> Tensor:
         """Classify features: W f without the bias, as torch-fidelity's `logits_unbiased`.
@@ -254,6 +249,11 @@ class InceptionFeatures(nn.Module):
             )
         with torch.no_grad(), full_float32(self.classifier.device):
             return F.linear(features.to(self.classifier), self.classifier).float()
+
+
+def _slices(images: Tensor) -> Sequence[Tensor]:
+    # Small slices stay in the cache of a CPU (measured: 8 is 1.4 times as fast as 32).
+    return images.split(8 if images.device.type == "cpu" else 64)
 
 
 def _on_white(images: Tensor) -> Tensor:
