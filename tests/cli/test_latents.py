@@ -71,6 +71,8 @@ def test_styles_are_moved_and_painted(styled_run: Path, tmp_path: Path) -> None:
     assert np.abs(painted(two, 1).astype(int) - expected[1].numpy()).max() <= 1
     with np.load(two / "latents.npz", allow_pickle=False) as written:
         np.testing.assert_array_equal(written["w"], w.numpy())
+    words = refused("generate", f"ckpt={last}", file, "label=1", f"hydra.run.dir={two}")
+    assert "styles have their class in them" in words
 
 
 DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -78,6 +80,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
     "nothing": (lambda path: np.savez(path, numbers=np.arange(2)), "either z"),
     "both": (lambda path: np.savez(path, z=np.ones((1, 8)), w=np.ones((1, 2, 8))), "either z"),
     "whole numbers": (lambda path: np.savez(path, z=np.ones((1, 8), int)), "either z"),
+    "no entries": (lambda path: np.savez(path, z=np.ones((2_000_000, 0))), "1 to 1,000,000"),
     "not finite": (lambda path: np.savez(path, z=np.full((1, 8), np.nan)), "finite"),
     "two of one number": (
         lambda path: np.savez(path, z=np.ones((2, 8)), numbers=np.zeros(2, int)),

@@ -14,8 +14,8 @@ from torch import Tensor
 from fpainter.errors import UserError, first_line
 
 LARGEST = 1 << 28  # bytes of an array; a million latents of 64 numbers
+MOST = 1_000_000  # latents in a file
 TOP = 10**9  # images have smaller numbers
-
 ARRAYS = ["z", "w", "numbers", "label", "truncation"]
 
 
@@ -136,6 +136,9 @@ def _checked(arrays: dict[str, np.ndarray]) -> StoredLatents:
     found = arrays[kinds[0]] if len(kinds) == 1 else np.empty(0, int)
     if found.dtype.kind != "f" or found.ndim not in ((2, 3) if kinds == ["w"] else (2,)):
         raise ValueError("it needs either z [N d_latent] or w [N L d_style]")
+    # An array without entries can be of any length, and take no bytes.
+    if not found.size or len(found) > MOST:
+        raise ValueError(f"it needs from 1 to {MOST:,} latents; got {found.shape}")
     numbers = arrays.get("numbers", np.arange(len(found)))
     label = arrays.get("label")
     for whole in (numbers, label):

@@ -49,7 +49,8 @@ def edited_sampler(
     """
     with blaming(where):
         sampler = edited(trained.sampler, cfg.num_steps, numbers(cfg, "drop_steps"), cfg.refined)
-        if stored is not None and stored.styles:
+    if stored is not None and stored.styles:
+        with blaming(f"latents={cfg.latents}"):
             sampler = from_styles(sampler)
     truncation = cfg.truncation
     if truncation is None and stored is not None:
@@ -81,6 +82,8 @@ def chosen_images(trained: TrainedPainter, cfg: DictConfig) -> Selection:
             stored.places(indices)
         indices = indices or stored.numbers
     sampler = edited_sampler(trained, f"ckpt={cfg.ckpt}", stored, cfg)
+    if cfg.label is not None and isinstance(sampler.generator, FromStyles):
+        raise UserError(f"label={cfg.label}: styles have their class in them; leave it out")
     label = chosen_label(sampler, cfg.label)
     if stored is not None:
         _check_fit(stored, sampler, f"latents={cfg.latents}")
