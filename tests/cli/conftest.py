@@ -72,3 +72,22 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "fid.num_images=6", f"hydra.run.dir={directory}",
         )  # fmt: skip
     return directory
+
+
+STYLED = [
+    "debug=fast", "model=gansformer_simplex", "model/discriminator=convolutional",
+    "model.discriminator.widths=[4,6]", "model.generator.d_latent=24",
+    "model.generator.mapping.num_local=2", "model.generator.mapping.d_w=8",
+    "model.generator.mapping.num_layers=3", "model.generator.synthesis.channel_base=64",
+    "model.generator.synthesis.channel_max=8", "data.num_images=12",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def styled_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two iterations of a small GANsformer."""
+    directory = tmp_path_factory.mktemp("styled")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FPAINTER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        run("train", *STYLED, "num_iterations=2", f"hydra.run.dir={directory}")
+    return directory

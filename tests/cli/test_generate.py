@@ -48,7 +48,7 @@ def test_every_kind(ckpt: str, tmp_path: Path) -> None:
     )  # fmt: skip
     assert names(tmp_path) == {
         "images", "grid.png", "strips.png", "film.apng", "walk.apng", "walk.png",
-        "spectrum.png", "spectrum.csv",
+        "spectrum.png", "spectrum.csv", "latents.npz",
     }  # fmt: skip
     assert names(tmp_path / "images") == {"000006.png", "000002.png", "000009.png"}
     with Image.open(tmp_path / "strips.png") as strips:
@@ -101,8 +101,8 @@ def test_v1_with_more_steps_than_trained(tmp_path: Path) -> None:
     for folder, frames in [("refined", 8), ("plain", 7)]:
         with Image.open(tmp_path / folder / "film.apng") as film:
             assert getattr(film, "n_frames", 1) == frames
-    assert names(tmp_path / "refined") == {"film.apng", "images", "unrefined"}
-    assert names(tmp_path / "plain") == {"film.apng", "images"}
+    assert names(tmp_path / "refined") == {"film.apng", "images", "unrefined", "latents.npz"}
+    assert names(tmp_path / "plain") == {"film.apng", "images", "latents.npz"}
     image = (tmp_path / "plain" / "images" / "000001.png").read_bytes()
     assert image == (tmp_path / "refined" / "unrefined" / "000001.png").read_bytes()
     assert image != (tmp_path / "refined" / "images" / "000001.png").read_bytes()
@@ -133,7 +133,7 @@ def photographer(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
 @pytest.mark.usefixtures("photographer")
 def test_a_generator_without_steps(tmp_path: Path) -> None:
     run("generate", "ckpt=a.ckpt", "num_images=3", f"hydra.run.dir={tmp_path}")
-    assert names(tmp_path) == {"images", "grid.png"}
+    assert names(tmp_path) == {"images", "grid.png", "latents.npz"}
     log = (tmp_path / "generate.log").read_text()
     assert "no strips: Photographer does not paint in steps" in log
     run("generate", "ckpt=a.ckpt", "what=walk", f"hydra.run.dir={tmp_path}")

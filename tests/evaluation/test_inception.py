@@ -91,6 +91,25 @@ def test_equals_the_unfolded_network(
     torch.testing.assert_close(network.logits(features), expected_logits, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_images_that_are_not_rounded(network: InceptionFeatures, channels: int) -> None:
+    images = random_images(2, 0, channels=channels, size=64)
+    if channels == 4:
+        images[:, 3] = 255 * (images[:, 3] > 127)  # or bytes are rounded once more on white
+    floats = images.float().requires_grad_()
+    features = network.of_floats(floats)
+    torch.testing.assert_close(features, network(images), rtol=1e-4, atol=1e-5)
+    assert torch.equal(floats, images.float())
+    (gradient,) = torch.autograd.grad(features.sum(), floats)
+    # As a difference quotient along the gradient.
+    step = 0.05 * gradient / gradient.abs().max()
+    with torch.no_grad():
+        ahead, behind = (network.of_floats(floats + sign * step).double().sum() for sign in (1, -1))
+    torch.testing.assert_close(
+        float(ahead - behind), 2 * float((gradient * step).sum()), rtol=0.05, atol=0
+    )
+
+
 @pytest.mark.parametrize("size", [64, 160])
 def test_equals_torch_fidelity_with_its_own_resize(
     original: nn.Module, network: InceptionFeatures, monkeypatch: pytest.MonkeyPatch, size: int

@@ -3,24 +3,31 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from fpainter.evaluation.classes import OneClass, labels_like
 from fpainter.evaluation.features import Draw, Features, Images
+from fpainter.evaluation.inception.network import InceptionFeatures
 from fpainter.evaluation.metrics.fid import PaintedFID
 from fpainter.evaluation.metrics.painting import effective_rank, step_shares
+from fpainter.evaluation.metrics.path_length import (
+    painted_speeds,
+    path_length,
+    shares_of,
+    spaces_of,
+)
 from fpainter.evaluation.metrics.sample import NEED_REALS, SAMPLE_METRICS
-from fpainter.evaluation.processes import world_size
+from fpainter.evaluation.processes import rank, summed, world_size
 from fpainter.generators.base import Generator, PaintingGenerator
 from fpainter.generators.latents import latents
 from fpainter.generators.painting import shown_steps
 from fpainter.generators.sampler import Sampler, evaluating
 
 PAINTER_METRICS = ("fid_by_step", "painting")  # of painters only
-METRICS = ("fid", *SAMPLE_METRICS, "fid_by_label", *PAINTER_METRICS)
+METRICS = ("fid", *SAMPLE_METRICS, "inception_path_length", "fid_by_label", *PAINTER_METRICS)
 TABLES = ("fid_by_step", "fid_by_label")  # several numbers, and as many further passes
 NUM_SHOWN = 8  # painting steps at which the FID is taken
 AT_MOST = 2_000  # images for what is measured at each step or of each class
@@ -78,6 +85,8 @@ class Scorer:
         generator = sampler.generator
         if "fid_by_label" in self.metrics and generator.num_labels:
             scores["fid_by_label"] = self._by_label(sampler)
+        if "inception_path_length" in self.metrics and sampler.step is None:
+            scores |= self._path_lengths(sampler)
         if isinstance(generator, PaintingGenerator) and sampler.step is None:
             if "painting" in self.metrics:
                 scores |= self._painting(generator)
@@ -129,6 +138,32 @@ class Scorer:
 
             fids.append(PaintedFID(self.features, reals).score(draw, num, f"FID of {name}"))
         return {"names": list(names), "fid": fids, "num_images": num}
+
+    def _path_lengths(self, sampler: Sampler) -> dict[str, Any]:
+        """Return path lengths in Inception's features between latents, and between styles if any.
+
+        Pair i has the latents 2i and 2i + 1, and one label.
+        """
+        network = cast(InceptionFeatures, self.features.extractor)
+        num, size = min(self.num_images, AT_MOST), -(-self.features.batch_size // 2)
+        mine = range(rank(), num, world_size())
+        scores = {}
+        for space in spaces_of(sampler.generator):
+            what = f"path length in {space}"
+            speeds = torch.zeros(num, dtype=torch.float64)
+            self.features.report(what, 0, num)
+            for first in range(0, len(mine), size):
+                pairs = mine[first : first + size]
+                ends = [2 * pair + last for last in (0, 1) for pair in pairs]
+                z = latents(self.seed, ends, sampler.d_latent)
+                label = labels_like(self.images, sampler.generator, self.seed, pairs)
+                shares = shares_of(self.seed, pairs)
+                found = painted_speeds(sampler, network.of_floats, z, label, shares, space)
+                speeds[list(pairs)] = found
+                self.features.report(what, min((first + size) * world_size(), num), num)
+            gathered = summed(speeds.to(self._metric.device)).cpu()
+            scores[f"inception_path_length_{space}"] = path_length(gathered)._asdict()
+        return scores
 
     def _by_step(self, sampler: Sampler, steps: list[int]) -> dict[str, Any]:
         """Return the FIDs of the canvas after these painting steps."""

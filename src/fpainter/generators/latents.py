@@ -1,4 +1,4 @@
-"""Latents that are functions of a seed and an index, so scores do not depend on batching."""
+"""Latents that are functions of a seed and an index, and what lies between two of them."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from fpainter.nn.seeds import stream_seed
+
+PATHS = ("spherical", "linear")
 
 
 def latents(seed: int, indices: Sequence[int], d_latent: int) -> Tensor:
@@ -32,3 +34,30 @@ def latents(seed: int, indices: Sequence[int], d_latent: int) -> Tensor:
     for row, index in zip(rows, indices, strict=True):
         row.normal_(generator=generator.manual_seed(stream_seed(seed, index)))
     return rows
+
+
+def interpolate(start: Tensor, end: Tensor, shares: Tensor, path: str = "spherical") -> Tensor:
+    """Return latents [S d] between two.
+
+    Args:
+        start: latents at share 0, [d] or one for each share [S d].
+        end: latents at share 1, likewise.
+        shares: of the way gone, [S] in [0, 1].
+        path: ``spherical`` turns the direction at an even pace and changes the length evenly, so
+            that latents on the way are as long as drawn ones; ``linear`` goes straight.
+    """
+    shares = shares[:, None]
+    straight = (1 - shares) * start + shares * end
+    if path == "linear":
+        return straight
+    lengths = start.norm(dim=-1, keepdim=True), end.norm(dim=-1, keepdim=True)
+    directions = start / lengths[0], end / lengths[1]
+    # The angle between unit vectors, without arccos' loss of digits near 0 and pi.
+    angle = 2 * torch.atan2(
+        (directions[0] - directions[1]).norm(dim=-1, keepdim=True),
+        (directions[0] + directions[1]).norm(dim=-1, keepdim=True),
+    )
+    turned = ((1 - shares) * angle).sin() * directions[0] + (shares * angle).sin() * directions[1]
+    turned = turned / angle.sin() * ((1 - shares) * lengths[0] + shares * lengths[1])
+    # The same direction, or none that lies between.
+    return torch.where(angle.sin() < 1e-6, straight, turned)

@@ -21,6 +21,16 @@ def to_picture(image: Tensor) -> Image.Image:
     return Image.fromarray(array[0] if len(array) == 1 else np.moveaxis(array, 0, -1))
 
 
+def as_rgb(images: Tensor) -> Tensor:
+    """Turn grey, RGB or RGBA bytes [... C H W] into RGB [... 3 H W], transparent ones on paper."""
+    if images.shape[-3] == 1:
+        return images.expand(*images.shape[:-3], 3, -1, -1)
+    if images.shape[-3] == 3:
+        return images
+    colours, alpha = images.float().split([3, 1], dim=-3)
+    return (PAPER + (colours - PAPER) * alpha / 255).round().to(torch.uint8)
+
+
 def grid(images: Tensor, columns: int | None = None, gap: int = 2, scale: int = 1) -> Image.Image:
     """Tile a batch row by row.
 
@@ -70,19 +80,19 @@ def sheet(
     for images in parts:
         padded = torch.cat([images, torch.full_like(images[:1], PAPER)])
         grids.append(grid(padded[places], columns, scale=scale))
-    return beside([_margin([names[label] for label in labels.unique()], grids[0]), *grids])
+    return beside([margin([names[label] for label in labels.unique()], grids[0]), *grids])
 
 
-def _margin(names: Sequence[str], rows: Image.Image) -> Image.Image:
+def margin(names: Sequence[str], rows: Image.Image) -> Image.Image:
     """Write a name at the middle of each row of a grid, as a picture to put at its left."""
     font, height = ImageFont.load_default(size=10), rows.height / len(names)
     width = math.ceil(max(map(font.getlength, names))) + 6
-    margin = Image.new(rows.mode, (width, rows.height), "white")
-    draw, every = ImageDraw.Draw(margin), math.ceil(LABEL_HEIGHT / height)
+    page = Image.new(rows.mode, (width, rows.height), "white")
+    draw, every = ImageDraw.Draw(page), math.ceil(LABEL_HEIGHT / height)
     for index in range(0, len(names), every):  # leaving out those that would touch
         middle = (width - 3, (index + 0.5) * height)
         draw.text(middle, names[index], fill=INK, font=font, anchor="rm")
-    return margin
+    return page
 
 
 def enlarge(picture: Image.Image, scale: int) -> Image.Image:

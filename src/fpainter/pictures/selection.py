@@ -18,6 +18,7 @@ from fpainter.generators.painting import Painting
 from fpainter.generators.sampler import Sampler, evaluating
 from fpainter.nn.image_range import ImageRange
 from fpainter.nn.sizes import is_whole
+from fpainter.pictures.latents_file import StoredLatents
 
 
 def whole_numbers(given: Any) -> tuple[int, ...]:
@@ -89,6 +90,7 @@ class Selection:
         batch_size: images painted at a time.
         label: of all of them; None, and the classes take turns: image i is of class i modulo the
             number of classes.
+        stored: latents of images, and their labels if known, that stand for those of the seed.
     """
 
     sampler: Sampler
@@ -96,6 +98,7 @@ class Selection:
     indices: tuple[int, ...]
     batch_size: int = 64
     label: int | None = None
+    stored: StoredLatents | None = None
 
     def first(self, num: int) -> "Selection":
         """Return the first `num` of the images, or all if there are not so many."""
@@ -107,7 +110,13 @@ class Selection:
             yield replace(self, indices=self.indices[start : start + self.batch_size])
 
     def latents(self) -> Tensor:
-        """Return the latents [B d_latent]."""
+        """Return the latents [B d_latent].
+
+        Raises:
+            ValueError: if they are stored, and one is not there.
+        """
+        if self.stored is not None:
+            return self.stored.latents[self.stored.places(self.indices)]
         return latents(self.seed, self.indices, self.sampler.d_latent)
 
     def labels(self) -> Tensor | None:
@@ -115,6 +124,8 @@ class Selection:
         num = self.sampler.generator.num_labels
         if not num:
             return None
+        if self.label is None and self.stored is not None and self.stored.labels is not None:
+            return self.stored.labels[self.stored.places(self.indices)]
         return torch.tensor([i % num if self.label is None else self.label for i in self.indices])
 
     def painted(self) -> Painted:

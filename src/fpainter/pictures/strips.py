@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from fpainter.nn.colour import to_rgb
-from fpainter.pictures.grids import PAPER, grid, labelled, stack
+from fpainter.pictures.grids import PAPER, as_rgb, grid, labelled, stack
 from fpainter.pictures.selection import Painted
 
 NORMALISATIONS = ("final", "frame", "signed")
@@ -55,7 +55,7 @@ def draw_strips(
         labels.append("refined")
     if normalisation == "signed":
         shown = to_rgb(updates, work.painting.colours)
-        frames = torch.cat([_signed(shown), _as_rgb(work.show(canvases))], dim=1)
+        frames = torch.cat([_signed(shown), as_rgb(work.show(canvases))], dim=1)
     else:
         frames = work.show(torch.cat([updates, canvases], dim=1))
     return stack(
@@ -77,16 +77,6 @@ def _signed(updates: Tensor) -> Tensor:
     warm, cold = (change.new_tensor(colour)[:, None, None] for colour in (WARM, COLD))
     colours = PAPER + share.abs() * (torch.where(share > 0, warm, cold) - PAPER)
     return colours.round().to(torch.uint8)
-
-
-def _as_rgb(images: Tensor) -> Tensor:
-    """Turn bytes [B S C H W] in grey, RGB or RGBA into RGB, transparent ones on paper."""
-    if images.shape[2] == 1:
-        return images.expand(-1, -1, 3, -1, -1)
-    if images.shape[2] == 3:
-        return images
-    colours, alpha = images.float().split([3, 1], dim=2)
-    return (PAPER + (colours - PAPER) * alpha / 255).round().to(torch.uint8)
 
 
 def _to_norm(frames: Tensor, norm: Tensor) -> Tensor:

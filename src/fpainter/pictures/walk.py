@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fpainter.generators.latents import PATHS, interpolate
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.sizes import is_whole
 from fpainter.pictures.selection import Selection, batches
 from fpainter.training.ema import move_average
-
-PATHS = ("spherical", "linear")
 
 
 def walk_images(selection: Selection, frames_between: int, path: str = "spherical") -> Tensor:
@@ -92,29 +91,3 @@ def check_walk(frames_between: Any, path: Any = "spherical") -> None:
         raise ValueError(f"frames_between must be a whole number, at least 0; got {frames_between}")
     if path not in PATHS:
         raise ValueError(f"path must be one of {', '.join(PATHS)}; got {path}")
-
-
-def interpolate(start: Tensor, end: Tensor, shares: Tensor, path: str = "spherical") -> Tensor:
-    """Return latents [S d] between two [d].
-
-    Args:
-        start: latent at share 0.
-        end: latent at share 1.
-        shares: of the way gone, [S] in [0, 1].
-        path: ``spherical`` turns the direction at an even pace and changes the length evenly, so
-            that latents on the way are as long as drawn ones; ``linear`` goes straight.
-    """
-    shares = shares[:, None]
-    straight = (1 - shares) * start + shares * end
-    if path == "linear":
-        return straight
-    lengths = start.norm(), end.norm()
-    directions = start / lengths[0], end / lengths[1]
-    # The angle between unit vectors, without arccos' loss of digits near 0 and pi.
-    angle = 2 * torch.atan2(
-        (directions[0] - directions[1]).norm(), (directions[0] + directions[1]).norm()
-    )
-    if angle.sin() < 1e-6:  # the same direction, or none that lies between
-        return straight
-    turned = ((1 - shares) * angle).sin() * directions[0] + (shares * angle).sin() * directions[1]
-    return turned / angle.sin() * ((1 - shares) * lengths[0] + shares * lengths[1])

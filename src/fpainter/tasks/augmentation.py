@@ -25,18 +25,16 @@ def without_painter(cfg: DictConfig) -> bool:
     return no_checkpoint and entries(cfg.what) == ["augmentation"]
 
 
-def show_augmentation(
-    cfg: DictConfig, output: Path, trained: TrainedPainter | None = None
-) -> list[str]:
+def show_augmentation(cfg: DictConfig, trained: TrainedPainter | None, output: Path) -> list[str]:
     """Write the same reals augmented with several probabilities, a column for each.
 
     All columns have the same draws: what has happened to an image stays, more is added.
 
     Args:
         cfg: composed from ``configs/generate.yaml``.
-        output: folder for what is written.
         trained: its run's data and augmentation are taken where `cfg` names no others; None: `cfg`
             names both.
+        output: folder for what is written.
 
     Returns:
         The names of the files.

@@ -44,7 +44,7 @@ def benchmark(cfg: DictConfig) -> Results:
         or ratios.
 
     Raises:
-        UserError: if something is asked for that there is not, or nothing else that can be measured.
+        UserError: if something is asked for that there is not, or nothing can be measured.
     """
     parts: dict[str, Callable[[], Results]] = {
         "painting": lambda: painting(module.generator, cfg.batch_size, cfg.repeats, device),

@@ -3,8 +3,9 @@
 import glob
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,32 +18,44 @@ from torch import Tensor
 from fpainter.checkpoints.inference import TrainedPainter, load_painter
 from fpainter.errors import UserError
 from fpainter.generators.base import PaintingGenerator
-from fpainter.generators.painting import shown_steps
 from fpainter.generators.sampler import Sampler
 from fpainter.launch.devices import pick_device
 from fpainter.launch.settings import blaming, check_numbers, entries
 from fpainter.paths import existing
-from fpainter.pictures.film import Frames, check_film, painting_film, save_film
+from fpainter.pictures.film import Frames, check_film
 from fpainter.pictures.grids import grid, sheet, to_picture
-from fpainter.pictures.selection import Selection, edited, whole_numbers
-from fpainter.pictures.spectrum import draw_spectrum, spectrum, write_spectrum
-from fpainter.pictures.strips import check_normalisation, draw_strips
+from fpainter.pictures.latents_file import StoredLatents
+from fpainter.pictures.selection import Selection
+from fpainter.pictures.strips import check_normalisation
 from fpainter.pictures.walk import check_walk, training_walk, walk_images
 from fpainter.tasks.augmentation import show_augmentation, without_painter
-from fpainter.tasks.classes import chosen_label
+from fpainter.tasks.chosen import chosen_images, edited_sampler, numbers, write_chosen
 from fpainter.tasks.nearest import show_nearest, training_images
+from fpainter.tasks.paintings import write_film, write_frames, write_spectrum_of, write_strips
+from fpainter.tasks.projection import prepare_projection
+from fpainter.tasks.styles import Writer, prepare_attention, prepare_mixing, prepare_noise
 
 log = logging.getLogger(__name__)
 
-KINDS = ("images", "grid", "strips", "film", "walk", "spectrum", "nearest", "augmentation")
+# What else can be asked for: looks for mistakes, and returns what writes into a folder.
+PREPARED: dict[str, Callable[[TrainedPainter, Selection, DictConfig], Writer]] = {
+    "mixing": prepare_mixing,
+    "noise": prepare_noise,
+    "attention": prepare_attention,
+    "projection": prepare_projection,
+    "augmentation": lambda trained, _, cfg: partial(show_augmentation, cfg, trained),
+}
+KINDS = ("images", "grid", "strips", "film", "walk", "spectrum", "nearest", *PREPARED)
 BY_DEFAULT = ("images", "grid", "strips")
 OF_PAINTERS = ("strips", "film", "spectrum")  # what shows painting steps
 GRID_AT_MOST = 1024  # images; a larger grid would be no picture any more
-NUMBERS = ("seeds", "drop_steps", "strips.steps", "walk.indices")
+NUMBERS = ("seeds", "drop_steps", "strips.steps", "walk.indices", "mixing.coarse", "mixing.fine")
 AT_LEAST_ONE = (
     "num_images", "batch_size", "grid.scale", "strips.num_columns", "strips.scale",
     "film.num_images", "walk.num_images", "spectrum.num_images",
     "nearest.num_images", "nearest.neighbours", "nearest.num_held_back",
+    "mixing.num_images", "noise.num_images", "noise.num_samples", "noise.num_shown",
+    "attention.num_images", "projection.num_steps", "projection.num_candidates",
     "augmentation.num_images",
 )  # fmt: skip
 OR_NULL = ("grid.columns", "film.columns", "nearest.scale", "augmentation.scale")
@@ -64,34 +77,34 @@ def generate(cfg: DictConfig) -> None:
         UserError: if something asked for cannot be made.
     """
     _check(cfg)
+    if cfg.image is not None and "projection" not in entries(cfg.what):
+        raise UserError(f"image={cfg.image}: is what what=projection looks for; give that, too")
     output = Path(HydraConfig.get().runtime.output_dir)
     if without_painter(cfg):
-        written = show_augmentation(cfg, output)
+        written = show_augmentation(cfg, None, output)
         log.info("%s written to %s", ", ".join(written), output)
         return
     trained = load_painter(str(cfg.ckpt), cfg.weights, pick_device(cfg.device))
-    sampler = _edited(trained, f"ckpt={cfg.ckpt}", cfg)
-    kinds = _kinds(cfg.what, sampler)
-    others = _others(trained, cfg) if "walk" in kinds else None
+    selection = chosen_images(trained, cfg)
+    kinds = _kinds(cfg.what, selection.sampler)
+    others = _others(trained, selection.stored, cfg) if "walk" in kinds else None
     reals = training_images(trained, cfg) if "nearest" in kinds else None
-    indices = _numbers(cfg, "seeds") or tuple(range(cfg.num_images))
-    label = chosen_label(sampler, cfg.label)
-    selection = Selection(sampler, cfg.seed, indices, cfg.batch_size, label)
+    writers = [PREPARED[kind](trained, selection, cfg) for kind in kinds if kind in PREPARED]
     written = []
     if "images" in kinds or "grid" in kinds:
         written += _write_images(selection, cfg, output, kinds)
     if "strips" in kinds:
-        written += _write_strips(selection, cfg, output)
+        written += write_strips(selection, cfg, output)
     if "film" in kinds:
-        written += _write_film(selection, cfg, output)
+        written += write_film(selection, cfg, output)
     if "walk" in kinds:
         written += _write_walk(selection, cfg, output, others)
     if "spectrum" in kinds:
-        written += _write_spectrum(selection, cfg, output)
+        written += write_spectrum_of(selection, cfg, output)
     if reals is not None:
         written += show_nearest(selection, cfg, output, *reals)
-    if "augmentation" in kinds:
-        written += show_augmentation(cfg, output, trained)
+    for write in writers:
+        written += write(output)
     log.info("%s written to %s", ", ".join(written), output)
 
 
@@ -126,25 +139,12 @@ def _check(cfg: DictConfig) -> None:
     with blaming("walk"):
         check_walk(cfg.walk.frames_between, cfg.walk.path)
     for key in NUMBERS:
-        _numbers(cfg, key)
+        numbers(cfg, key)
 
 
-def _numbers(cfg: DictConfig, key: str) -> tuple[int, ...]:
-    """Read numbers from the config; none for null."""
-    given = OmegaConf.select(cfg, key)
-    if given is None:
-        return ()
-    with blaming(key):
-        return whole_numbers(OmegaConf.to_object(given) if OmegaConf.is_list(given) else given)
-
-
-def _edited(trained: TrainedPainter, where: str, cfg: DictConfig) -> Sampler:
-    """Return a checkpoint's sampler with the steps asked for; `where` stands in messages."""
-    with blaming(where):
-        return edited(trained.sampler, cfg.num_steps, _numbers(cfg, "drop_steps"), cfg.refined)
-
-
-def _others(first: TrainedPainter, cfg: DictConfig) -> Iterator[Sampler] | None:
+def _others(
+    first: TrainedPainter, stored: StoredLatents | None, cfg: DictConfig
+) -> Iterator[Sampler] | None:
     """Return the painters that a walk through training passes after the first, if it is one.
 
     Each is loaded when it is needed; their paths are looked at now.
@@ -170,7 +170,7 @@ def _others(first: TrainedPainter, cfg: DictConfig) -> Iterator[Sampler] | None:
                     f"{where}: has another {name} than ckpt={cfg.ckpt}; a walk passes "
                     "checkpoints of one architecture, such as those of one run"
                 )
-        return _edited(other, where, cfg)
+        return edited_sampler(other, where, stored, cfg)
 
     return map(load, paths)
 
@@ -203,6 +203,8 @@ def _write_images(
             shown.setdefault(name, []).append(images[:room])
         room = max(0, room - len(part.indices))
     written = [f"{len(selection.indices)} {name}" for name in shown] if "images" in kinds else []
+    if "images" in kinds:
+        written.append(write_chosen(selection, cfg.truncation, output / "latents.npz"))
     if "grid" in kinds:
         by_class = cfg.label is None and cfg.grid.columns is None
         labels = selection.first(GRID_AT_MOST).labels() if by_class else None
@@ -214,36 +216,11 @@ def _write_images(
     return written
 
 
-def _write_strips(selection: Selection, cfg: DictConfig, output: Path) -> list[str]:
-    if not cfg.strips.num_images:
-        return []
-    work = selection.first(cfg.strips.num_images).painted()
-    given = _numbers(cfg, "strips.steps")
-    steps = given or shown_steps(work.painting.num_steps, cfg.strips.num_columns)
-    with blaming("strips"):
-        strips = draw_strips(work, steps, cfg.strips.normalisation, cfg.strips.scale)
-    strips.save(output / "strips.png")
-    return ["strips.png"]
-
-
-def _write_film(selection: Selection, cfg: DictConfig, output: Path) -> list[str]:
-    works = [part.painted() for part in selection.first(cfg.film.num_images).slices()]
-    frames = painting_film(works, cfg.film.columns, cfg.film.margin)
-    return _save_film(frames, cfg.film, output / "film", cfg.film.hold)
-
-
-def _save_film(frames: Frames, film: DictConfig, path: Path, hold: float) -> list[str]:
-    path = path.with_suffix(f".{film.format}")
-    with blaming("film"):
-        save_film(frames, path, film.fps, hold, film.scale)
-    return [path.name]
-
-
 def _write_walk(
     selection: Selection, cfg: DictConfig, output: Path, others: Iterator[Sampler] | None
 ) -> list[str]:
     """Write the sheet and the film of a walk through latents or, with others, through training."""
-    indices = _numbers(cfg, "walk.indices") or selection.first(cfg.walk.num_images).indices
+    indices = numbers(cfg, "walk.indices") or selection.first(cfg.walk.num_images).indices
     selection = replace(selection, indices=indices)
     between = cfg.walk.frames_between
     with blaming("walk"):
@@ -257,12 +234,4 @@ def _write_walk(
     grid(images, columns, scale=cfg.grid.scale).save(output / "walk.png")
     gap = 2 if cells.shape[1] > 1 else 0
     frames = Frames(len(cells), lambda index: grid(cells[index], cfg.film.columns, gap))
-    return ["walk.png", *_save_film(frames, cfg.film, output / "walk", hold)]
-
-
-def _write_spectrum(selection: Selection, cfg: DictConfig, output: Path) -> list[str]:
-    parts = selection.first(cfg.spectrum.num_images).slices()
-    measured = spectrum(part.painted().painting for part in parts)
-    write_spectrum(measured, output / "spectrum.csv")
-    draw_spectrum(measured, output / "spectrum.png")
-    return ["spectrum.csv", "spectrum.png"]
+    return ["walk.png", *write_frames(frames, cfg.film, output / "walk", hold)]

@@ -84,11 +84,19 @@ class SynthesisGenerator(Generator):
         """
         return torch.cat([w[:, :cutoff], other[:, cutoff:]], dim=1)
 
-    def truncate(self, w: Tensor) -> Tensor:
-        """Move styles w [B L d_style] towards their average, in as many layers as was set."""
+    def truncate(self, w: Tensor, truncation: float | None = None) -> Tensor:
+        """Move styles w [B L d_style] towards their average, in as many layers as was set.
+
+        Args:
+            w: styles.
+            truncation: psi; None: as set.
+        """
+        truncation = self.truncation if truncation is None else truncation
+        if truncation == 1:
+            return w
         cutoff = self.num_styles if self.truncation_cutoff is None else self.truncation_cutoff
         average = self.w_average.repeat(self.mapping_network.num_latents)
-        return self.mix(average.lerp(w, self.truncation), w, cutoff)
+        return self.mix(average.lerp(w, truncation), w, cutoff)
 
     @torch.no_grad()
     def follow(self, w: Tensor) -> None:
@@ -117,7 +125,7 @@ class SynthesisGenerator(Generator):
         w = self.mapping(z, label)
         if self.training and not torch.is_grad_enabled():  # the discriminator's pass
             self.follow(w)
-        if not self.training and self.truncation != 1:
+        if not self.training:
             w = self.truncate(w)
         return self.synthesis(w)
 
