@@ -56,3 +56,13 @@ def test_what_cannot_be_measured_is_named(
 ) -> None:
     small = [option for option in SMALL if "model=base" not in arguments or "model" not in option]
     assert message in refused("benchmark", *small, *arguments, f"hydra.run.dir={tmp_path}")
+
+
+def test_what_cannot_be_measured_is_passed_over_where_there_is_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "figures.json"
+    options = ["what=[painting,loading]", "model=lstm_sum", f"output={output}"]
+    run("benchmark", *SMALL, *options, f"hydra.run.dir={tmp_path}")
+    assert "painting: not measured: the loop is written for" in capsys.readouterr().out
+    assert {name.partition(".")[0] for name in json.loads(output.read_text())} == {"loading"}
