@@ -136,11 +136,12 @@ class Released:
     def __init__(self, module: GANModule, reals: Tensor, device: torch.device) -> None:
         augmented = not isinstance(module.augment, nn.Identity)
         options = module.accumulate > 1 or module.clip or module.schedules
+        own_steps = list(module.phases) != ["discriminator", "generator"]
         of_fakes = module.regulariser is not None and module.regulariser.fakes
-        if module.loss.generator_compares or augmented or options or of_fakes:
+        if module.loss.generator_compares or augmented or options or of_fakes or own_steps:
             raise ValueError(
                 "it is written for losses of one image, accumulate=1, clip=null, a penalty on "
-                "reals alone, constant rates and no augmentation"
+                "reals alone and in D's step, constant rates and no augmentation"
             )
         generator = LoopedPainter(module.generator).to(device)
         discriminator = as_released(module.discriminator).to(device)

@@ -15,7 +15,8 @@ from fpainter.checkpoints.legacy.arguments import read_arguments, translate
 from fpainter.checkpoints.record import in_hydras_grammar, record
 from fpainter.errors import UserError
 from fpainter.launch.configs import composed
-from fpainter.training.gan_module import PLAYERS, GANModule
+from fpainter.training.gan_module import GANModule
+from fpainter.training.phases import PLAYERS
 
 
 def import_legacy(options: dict[str, str]) -> list[str]:
