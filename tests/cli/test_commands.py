@@ -218,6 +218,10 @@ def test_grey_and_transparent_images(channels: int, tmp_path: Path) -> None:
         (["data=celeba", "data.dir=/nowhere"], "/nowhere"),
         (["ckpt=/nowhere/last.ckpt"], "/nowhere/last.ckpt: there is no such file"),
         (["image_size=0"], "image_size must be a positive int"),
+        (
+            ["experiment=stylegan2/auto", "image_size=[8]"],
+            "fpainter: image_size must be a positive int or [height, width], got [8]",
+        ),
         (["image_size=20", "model/discriminator=convolutional"], "divisible by 8"),
         (["batch_size=0"], "batch_size must be"),
         (["checkpoint_every=0"], "checkpoint_every must be at least 1"),
