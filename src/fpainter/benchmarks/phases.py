@@ -1,7 +1,6 @@
 """Where the time of a training iteration goes, in float32 and in mixed precision."""
 
 import copy
-import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from fpainter.benchmarks.iteration import fit
+from fpainter.benchmarks.iteration import fit, period
 from fpainter.training.ema import move_average
 from fpainter.training.gan_module import GANModule
 from fpainter.training.path_length import PathLengthPhase
@@ -92,7 +91,7 @@ class Clock(Callback):
     def __init__(self, module: GANModule, device: torch.device) -> None:
         self.module = module.to(device)
         self.device = device
-        self.period = _period(module)
+        self.period = period(module)
         self.operations: Counter[str] = Counter()
         self._counter: FlopCounterMode | None = None
         self._runs: list[dict[str, float]] = []
@@ -222,12 +221,6 @@ class Clock(Callback):
         with self.phase("average"):
             move_average(self.module.generator_ema, self.module.generator, 0.999)
         self._seconds["rest"] -= self._seconds["average"] - before
-
-
-def _period(module: GANModule) -> int:
-    """Return after how many iterations they repeat; some more where nothing is due now and then."""
-    intervals: list[int] = [phase.interval(module) or 1 for phase in module.phases.values()]  # type: ignore[operator]
-    return math.lcm(4 if module.regulariser is None else module.regulariser.every, *intervals)
 
 
 def _always(phase: str, **_: Any) -> str:
