@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from PIL import Image
 
 from fpainter.launch.configs import CONFIG_DIR
+from fpainter.launch.resolvers import register
 from fpainter.training.precision import pick_precision
 
 Compose = Callable[..., DictConfig]
@@ -41,6 +42,7 @@ def direct_options(group: str) -> list[str]:
 
 @pytest.fixture
 def compose(tmp_path: Path) -> Iterator[Compose]:
+    register()
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
 
         def build(*overrides: str, config_name: str = "train") -> DictConfig:
@@ -243,6 +245,52 @@ def test_stylegan2_has_the_published_size(compose: Compose) -> None:
         players = instantiate(config.model.generator), instantiate(config.model.discriminator)
     sizes = [sum(p.numel() for p in player.parameters()) for player in players]
     assert sizes == [24_767_458, 24_001_089]
+
+
+@pytest.mark.parametrize(
+    ("size", "devices", "expected"),
+    [  # batch, images compared, gamma, rate, thousands of images, iterations
+        ("32", "1", (32, 4, 0.0064, 0.0025, 10.0, 781_250)),
+        ("256", "1", (16, 4, 0.8192, 0.0025, 5.0, 1_562_500)),
+        ("256", "8", (64, 4, 0.2048, 0.0025, 20.0, 390_625)),
+        ("1024", "8", (32, 4, 6.5536, 0.002, 10.0, 781_250)),
+        ("1024", "auto", (4, 4, 52.4288, 0.002, 1.25, 6_250_000)),
+        ("[64,128]", "100", (100, 1, 0.016384, 0.0025, 31.25, 250_000)),
+    ],
+)
+def test_stylegan2_settles_what_the_reference_settles(
+    size: str, devices: str, expected: tuple[float, ...], compose: Compose
+) -> None:
+    """By hand from the rules of the reference's ``cfg=auto``."""
+    config = compose(
+        "experiment=stylegan2/auto", f"image_size={size}", f"trainer.devices={devices}"
+    )
+    model = config.model
+    got = (
+        config.batch_size, model.discriminator.group_size, model.regulariser.gamma,
+        model.generator_optimiser.lr, model.ema.thousands, config.num_iterations,
+    )  # fmt: skip
+    assert got == pytest.approx(expected)
+    assert model.discriminator_optimiser.lr == model.generator_optimiser.lr
+    assert list(model.generator_optimiser.betas) == [0.0, 0.99]
+    assert model.ema.batch_size == config.batch_size
+    assert model.generator.mapping.num_layers == 2
+    names = ["generator", "path_length", "discriminator", "penalty"]
+    assert list(model.phases) == names
+    assert (model.regulariser.every, model.phases.path_length.every) == (16, 4)
+
+
+def test_models_can_be_trained_in_either_order(compose: Compose) -> None:
+    tiny = ["image_size=16", "model.generator.d_latent=8", "model.generator.mapping.d_w=8"]
+    module = instantiate(compose("model=stylegan2", "model/phases=joint", *tiny).model)
+    assert list(module.phases) == ["discriminator", "generator"]
+    module = instantiate(compose("model/phases=lazy", "model/regulariser=r1", *TINY_PAINTER).model)
+    rates = [optimiser.param_groups[0]["lr"] for optimiser in module.configure_optimizers()]
+    assert rates == pytest.approx([2e-4 * 4 / 5, 2e-4 * 4 / 5])
+    module = instantiate(compose("experiment=stylegan2/cifar").model)
+    assert list(module.phases) == ["generator", "discriminator", "penalty"]
+    rates = [optimiser.param_groups[0]["lr"] for optimiser in module.configure_optimizers()]
+    assert rates == pytest.approx([0.0025 * 4 / 5, 0.0025 * 16 / 17])
 
 
 @pytest.mark.parametrize("name", options("sweep"))

@@ -7,13 +7,19 @@ import torch
 
 from fpainter.benchmarks.iteration import iteration
 from fpainter.benchmarks.painting import painting
+from fpainter.benchmarks.per_image import PLAIN, per_image
 from fpainter.benchmarks.released import as_released
 from fpainter.benchmarks.stopwatch import medians, peak_memory
 from fpainter.benchmarks.throughput import sampling
 from fpainter.discriminators.lightgan import LightGANDiscriminator
+from fpainter.discriminators.stylegan2 import StyleGAN2Discriminator
+from fpainter.generators.synthesis.generator import SynthesisGenerator
+from fpainter.losses.regularisers import R1
 from fpainter.nn.convolution import Convolution
 from fpainter.training.gan_module import GANModule
 from tests.callbacks.test_checkpoints import pytestmark as pytestmark
+from tests.generators.test_synthesis import make
+from tests.training.test_phases import lazy
 from tests.training.toys import gan, painter
 
 CPU = torch.device("cpu")
@@ -65,6 +71,29 @@ def test_iterations_have_the_losses_of_the_released_code() -> None:
     assert results["penalty.reference_seconds"] > 0
     for name, tensor in module.state_dict().items():
         assert torch.equal(tensor, before[name]), name
+
+
+def test_styled_iterations_have_the_losses_of_weights_for_each_image() -> None:
+    """In float64, with all phases: images skipped and shortcuts, filters up and down."""
+    reals = torch.randint(256, (4, 3, 16, 16), dtype=torch.uint8)
+    torch.set_default_dtype(torch.float64)
+    try:
+        for architecture in ("skip", "resnet"):
+            generator = make(16, architecture=architecture)
+            judge = StyleGAN2Discriminator(16, 3, 64, 6, architecture)
+            module = lazy(generator=generator, discriminator=judge, regulariser=R1(every=4))
+            theirs = per_image(module)
+            assert not any(type(part) in PLAIN for part in theirs.modules())
+            w = generator.styles(torch.randn(2, 8))
+            assert isinstance(theirs.generator, SynthesisGenerator)
+            torch.testing.assert_close(
+                theirs.generator.synthesis(w, "none"), generator.synthesis(w, "none")
+            )
+            results = iteration(module, reals, 1, CPU, "64-true")
+            assert results["loss_deviation_later"] < 1e-8
+            assert results["speedup"] > 0
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_without_a_reference_there_is_no_ratio(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """The phases of an iteration: each is there, gets its own time, and they make up the whole."""
 
+import copy
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,13 +11,16 @@ from torch import Tensor
 
 from fpainter.benchmarks import phases as measured
 from fpainter.benchmarks.phases import PHASES, PRECISIONS, phases
+from fpainter.losses.regularisers import R1
 from fpainter.training.gan_module import GANModule
+from fpainter.training.path_length import PathLengthPhase
+from fpainter.training.phases import DiscriminatorPhase, GeneratorPhase, PenaltyPhase
 from tests.callbacks.test_budget import BURNT, burn
 from tests.callbacks.test_checkpoints import pytestmark as pytestmark
 from tests.training.toys import SIZE, gan
 
 CPU = torch.device("cpu")
-COMPARED = {"D on reals for G"}  # of losses that compare alone
+ABSENT = {"D on reals for G", "path length", "backward of path length"}  # of other losses
 
 
 def reals() -> Iterator[Tensor]:
@@ -29,7 +33,7 @@ def test_every_phase_is_timed_and_they_make_up_an_iteration() -> None:
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     results = phases(module, reals(), 1, CPU)
     for precision in PRECISIONS:
-        names = set(PHASES) - COMPARED
+        names = set(PHASES) - ABSENT
         own = {name: results[f"{precision}.{name}.seconds"] for name in names}
         assert sum(own.values()) == pytest.approx(results[f"{precision}.iteration.seconds"])
         assert sum(results[f"{precision}.{name}.share"] for name in names) == pytest.approx(1)
@@ -56,6 +60,16 @@ def test_time_is_charged_to_the_phase_that_takes_it(monkeypatch: pytest.MonkeyPa
         assert BURNT / 2 < results[f"{precision}.penalty.seconds"] < BURNT * 0.9
         others = results[f"{precision}.iteration.seconds"] - results[f"{precision}.penalty.seconds"]
         assert others < BURNT
+
+
+def test_regularisers_with_steps_of_their_own_are_charged_for_them() -> None:
+    regularisers = {"path_length": PathLengthPhase(every=2), "penalty": PenaltyPhase()}
+    main = {"generator": GeneratorPhase(), "discriminator": DiscriminatorPhase(penalise=False)}
+    module = gan(regulariser=R1(every=3), phases=main | regularisers)
+    assert measured.Clock(copy.deepcopy(module), CPU).period == 6
+    results = phases(module, reals(), 1, CPU)
+    names = {*PHASES, "iteration"} - {"D on reals for G"}
+    assert {f"bf16-mixed.{name}.seconds" for name in names} <= results.keys()
 
 
 def test_operations_are_those_of_the_layers() -> None:

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from PIL import Image, ImageChops
 
 from fpainter.training.gan_module import GANModule
+from fpainter.training.phases import Phase
 from tests.cli.conftest import SMALL, refused, run
 
 pytestmark = [
@@ -151,17 +152,17 @@ def test_resuming_from_another_directory(tmp_path: Path, monkeypatch: pytest.Mon
 def test_ctrl_c_takes_effect_between_iterations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = GANModule._generator_step
+    step = GANModule._step
 
-    def interrupted(module: GANModule, micro_batches: tuple[Any, ...]) -> None:
-        if module.iteration == 2:
+    def interrupted(module: GANModule, phase: Phase, *args: Any, **options: Any) -> None:
+        if module.iteration == 2 and phase.player == "generator":
             signal.raise_signal(signal.SIGINT)
-        step(module, micro_batches)
+        step(module, phase, *args, **options)
 
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run("train", *SMALL, "num_iterations=5", f"hydra.run.dir={whole}")
     with monkeypatch.context() as patch:
-        patch.setattr(GANModule, "_generator_step", interrupted)
+        patch.setattr(GANModule, "_step", interrupted)
         with pytest.raises(SystemExit):
             run(
                 "train", *SMALL, "num_iterations=5", "checkpoint_every=100",
@@ -217,6 +218,10 @@ def test_grey_and_transparent_images(channels: int, tmp_path: Path) -> None:
         (["data=celeba", "data.dir=/nowhere"], "/nowhere"),
         (["ckpt=/nowhere/last.ckpt"], "/nowhere/last.ckpt: there is no such file"),
         (["image_size=0"], "image_size must be a positive int"),
+        (
+            ["experiment=stylegan2/auto", "image_size=[8]"],
+            "fpainter: image_size must be a positive int or [height, width], got [8]",
+        ),
         (["image_size=20", "model/discriminator=convolutional"], "divisible by 8"),
         (["batch_size=0"], "batch_size must be"),
         (["checkpoint_every=0"], "checkpoint_every must be at least 1"),

@@ -2,11 +2,20 @@
 
 from typing import Any
 
+import torch
+
 from fpainter.discriminators.stylegan2 import StyleGAN2Discriminator
 from fpainter.generators.synthesis.generator import SynthesisGenerator
 from fpainter.generators.synthesis.mapping import MappingNetwork
 from fpainter.generators.synthesis.network import SynthesisNetwork
 from fpainter.generators.synthesis.settings import Attention, Layers
+from fpainter.losses.adversarial import NonSaturating
+from fpainter.losses.regularisers import R1
+from fpainter.training.ema import HalfLifeEMA
+from fpainter.training.gan_module import GANModule
+from fpainter.training.optimiser import adam
+from fpainter.training.path_length import PathLengthPhase
+from fpainter.training.phases import DiscriminatorPhase, GeneratorPhase, PenaltyPhase
 
 
 def discriminator(options: dict[str, Any]) -> StyleGAN2Discriminator:
@@ -16,7 +25,7 @@ def discriminator(options: dict[str, Any]) -> StyleGAN2Discriminator:
         options["img_channels"],
         options["channel_base"],
         options["channel_max"],
-        options["architecture"],
+        options.get("architecture", "resnet"),
         num_labels=options["c_dim"],
     )
 
@@ -40,6 +49,7 @@ def generator(options: dict[str, Any], call: dict[str, Any]) -> SynthesisGenerat
         from_side=2 ** synthesis.get("start_res", 0),
         to_side=2 ** (synthesis.get("end_res", 20) - 1),
     )
+    noise = synthesis.get("use_noise", synthesis.get("local_noise", True))
     gate = mapping.get("ltnt_gate", False)
     latents = options["z_dim"] * (num_local + 1)
     return SynthesisGenerator(
@@ -68,7 +78,7 @@ def generator(options: dict[str, Any], call: dict[str, Any]) -> SynthesisGenerat
             Layers(
                 synthesis.get("style", True),
                 gansformer,
-                "constant" if synthesis.get("local_noise", True) else "none",
+                "constant" if noise else "none",
                 options.get("conv_clamp"),
                 attention,
             ),
@@ -77,4 +87,29 @@ def generator(options: dict[str, Any], call: dict[str, Any]) -> SynthesisGenerat
         options["c_dim"],
         call.get("truncation_psi", 1.0),
         call.get("truncation_cutoff"),
+        style_mixing=call.get("style_mixing_prob", 0.0),
+    )
+
+
+def lazy_gan(meta: dict[str, Any]) -> GANModule:
+    """Build the module that trains as the original's loss and phases do."""
+
+    def optimiser(parameters: Any) -> torch.optim.Optimizer:
+        return adam(parameters, meta["lr"], betas=tuple(meta["betas"]))
+
+    every, weight, decay = meta["reg_interval"], meta["pl_weight"], meta["pl_decay"]
+    return GANModule(
+        generator(meta["generator"], meta),
+        discriminator(meta["discriminator"]),
+        NonSaturating(),
+        optimiser,
+        optimiser,
+        HalfLifeEMA(meta["ema_nimg"] / 1000, meta["batch"], ramp_up=None),
+        R1(meta["r1_gamma"], every),
+        phases={
+            "generator": GeneratorPhase(),
+            "path_length": PathLengthPhase(weight, every, meta["pl_batch_shrink"], decay),
+            "discriminator": DiscriminatorPhase(penalise=False),
+            "penalty": PenaltyPhase(),
+        },
     )

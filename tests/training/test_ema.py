@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fpainter.training.ema import RampEMA, ReleasedEMA, WarmupEMA, move_average
+from fpainter.training.ema import HalfLifeEMA, RampEMA, ReleasedEMA, WarmupEMA, move_average
 
 
 def test_warmup_starts_short_and_ends_at_beta() -> None:
@@ -23,6 +23,16 @@ def test_ramp_has_the_half_life_it_names() -> None:
     assert 0 <= schedule.decay(0) < 0.01
     with pytest.raises(ValueError, match="half_life and fraction must be positive; got 0 and"):
         RampEMA(half_life=0)
+
+
+def test_half_lives_count_images_and_grow_with_the_run() -> None:
+    schedule = HalfLifeEMA(thousands=2, batch_size=8, ramp_up=0.1)
+    assert schedule.decay(0) == 0
+    assert schedule.decay(50) ** 5 == pytest.approx(0.5)  # 0.1 of 400 images
+    assert schedule.decay(100_000) ** 250 == pytest.approx(0.5)
+    assert HalfLifeEMA(2, 8, ramp_up=None).decay(0) ** 250 == pytest.approx(0.5)
+    with pytest.raises(ValueError, match=r"must be positive; got 2, 0 and 0\.05"):
+        HalfLifeEMA(2, 0)
 
 
 def test_released_schedule() -> None:

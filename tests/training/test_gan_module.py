@@ -19,6 +19,7 @@ from fpainter.generators.painter import FastWeightPainter
 from fpainter.losses.adversarial import DualContrastive
 from fpainter.training.gan_module import GANModule
 from fpainter.training.judging import Reals
+from fpainter.training.phases import Phase
 from tests.training.toys import D_LATENT, SIZE, gan, painter
 
 
@@ -157,18 +158,21 @@ def test_the_generators_step_leaves_the_discriminators_gradient(tmp_path: Path) 
     """D's gradient after a whole iteration is that of D's own step: nothing was added to it."""
     module = gan()
     seen: list[Tensor] = []
-    step = module._generator_step
+    step = module._step
 
-    def spy(micro_batches: tuple[Reals, ...]) -> None:
+    def spy(phase: Phase, micro_batches: tuple[Reals, ...], counted: bool) -> None:
+        if phase.player == "discriminator":
+            return step(phase, micro_batches, counted)
         before = [p.grad.clone() for p in module.discriminator.parameters()]  # type: ignore[union-attr]
-        step(micro_batches)
+        step(phase, micro_batches, counted)
         for old, parameter in zip(before, module.discriminator.parameters(), strict=True):
             assert parameter.requires_grad
             assert parameter.grad is not None
             torch.testing.assert_close(parameter.grad, old, rtol=0, atol=0)
             seen.append(old)
+        return None
 
-    module._generator_step = spy  # type: ignore[method-assign]
+    module._step = spy  # type: ignore[method-assign]
     fit(module, 1, tmp_path)
     assert seen
 

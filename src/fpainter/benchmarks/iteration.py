@@ -1,7 +1,8 @@
-"""How fast a training iteration is, as a whole and by phase, beside the released code's way."""
+"""How fast a training iteration is, as a whole and by phase, beside the original code's way."""
 
 import copy
 import logging
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,12 @@ from lightning.pytorch.callbacks import Callback, LambdaCallback
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from fpainter.benchmarks.per_image import per_image
 from fpainter.benchmarks.released import LoopedPainter, as_released
 from fpainter.benchmarks.stopwatch import medians, peak_memory
+from fpainter.generators.synthesis.generator import SynthesisGenerator
 from fpainter.training.gan_module import GANModule
 
-NUM_ITERATIONS = 4  # run together: one of the released code's four has a penalty
 Losses = list[dict[str, float]]
 
 _log = logging.getLogger(__name__)
@@ -35,21 +37,19 @@ def iteration(
         reals: the batch, uint8 [B C H W].
         repeats: of everything; medians count.
         device: where.
-        precision: of the trainer; the released way stays in float32.
+        precision: of the trainer; the way of the painters' released code stays in float32.
 
     Returns:
         seconds and bytes of an iteration, their ratios and the largest relative difference of a
-        loss, in the first iteration and over all; without ratios and differences if the released
-        code has no such model.
+        loss, in the first iteration and over all; without ratios and differences if there is no
+        other way of this model here.
     """
     ours = copy.deepcopy(module).to(device)
     # Phases are timed as they are in float32; precision is the trainer's.
     parts = {"": Phases(ours, ours.generator, ours.discriminator, spare=True)}
     runs: dict[str, Callable[[], Losses]] = {"": lambda: train(ours, reals, device, precision)}
     try:
-        reference = Released(module, reals, device)
-        parts["reference_"] = reference.phases
-        runs["reference_"] = reference.run
+        parts["reference_"], runs["reference_"] = _reference(module, reals, device, precision)
     except ValueError as error:
         _log.warning("iteration: without a reference: %s", error)
     results: dict[str, float] = {}
@@ -60,7 +60,7 @@ def iteration(
         results["loss_deviation"] = _deviation(losses[""][:1], losses["reference_"][:1])
         results["loss_deviation_later"] = _deviation(losses[""], losses["reference_"])
     seconds = medians(runs, repeats, device)
-    results |= {f"{name}seconds": value / NUM_ITERATIONS for name, value in seconds.items()}
+    results |= {f"{name}seconds": value / period(module) for name, value in seconds.items()}
     reals_ = module.image_range.from_bytes(reals).to(device)
     for phase in ("fakes", "reals", "penalty", "generator"):
         timed = {name: part.phase(phase, reals_) for name, part in parts.items()}
@@ -73,6 +73,25 @@ def iteration(
         if memory[""] and memory["reference_"]:
             results["memory_ratio"] = memory[""] / memory["reference_"]
     return results
+
+
+def period(module: GANModule) -> int:
+    """Return after how many iterations they repeat; some where no penalty is due now and then."""
+    intervals: list[int] = [phase.interval(module) or 1 for phase in module.phases.values()]  # type: ignore[operator]
+    every = 4 if module.regulariser is None else module.regulariser.every
+    return math.lcm(every, *intervals)
+
+
+def _reference(
+    module: GANModule, reals: Tensor, device: torch.device, precision: str
+) -> tuple["Phases", Callable[[], Losses]]:
+    """Return the phases and the whole of iterations as the reference of a model runs them."""
+    if isinstance(module.generator, SynthesisGenerator):
+        theirs = per_image(module).to(device)
+        phases = Phases(theirs, theirs.generator, theirs.discriminator, spare=True)
+        return phases, lambda: train(theirs, reals, device, precision)
+    reference = Released(module, reals, device)
+    return reference.phases, reference.run
 
 
 def _deviation(losses: Losses, reference: Losses) -> float:
@@ -136,11 +155,12 @@ class Released:
     def __init__(self, module: GANModule, reals: Tensor, device: torch.device) -> None:
         augmented = not isinstance(module.augment, nn.Identity)
         options = module.accumulate > 1 or module.clip or module.schedules
+        own_steps = list(module.phases) != ["discriminator", "generator"]
         of_fakes = module.regulariser is not None and module.regulariser.fakes
-        if module.loss.generator_compares or augmented or options or of_fakes:
+        if module.loss.generator_compares or augmented or options or of_fakes or own_steps:
             raise ValueError(
                 "it is written for losses of one image, accumulate=1, clip=null, a penalty on "
-                "reals alone, constant rates and no augmentation"
+                "reals alone and in D's step, constant rates and no augmentation"
             )
         generator = LoopedPainter(module.generator).to(device)
         discriminator = as_released(module.discriminator).to(device)
@@ -151,9 +171,9 @@ class Released:
         self.discriminator_optimiser = make_discriminators(discriminator.named_parameters())
 
     def run(self) -> Losses:
-        """Train `NUM_ITERATIONS`; return their losses."""
+        """Train until iterations repeat; return their losses."""
         torch.manual_seed(0)
-        return [self._iterate(number) for number in range(NUM_ITERATIONS)]
+        return [self._iterate(number) for number in range(period(self.phases.module))]
 
     def _iterate(self, number: int) -> dict[str, float]:
         module, generator = self.phases.module, self.phases.generator
@@ -180,7 +200,7 @@ class Released:
 
 
 def train(module: GANModule, reals: Tensor, device: torch.device, precision: str) -> Losses:
-    """Run `NUM_ITERATIONS` by the trainer that users run; return their losses."""
+    """Train until iterations repeat, by the trainer that users run; return their losses."""
     losses: Losses = []
 
     def begin(trainer: Trainer, _: LightningModule, batch: Tensor, index: int) -> None:
@@ -191,7 +211,8 @@ def train(module: GANModule, reals: Tensor, device: torch.device, precision: str
         losses.append({name: value.item() for name, value in module.metrics.items()})
 
     module.iteration = 0
-    batches: DataLoader[Any] = DataLoader([reals] * NUM_ITERATIONS, batch_size=None)  # type: ignore[arg-type]
+    same: Any = [reals] * period(module)
+    batches: DataLoader[Any] = DataLoader(same, batch_size=None)
     watch = LambdaCallback(on_train_batch_start=begin, on_train_batch_end=keep)
     fit(module, batches, device, precision, watch)
     return losses

@@ -15,16 +15,19 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from fpainter.benchmarks.iteration import fit
+from fpainter.benchmarks.iteration import fit, period
 from fpainter.training.ema import move_average
-from fpainter.training.gan_module import PLAYERS, GANModule
+from fpainter.training.gan_module import GANModule
+from fpainter.training.path_length import PathLengthPhase
+from fpainter.training.phases import PLAYERS, PenaltyPhase
 
 PRECISIONS = ("32-true", "bf16-mixed")
 # Named as the table shows them, in the order of an iteration; what is missing did not occur.
 PHASES = (
     "loading", "copying", "painting for D", "augmentation", "D on fakes", "D on reals", "penalty",
     "backward of D", "backward of D, penalised", "optimiser of D", "painting for G",
-    "D on fakes for G", "D on reals for G", "backward of G", "optimiser of G", "average", "rest",
+    "D on fakes for G", "D on reals for G", "backward of G", "path length",
+    "backward of path length", "optimiser of G", "average", "rest",
 )  # fmt: skip
 
 
@@ -36,7 +39,7 @@ def phases(
 ) -> dict[str, float]:
     """Measure the phases of the iterations that users run, both precisions in turn.
 
-    Every iteration between two penalties is run, so a phase that is not in each of them counts for
+    Iterations are run until they repeat, so a phase that is not in each of them counts for
     its share. On a CPU time is that of the process, of all its threads, which other programs do not
     change; on a GPU it is the clock's, the device waited for at the end of each phase.
 
@@ -88,12 +91,13 @@ class Clock(Callback):
     def __init__(self, module: GANModule, device: torch.device) -> None:
         self.module = module.to(device)
         self.device = device
-        self.period = 4 if module.regulariser is None else module.regulariser.every
+        self.period = period(module)
         self.operations: Counter[str] = Counter()
         self._counter: FlopCounterMode | None = None
         self._runs: list[dict[str, float]] = []
         self._seconds: dict[str, float] = defaultdict(float)
         self._inside = self._penalised = False
+        self._pulls_lengths = False
         self._begun = self._before = 0.0
         self._wrap(module.generator, "fakes", self._painting)
         self._wrap(module.discriminator, "forward", self._judging)
@@ -102,9 +106,15 @@ class Clock(Callback):
         self._wrap(module, "transfer_batch_to_device", partial(_always, "copying"))
         if module.regulariser is not None:
             module.regulariser = _Penalty(module.regulariser, self)  # type: ignore[assignment]
+        # A regulariser's own step is charged as a whole with the passes that it alone needs.
+        for phase in module.phases.values():
+            if isinstance(phase, PenaltyPhase):
+                self._wrap(phase, "terms", partial(_always, "penalty"), False)
+            elif isinstance(phase, PathLengthPhase):
+                self._wrap(phase, "terms", self._lengths, False)
 
     def run(self, batches: Iterator[Tensor], precision: str, counting: bool) -> None:
-        """Train from one penalty to the next; either count operations or take the time."""
+        """Train until iterations repeat; either count operations or take the time."""
         self._seconds = defaultdict(float)
         self.module.iteration = 0
         self._counter = FlopCounterMode(display=False, custom_mapping=_LSTM) if counting else None
@@ -120,14 +130,19 @@ class Clock(Callback):
         return {name: max(value, 0.0) for name, value in found.items() if value}
 
     @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Charge what is done inside to a phase, unless it is inside another one."""
+    def phase(self, name: str, counted: bool = True) -> Iterator[None]:
+        """Charge what is done inside to a phase, unless it is inside another one.
+
+        Args:
+            name: of the phase.
+            counted: count its operations, too; torch cannot where modules and derivatives mix.
+        """
         if self._inside:
             yield
             return
         self._inside, begun = True, self._now()
         try:
-            if self._counter is None:
+            if self._counter is None or not counted:
                 yield
             else:
                 with self._counter:  # each time from nothing
@@ -143,11 +158,13 @@ class Clock(Callback):
             return time.perf_counter()
         return time.process_time()
 
-    def _wrap(self, owner: Any, method: str, name: Callable[..., str]) -> None:
+    def _wrap(
+        self, owner: Any, method: str, name: Callable[..., str], counted: bool = True
+    ) -> None:
         original = getattr(owner, method)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            with self.phase(name(**kwargs)):
+            with self.phase(name(**kwargs), counted):
                 return original(*args, **kwargs)
 
         setattr(owner, method, timed)
@@ -165,9 +182,14 @@ class Clock(Callback):
 
     def _backward(self, **_: Any) -> str:
         if not next(self.module.discriminator.parameters()).requires_grad:
-            return "backward of G"
+            of_lengths, self._pulls_lengths = self._pulls_lengths, False
+            return "backward of path length" if of_lengths else "backward of G"
         penalised, self._penalised = self._penalised, False
         return "backward of D, penalised" if penalised else "backward of D"
+
+    def _lengths(self, **_: Any) -> str:
+        self._pulls_lengths = True
+        return "path length"
 
     def penalise(self, penalty: Callable[..., Tensor], *args: Any) -> Tensor:
         """Compute a penalty; the next derivatives are second ones."""

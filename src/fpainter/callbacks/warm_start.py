@@ -15,8 +15,9 @@ from fpainter.checkpoints.grown import Takeover, kept_states
 from fpainter.checkpoints.inference import prefix_of, weights_name
 from fpainter.errors import UserError
 from fpainter.generators.growing import Growth
-from fpainter.training.gan_module import PLAYERS, GANModule
+from fpainter.training.gan_module import GANModule
 from fpainter.training.optimiser import regrouped
+from fpainter.training.phases import PLAYERS
 
 log = logging.getLogger(__name__)
 

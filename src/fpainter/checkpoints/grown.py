@@ -15,7 +15,8 @@ from fpainter.generators.base import Generator
 from fpainter.generators.growing import Growth, grown_scales, grown_state
 from fpainter.generators.trained import part, planned
 from fpainter.nn.sizes import as_size, shape_text
-from fpainter.training.gan_module import PLAYERS, GANModule
+from fpainter.training.gan_module import GANModule
+from fpainter.training.phases import PLAYERS
 from fpainter.trusted import build
 
 log = logging.getLogger(__name__)

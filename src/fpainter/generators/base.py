@@ -32,15 +32,31 @@ class Generator(nn.Module):
         d_latent: size of the latent.
         num_labels: classes; 0 where there are no labels.
         class_names: what label i is called; none where nobody has said so.
+        copied: names of tensors that an average of the weights takes as they are.
     """
 
     d_latent: int
     num_labels: int = 0
     class_names: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
 
     def fakes(self, z: Tensor, label: Tensor | None = None) -> Fakes:
         """Return what the discriminator must judge for z; here, G(z)."""
         return Fakes(self(z, label))
+
+    def traced(self, z: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return images and what they are to be differentiated by; here, the latents.
+
+        Args:
+            z: latents [B d_latent].
+            label: class indices [B], if there are labels.
+
+        Returns:
+            Images [B C H W]; and [B L d], of L layers that read a vector each, of which they are
+            a differentiable function.
+        """
+        w = z.detach().unsqueeze(1).requires_grad_()
+        return self(w.squeeze(1), label), w
 
     def label_names(self) -> tuple[str, ...]:
         """Return what the labels are called: the classes' names, or else numbers."""

@@ -18,6 +18,7 @@ from fpainter.launch.allocator import keep_freed_memory
 from fpainter.launch.configs import CONFIG_DIR, what_is_wrong
 from fpainter.launch.continuation import locate_checkpoint
 from fpainter.launch.messages import explained, sentences
+from fpainter.launch.resolvers import register
 from fpainter.launch.settings import entries, in_sweep
 from fpainter.paths import existing, is_hub_name
 
@@ -32,6 +33,7 @@ def launch(config_name: str, task: str) -> None:
 
     def run(cfg: DictConfig) -> Any:
         keep_freed_memory()
+        register()  # here, too, for jobs that a launcher starts in processes of their own
         # Only a UserError lets `RefusedRun` end the program before Hydra adds lines of its own.
         with explained():
             find_inputs(cfg)
@@ -40,6 +42,7 @@ def launch(config_name: str, task: str) -> None:
     # Hydra would print its own summary of an error and hide the cause; we want the exception.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     start = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
+    register()
     with sentences():
         try:
             start(run)()

@@ -12,7 +12,11 @@ from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 
 from fpainter.errors import UserError, first_line
 
@@ -55,6 +59,9 @@ def explain(error: BaseException | None) -> str | None:
     """Say what the user can mend in a sentence; None for any other error."""
     if isinstance(error, MissingMandatoryValue):
         return f"give {error.full_key}=..."
+    computing = re.match(r"ValueError raised while resolving interpolation: (.+)", str(error))
+    if isinstance(error, InterpolationResolutionError) and computing:
+        return computing[1]  # of our resolvers
     if isinstance(error, UserError | OmegaConfBaseException):
         return str(error)
     if isinstance(error, InstantiationException):

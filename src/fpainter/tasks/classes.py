@@ -12,7 +12,7 @@ from fpainter.errors import UserError
 from fpainter.generators.sampler import Sampler
 from fpainter.launch.continuation import earlier_start, find_checkpoint
 from fpainter.launch.settings import in_sweep
-from fpainter.training.gan_module import PLAYERS
+from fpainter.training.phases import PLAYERS
 
 
 def with_classes(cfg: DictConfig, run_dir: Path) -> DictConfig:

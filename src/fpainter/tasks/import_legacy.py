@@ -19,7 +19,8 @@ from fpainter.checkpoints.legacy.plain import UNTOLD, read_plain, settings_of
 from fpainter.checkpoints.record import in_hydras_grammar, record
 from fpainter.errors import UserError, first_line
 from fpainter.launch.configs import composed
-from fpainter.training.gan_module import PLAYERS, GANModule
+from fpainter.training.gan_module import GANModule
+from fpainter.training.phases import PLAYERS
 
 
 def import_legacy(options: dict[str, str]) -> list[str]:

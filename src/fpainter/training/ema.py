@@ -1,5 +1,6 @@
 """Averages of the generator's weights over iterations, and when they move."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 import torch
@@ -64,6 +65,41 @@ class RampEMA:
         return 0.5 ** (1 / min(self.half_life, self.fraction * (iteration + 1)))
 
 
+class HalfLifeEMA:
+    """Move at every iteration by a half-life in images, which may grow with the run.
+
+    After n images, b of them in each iteration, ``2^(-b / min(1000 thousands, ramp_up n))`` is
+    kept; n does not count the images of the present iteration, so the first one is copied.
+
+    Args:
+        thousands: half-life of what the average has kept, in thousands of images.
+        batch_size: images of an iteration, over all processes.
+        ramp_up: half-life, at most, as a share of the images so far; None: constant from the start.
+
+    Raises:
+        ValueError: if a number is not positive.
+
+    Source: StyleGAN2-ADA (Karras et al. 2020), its ``ema_kimg`` and ``ema_rampup``.
+    """
+
+    def __init__(self, thousands: float, batch_size: int, ramp_up: float | None = 0.05) -> None:
+        if min(thousands, batch_size, 1 if ramp_up is None else ramp_up) <= 0:
+            raise ValueError(
+                "thousands, batch_size and ramp_up must be positive; "
+                f"got {thousands}, {batch_size} and {ramp_up}"
+            )
+        self.num_images = 1000 * thousands
+        self.batch_size = batch_size
+        self.ramp_up = ramp_up
+
+    def decay(self, iteration: int) -> float:
+        """Return the share kept after `iteration`."""
+        half_life = self.num_images
+        if self.ramp_up is not None:
+            half_life = min(half_life, self.ramp_up * iteration * self.batch_size)
+        return 0.5 ** (self.batch_size / half_life) if half_life else 0.0
+
+
 class ReleasedEMA:
     """The released code's schedule: late, sparse, with hard resets at first.
 
@@ -111,7 +147,9 @@ class ReleasedEMA:
 
 
 @torch.no_grad()
-def move_average(average: nn.Module, current: nn.Module, decay: float) -> None:
+def move_average(
+    average: nn.Module, current: nn.Module, decay: float, copied: Collection[str] = ()
+) -> None:
     """Set every floating tensor of `average` to ``decay · average + (1 - decay) · current``.
 
     Parameters and buffers alike; integer buffers are copied. Buffers that are not finite, such as
@@ -121,12 +159,13 @@ def move_average(average: nn.Module, current: nn.Module, decay: float) -> None:
         average: changed in place.
         current: a module of the same structure.
         decay: share kept, in [0, 1).
+        copied: names of tensors that are taken as they are.
     """
     kept, fresh = _tensors(average), _tensors(current)
     for name, buffer in current.named_buffers():
         if buffer.is_floating_point():
             buffer.copy_(torch.where(buffer.isfinite(), buffer, kept[name]))
-    floating = [name for name, tensor in kept.items() if tensor.is_floating_point()]
+    floating = [n for n, t in kept.items() if t.is_floating_point() and n not in copied]
     torch._foreach_lerp_(
         [kept[name] for name in floating], [fresh[name] for name in floating], 1 - decay
     )

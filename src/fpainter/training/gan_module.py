@@ -1,4 +1,4 @@
-"""Adversarial training as a Lightning module: one D step and one G step make one iteration."""
+"""Adversarial training as a Lightning module: each iteration is a step of D and one of G."""
 
 import copy
 import logging
@@ -15,41 +15,39 @@ from torch.optim import Optimizer
 
 from fpainter.augmentation.adaptive import AdaptiveAugment
 from fpainter.data.loader import Batch
-from fpainter.discriminators.base import Discriminator, Judgement
+from fpainter.discriminators.base import Discriminator
 from fpainter.errors import UserError
 from fpainter.generators.base import Generator
 from fpainter.generators.sampler import Sampler
-from fpainter.losses.adversarial import AdversarialLoss, mean_sign, over_heads
+from fpainter.losses.adversarial import AdversarialLoss, mean_sign
 from fpainter.losses.regularisers import InputGradientPenalty
 from fpainter.nn.image_range import ImageRange
 from fpainter.nn.noise import own_rows
 from fpainter.nn.sizes import first_misfit
 from fpainter.training.ema import EMASchedule, move_average
 from fpainter.training.exchange import average, average_gradients
-from fpainter.training.judging import (
-    Reals,
-    discriminator_terms,
-    judge,
-    label_of_each,
-    micro_batches,
+from fpainter.training.judging import Reals, micro_batches
+from fpainter.training.optimiser import (
+    changed_options,
+    regrouped,
+    skip_unless_finite,
+    slow_down,
 )
-from fpainter.training.optimiser import changed_options, regrouped, skip_unless_finite
+from fpainter.training.phases import PLAYERS, Phase, chosen_phases
 from fpainter.training.precision import check_precision
-from fpainter.training.schedules import Schedule, chosen, factor_at, follow
+from fpainter.training.schedules import Schedule, chosen, follow
 
 log = logging.getLogger(__name__)
 
 OptimiserFactory = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
-
-PLAYERS = ("generator", "discriminator")
 
 
 class GANModule(LightningModule):
     """A generator, its running average and a discriminator, trained by manual alternation.
 
     The module never asks which architectures it holds. One iteration counts as one step of the
-    trainer, of checkpoints and of logs: only the generator's optimiser step is counted. An update
-    whose gradient is not finite is skipped.
+    trainer, of checkpoints and of logs, however many steps of optimisers it has. An update whose
+    gradient is not finite is skipped.
 
     Args:
         generator: z [B d_latent] -> images [B C H W], with ``fakes(z)`` for what D must judge.
@@ -68,6 +66,8 @@ class GANModule(LightningModule):
         augment: changes all images [B C H W] before the discriminator sees them; default none.
         schedules: factors, by the iteration, on what stays constant otherwise: ``generator_lr``,
             ``discriminator_lr``, ``penalty``; None for none.
+        phases: the steps of an iteration by name, in their order, ``generator`` and
+            ``discriminator`` among them; default the discriminator's, then the generator's.
 
     Attributes:
         iteration: iterations done.
@@ -79,7 +79,7 @@ class GANModule(LightningModule):
     Raises:
         ValueError: if an option is out of range.
 
-    Source: the order of draws and steps is that of IDSIA/fpainter.
+    Source: the default order of draws and steps is that of IDSIA/fpainter.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class GANModule(LightningModule):
         auxiliary_weight: float = 1.0,
         augment: nn.Module | None = None,
         schedules: Mapping[str, Schedule | None] | None = None,
+        phases: Mapping[str, Phase | None] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -117,6 +118,7 @@ class GANModule(LightningModule):
         self.auxiliary_weight = auxiliary_weight
         self.augment = augment or nn.Identity()
         self.schedules = chosen(schedules, regulariser)
+        self.phases = chosen_phases(phases, regulariser)
         self.optimiser_factories = (generator_optimiser, discriminator_optimiser)
         self.iteration = 0
         self.metrics: dict[str, Tensor] = {}
@@ -124,13 +126,18 @@ class GANModule(LightningModule):
         self.begun = 0.0
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """Build one optimiser per player."""
-        return [
+        """Build one optimiser per player, slower where a regulariser adds steps of its own."""
+        optimisers = [
             make(
                 (n, p) for n, p in self.get_submodule(player).named_parameters() if p.requires_grad
             )
             for make, player in zip(self.optimiser_factories, PLAYERS, strict=True)
         ]
+        for phase in self._phases():
+            every = phase.interval(self)
+            if every is not None:
+                slow_down(optimisers[PLAYERS.index(phase.player)], every)
+        return optimisers
 
     def on_fit_start(self) -> None:
         """Refuse half precision."""
@@ -153,13 +160,14 @@ class GANModule(LightningModule):
         self.metrics = {}
         optimisers = {player: self._optimiser(i).optimizer for i, player in enumerate(PLAYERS)}
         self._report(follow(self.schedules, self.iteration, optimisers, self.regulariser))
-        self._discriminator_step(reals)
-        self._generator_step(reals)
+        due = [phase for phase in self._phases() if phase.due(self)]
+        for phase in due:
+            self._step(phase, reals, counted=phase is due[-1])
         skipped = self.metrics["skipped"]
         self.skipped_in_a_row = (self.skipped_in_a_row.to(skipped) + 1) * skipped.sign()
         decay = self.ema.decay(self.iteration)
         if decay is not None:
-            move_average(self.generator_ema, self.generator, decay)
+            move_average(self.generator_ema, self.generator, decay, self.generator.copied)
             self._report({"ema_decay": decay})
         self.iteration += 1
 
@@ -181,64 +189,49 @@ class GANModule(LightningModule):
         size = self.generator.d_latent
         return own_rows(lambda n: torch.randn(n, size, device=like.device, dtype=like.dtype), num)
 
-    def _latents(self, micro_batches: tuple[Reals, ...]) -> Iterator[Tensor]:
+    def _latents(self, phase: Phase, micro_batches: tuple[Reals, ...]) -> Iterator[Tensor]:
         """Draw the latents of all micro-batches at once, so that their number changes nothing."""
-        sizes = [len(reals.images) for reals in micro_batches]
+        sizes = [phase.num_latents(self, len(reals.images)) for reals in micro_batches]
         return iter(self.draw_latents(sum(sizes)).split(sizes))
 
-    def _discriminator_step(self, micro_batches: tuple[Reals, ...]) -> None:
-        optimiser = self._optimiser(1)
+    def _step(self, phase: Phase, micro_batches: tuple[Reals, ...], counted: bool) -> None:
+        """Let a player take one step; Lightning counts one in each iteration."""
+        optimiser = self._optimiser(PLAYERS.index(phase.player))
         optimiser.zero_grad()
-        due = self.regulariser is not None and self.regulariser.due(self.iteration)
-        regulariser = self.regulariser if due else None
-        factor = factor_at(self.schedules, "penalty", self.iteration)
-        latents = self._latents(micro_batches)
-        for reals, label in micro_batches:
-            with torch.no_grad():
-                fakes = self.generator.fakes(next(latents), label).images
-            players, of_fakes = (self.discriminator, self.augment), label_of_each(label, fakes)
-            penalise = regulariser is not None and regulariser.fakes
-            fake = judge(*players, fakes, penalise, label=of_fakes)
-            real = judge(*players, reals, regulariser is not None, auxiliary=True, label=label)
-            weight = self.auxiliary_weight
-            self._backward(discriminator_terms(self.loss, real, fake, weight, regulariser, factor))
-            logits = real.judgement.logits[0], fake.judgement.logits[0]
-            self._keep({"logit/real": logits[0].mean(), "logit/fake": logits[1].mean()})
-            if isinstance(self.augment, AdaptiveAugment):
-                self._keep({"real_sign": mean_sign(self.loss, *logits)})
-        self._complete_gradient("discriminator", optimiser)
+        latents = self._latents(phase, micro_batches)
+        # Toggling spares the gradients of D's parameters, which nobody would use; in D's own steps
+        # those of G are out of the graph.
+        with self.toggled_optimizer(optimiser) if phase.player == "generator" else nullcontext():
+            for reals in micro_batches:
+                minimised, logits, shown = phase.terms(self, reals, next(latents))
+                self._backward(minimised)
+                self._keep(shown)
+                if logits is not None:
+                    self._watch(*logits)
+            self._complete_gradient(phase.player, optimiser)
+            if logits is not None:
+                self._adapt(sum(len(reals.images) for reals in micro_batches))
+            if counted:
+                optimiser.step()
+            else:  # through the strategy and precision plugins, but past the trainer's counter
+                self.trainer.strategy.optimizer_step(optimiser.optimizer, closure=lambda: None)
+
+    def _watch(self, real: Tensor, fake: Tensor) -> None:
+        """Report this micro-batch's share of what logits of reals and fakes [B L] say."""
+        self._keep({"logit/real": real.mean(), "logit/fake": fake.mean()})
+        if isinstance(self.augment, AdaptiveAugment):
+            self._keep({"real_sign": mean_sign(self.loss, real, fake)})
+
+    def _adapt(self, num_reals: int) -> None:
+        """Augment as the discriminator's step asks for, if augmentation adapts."""
         if isinstance(self.augment, AdaptiveAugment):
             sign = self.metrics["real_sign"] = average(self.metrics["real_sign"])
-            num = sum(len(reals.images) for reals in micro_batches)
-            self.augment.adapt(sign, num * self.trainer.world_size)
+            self.augment.adapt(sign, num_reals * self.trainer.world_size)
             self.metrics["augment_probability"] = self.augment.probability.clone()
-        # Through the strategy and precision plugins, but past the trainer's step counter, which
-        # would otherwise count every iteration twice.
-        self.trainer.strategy.optimizer_step(optimiser.optimizer, closure=lambda: None)
 
-    def _generator_step(self, micro_batches: tuple[Reals, ...]) -> None:
-        optimiser = self._optimiser(0)
-        optimiser.zero_grad()
-        latents = self._latents(micro_batches)
-        # Toggling spares the gradients of D's parameters, which nobody would use.
-        with self.toggled_optimizer(optimiser):
-            for reals in micro_batches:
-                fakes = self.generator.fakes(next(latents), reals.label)
-                label = label_of_each(reals.label, fakes.images)
-                fake = self.discriminator(self.augment(fakes.images), label=label)
-                terms = {"loss/generator": self._generator_loss(fake, reals)}
-                if fakes.auxiliary_loss is not None:
-                    terms["generator_auxiliary"] = fakes.auxiliary_loss
-                self._backward(terms)
-            self._complete_gradient("generator", optimiser)
-            optimiser.step()
-
-    def _generator_loss(self, fake: Judgement, reals: Reals) -> Tensor:
-        real: tuple[Tensor | None, ...] = (None,) * len(fake.logits)
-        if self.loss.generator_compares:
-            with torch.no_grad():
-                real = self.discriminator(self.augment(reals.images), label=reals.label).logits
-        return over_heads(self.loss.generator, fake.logits, real)
+    def _phases(self) -> Iterator[Phase]:
+        phases: Any = self.phases.values()
+        return iter(phases)
 
     def _optimiser(self, index: int) -> LightningOptimizer:
         optimisers: Any = self.optimizers()
@@ -262,7 +255,7 @@ class GANModule(LightningModule):
             if name.split(".")[0] == player:
                 nn.utils.clip_grad_norm_(self.get_submodule(name).parameters(), limit)
 
-    def _keep(self, terms: dict[str, Tensor]) -> None:
+    def _keep(self, terms: Mapping[str, Tensor]) -> None:
         """Add this micro-batch's share of each term to the iteration's metrics."""
         for name, term in terms.items():
             share = term.detach() / self.accumulate

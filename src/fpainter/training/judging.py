@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from fpainter.data.loader import Batch
 from fpainter.discriminators.base import Discriminator, Judgement
 from fpainter.errors import UserError
+from fpainter.generators.base import Generator
 from fpainter.losses.adversarial import AdversarialLoss, over_heads
 from fpainter.losses.regularisers import InputGradientPenalty
 from fpainter.nn.image_range import ImageRange
@@ -84,6 +85,34 @@ def judge(
         return Judged(images, judgement)
 
 
+def painted(generator: Generator, reals: Reals, z: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return fakes [n·B C H W] without a graph, and their labels, if the reals have labels.
+
+    Args:
+        generator: paints.
+        reals: whose labels the fakes get.
+        z: latents [B d_latent].
+    """
+    with torch.no_grad():
+        fakes = generator.fakes(z, reals.label).images
+    return fakes, label_of_each(reals.label, fakes)
+
+
+def generator_loss(
+    loss: AdversarialLoss,
+    fake: Judgement,
+    reals: Reals,
+    discriminator: Discriminator,
+    augment: nn.Module,
+) -> Tensor:
+    """Return the generator's adversarial loss; reals are judged only if it compares with them."""
+    real: tuple[Tensor | None, ...] = (None,) * len(fake.logits)
+    if loss.generator_compares:
+        with torch.no_grad():
+            real = discriminator(augment(reals.images), label=reals.label).logits
+    return over_heads(loss.generator, fake.logits, real)
+
+
 def discriminator_terms(
     loss: AdversarialLoss,
     real: Judged,
@@ -107,8 +136,24 @@ def discriminator_terms(
         terms = {"loss/discriminator": over_heads(loss.discriminator, real_logits, fake_logits)}
         if auxiliary is not None:
             terms["auxiliary"] = auxiliary_weight * auxiliary
-        if regulariser is not None:
-            terms["penalty"] = factor * regulariser(real_logits, real.images)
-            if regulariser.fakes:
-                terms["penalty_fake"] = factor * regulariser(fake_logits, fake.images)
+    if regulariser is not None:
+        terms |= penalty_terms(regulariser, factor, real, fake)
+    return terms
+
+
+def penalty_terms(
+    regulariser: InputGradientPenalty, factor: float, real: Judged, fake: Judged | None
+) -> dict[str, Tensor]:
+    """Return the penalty on reals and, where the regulariser is for them, too, on fakes.
+
+    Args:
+        regulariser: the penalty.
+        factor: on it.
+        real: the judged reals, which require a gradient.
+        fake: the judged fakes; they do, too, if they are penalised.
+    """
+    with in_float32(real.images.device, True):
+        terms = {"penalty": factor * regulariser(real.judgement.logits, real.images)}
+        if regulariser.fakes and fake is not None:
+            terms["penalty_fake"] = factor * regulariser(fake.judgement.logits, fake.images)
     return terms

@@ -53,6 +53,25 @@ def adam(
     )
 
 
+def slow_down(optimiser: torch.optim.Optimizer, every: int) -> None:
+    """Correct rates and memories for a regulariser that adds a step every so many iterations.
+
+    With ``c = every / (every + 1)`` rates are multiplied by c, and Adam's betas taken to the power
+    of c, so that an iteration moves and remembers on average what it would without that step.
+
+    Args:
+        optimiser: changed in place.
+        every: iterations between the steps of the regulariser, at least 1.
+
+    Source: Karras et al. 2020 (StyleGAN2), appendix B, lazy regularisation.
+    """
+    share = every / (every + 1)
+    for group in optimiser.param_groups:
+        group["lr"] *= share
+        if "betas" in group:
+            group["betas"] = tuple(beta**share for beta in group["betas"])
+
+
 def regrouped(stored: dict[str, Any], optimiser: torch.optim.Optimizer) -> dict[str, Any]:
     """Return stored states of parameters with the options and groups of an optimiser.
 

@@ -7,6 +7,7 @@ from torch import Tensor, distributed, nn
 from fpainter.generators.base import Generator
 from fpainter.generators.synthesis.mapping import MappingNetwork
 from fpainter.generators.synthesis.network import SynthesisNetwork
+from fpainter.nn.noise import own_rows
 
 
 class SynthesisGenerator(Generator):
@@ -25,18 +26,21 @@ class SynthesisGenerator(Generator):
             psi (w - average)``; 1 leaves them.
         truncation_cutoff: layers that are truncated, from the first on; None: all.
         average_decay: of the average of styles, for each batch of the discriminator's pass.
+        style_mixing: probability with which, in training, the images of a batch take the styles of
+            second latents from one layer on.
 
     Attributes:
         w_average: running average of styles [d_w], over all latents.
         num_styles: layers L.
 
     Raises:
-        ValueError: if the parts do not fit.
+        ValueError: if the parts do not fit, or `style_mixing` is no probability.
 
     Source: Karras et al. 2019, 2020 (StyleGAN2); with local latents Hudson & Zitnick 2021.
     """
 
     w_average: Tensor
+    copied = ("w_average",)
 
     def __init__(
         self,
@@ -47,8 +51,11 @@ class SynthesisGenerator(Generator):
         truncation: float = 1.0,
         truncation_cutoff: int | None = None,
         average_decay: float = 0.998,
+        style_mixing: float = 0.0,
     ) -> None:
         super().__init__()
+        if not 0 <= style_mixing <= 1:
+            raise ValueError(f"style_mixing must be in [0, 1]; got {style_mixing}")
         asked = d_latent, num_labels, synthesis.d_w, synthesis.counts
         if asked != (mapping.d_latent, mapping.num_labels, mapping.d_w, mapping.counts):
             raise ValueError(
@@ -61,6 +68,7 @@ class SynthesisGenerator(Generator):
         self.truncation = truncation
         self.truncation_cutoff = truncation_cutoff
         self.average_decay = average_decay
+        self.style_mixing = style_mixing
         self.mapping_network = mapping
         self.synthesis_network = synthesis
         self.num_styles = synthesis.num_styles
@@ -101,7 +109,8 @@ class SynthesisGenerator(Generator):
     @torch.no_grad()
     def follow(self, w: Tensor) -> None:
         """Move the average of styles towards that of w [B L d_style] of all processes."""
-        mean = w[:, 0].unflatten(1, (-1, len(self.w_average))).mean(dim=(0, 1))
+        latents = w[:, 0].to(self.w_average).unflatten(1, (-1, len(self.w_average)))
+        mean = latents.mean(dim=(0, 1))
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(mean)
             mean /= distributed.get_world_size()
@@ -120,14 +129,38 @@ class SynthesisGenerator(Generator):
         latents = w.unflatten(2, (self.mapping_network.num_latents, -1))
         return self.synthesis_network(latents, self.positions, noise)
 
+    def styles(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Map latents [B d_latent] to the styles w [B L d_style] of their images.
+
+        They are mixed in training, and truncated in evaluation.
+        """
+        w = self.mapping(z, label)
+        if not self.training:
+            return self.truncate(w)
+        if not torch.is_grad_enabled():  # the discriminator's pass
+            self.follow(w)
+        if not self.style_mixing:
+            return w
+        others, cutoff = self.draw_mixing(z)
+        return w if cutoff == self.num_styles else self.mix(w, self.mapping(others, label), cutoff)
+
+    def draw_mixing(self, z: Tensor) -> tuple[Tensor, int]:
+        """Draw second latents, as many as z [B d_latent], and how many layers keep the first.
+
+        With probability `style_mixing` that is uniform in 1..L-1, else L.
+        """
+        others = own_rows(lambda n: torch.randn(n, *z.shape[1:], device=z.device).to(z), len(z))
+        cutoff = int(torch.randint(1, self.num_styles, ()))
+        return others, cutoff if float(torch.rand(())) < self.style_mixing else self.num_styles
+
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Paint images [B C H W] for latents z [B d_latent], of label [B] if there are labels."""
-        w = self.mapping(z, label)
-        if self.training and not torch.is_grad_enabled():  # the discriminator's pass
-            self.follow(w)
-        if not self.training:
-            w = self.truncate(w)
-        return self.synthesis(w)
+        return self.synthesis(self.styles(z, label))
+
+    def traced(self, z: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return images [B C H W] and their styles [B L d_style]."""
+        w = self.styles(z, label)
+        return self.synthesis(w), w
 
     def attention_maps(self, w: Tensor, noise: str | None = None) -> Tensor:
         """Say where each local latent is attended to.

@@ -102,11 +102,15 @@ class SynthesisBlock(nn.Module):
         if self.last_convolution is not None:
             x = self.last_convolution(x, w[:, self.num_styles - 1])
         if image is not None:
-            image = smooth_up(image)
+            image = self.enlarged(image)
         if self.to_image is not None:
             read = self.to_image(x, w[:, self.num_styles])
             image = read if image is None else image + read
         return Flow(x, image, attentions)
+
+    def enlarged(self, image: Tensor) -> Tensor:
+        """Double what was read off so far, [B C H W]."""
+        return smooth_up(image)
 
 
 class SynthesisNetwork(nn.Module):
