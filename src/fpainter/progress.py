@@ -11,7 +11,7 @@ from rich.progress import Progress, Task
 
 log = logging.getLogger(__name__)
 
-# Called with what is being done, images done and images in total.
+# Called with what is being done, images (or other units) done and in total.
 Report = Callable[[str, int, int], None]
 
 
@@ -21,15 +21,19 @@ class ProgressReport:
     Args:
         bars: where bars are shown, if their console is a terminal.
         seconds_between_lines: how often to log without one.
+        unit: what is counted, in lines.
     """
 
-    def __init__(self, bars: Progress, seconds_between_lines: float = 30.0) -> None:
+    def __init__(
+        self, bars: Progress, seconds_between_lines: float = 30.0, unit: str = "images"
+    ) -> None:
         self.bars = bars
         self.seconds_between_lines = seconds_between_lines
+        self.unit = unit
         self._last_line = time.monotonic()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Show that `done` of `total` images are done; 0 starts the clock."""
+        """Show that `done` of `total` units are done; 0 starts the clock."""
         known = {task.description: task.id for task in self.bars.tasks}
         number = known[what] if what in known else self.bars.add_task(what, note="")
         if done == 0:
@@ -38,14 +42,14 @@ class ProgressReport:
         waited = time.monotonic() - self._last_line >= self.seconds_between_lines
         if waited and not self.bars.console.is_terminal:
             task = next(task for task in self.bars.tasks if task.id == number)
-            log.info(_line(task, total))
+            log.info(_line(task, total, self.unit))
             self._last_line = time.monotonic()
         if done >= total:
             self.bars.remove_task(number)
 
 
-def _line(task: Task, total: int) -> str:
-    line = f"{task.description}: {task.completed:,.0f} of {total:,} images"
+def _line(task: Task, total: int, unit: str) -> str:
+    line = f"{task.description}: {task.completed:,.0f} of {total:,} {unit}"
     if not task.completed or not task.elapsed:
         return line
     left = timedelta(seconds=round(task.elapsed * (total / task.completed - 1)))
@@ -53,12 +57,13 @@ def _line(task: Task, total: int) -> str:
 
 
 @contextmanager
-def reporting(quiet: bool = False) -> Iterator[ProgressReport]:
+def reporting(quiet: bool = False, unit: str = "images") -> Iterator[ProgressReport]:
     """Show the progress of what is done in the block.
 
     Args:
         quiet: show nothing, as all processes but the first should.
+        unit: what is counted, in lines.
     """
     console = Console(stderr=True, quiet=quiet)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
-        yield ProgressReport(bars, float("inf") if quiet else 30.0)
+        yield ProgressReport(bars, float("inf") if quiet else 30.0, unit)

@@ -68,7 +68,7 @@ def find_inputs(cfg: DictConfig) -> None:
     """
     # Augmentation can be looked at before there is a painter.
     needed = OmegaConf.select(cfg, "what") != "augmentation"
-    for key in ("ckpt", "compare", "images", "import"):
+    for key in ("ckpt", "compare", "image", "images", "import"):
         for path in entries(OmegaConf.select(cfg, key, throw_on_missing=needed)):
             on_the_hub = key in ("ckpt", "compare") and is_hub_name(path)
             if path is not None and not on_the_hub:
