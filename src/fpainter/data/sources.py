@@ -278,8 +278,7 @@ def open_file(path: Path) -> Image.Image:
     """Return the image in a file, not decoded yet.
 
     Raises:
-        OSError: if it cannot be read.
-        ValueError: if it is too large, or holds none of the formats that are read.
+        OSError, ValueError: if it cannot be read, is too large, or holds no image.
     """
     _refuse_enormous(path.stat().st_size)
     return open_image(path.read_bytes())
