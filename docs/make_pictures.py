@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from fpainter.checkpoints.inference import load_painter
+from fpainter.data.portraits import Portraits
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.latents import latents
 from fpainter.generators.painting import shown_steps
@@ -168,6 +169,17 @@ def make(options: str, written: str, name: str, run: Path) -> None:
             picture.convert("RGB").resize(size).save(PICTURES / name, optimize=True)
 
 
+def redraw_a_portrait() -> None:
+    """Let the delta rule redraw a drawn portrait; few colours make the file small."""
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "portrait.png"
+        Portraits(4).open(3).save(picture)
+        options = [f"image={picture}", "num_steps=32", f"hydra.run.dir={folder}"]
+        subprocess.run([sys.executable, "-m", "fpainter.fit", *options], check=True)
+        with Image.open(Path(folder) / "strips.png") as strips:
+            strips.convert("RGB").quantize(128).save(PICTURES / "fit.png", optimize=True)
+
+
 def photograph_viewer(ckpt: Path) -> None:
     """Let a browser show the page at a step, with another one muted."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
@@ -205,6 +217,7 @@ def main() -> None:
     draw_sum_of_the_same_orders(ckpt)
     for options, written, name in MADE:
         make(options, written, name, run)
+    redraw_a_portrait()
     photograph_viewer(ckpt)
     sizes = {path.name: path.stat().st_size for path in sorted(PICTURES.iterdir())}
     for name, size in sizes.items():

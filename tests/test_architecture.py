@@ -20,7 +20,7 @@ LAYERS = [
     {"data", "generators", "discriminators", "augmentation", "loggers"},
     {"losses"},
     {"training"},
-    {"evaluation"},
+    {"evaluation", "fitting"},
     {"checkpoints"},
     {"pictures"},
     {"viewer", "report"},

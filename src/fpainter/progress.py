@@ -11,7 +11,7 @@ from rich.progress import Progress, Task
 
 log = logging.getLogger(__name__)
 
-# Called with what is being done, images (or other things) done and in total.
+# Called with what is being done, images (or other units) done and in total.
 Report = Callable[[str, int, int], None]
 
 
@@ -21,19 +21,19 @@ class ProgressReport:
     Args:
         bars: where bars are shown, if their console is a terminal.
         seconds_between_lines: how often to log without one.
-        unit: what is counted.
+        unit: what is counted, in lines.
     """
 
     def __init__(
         self, bars: Progress, seconds_between_lines: float = 30.0, unit: str = "images"
     ) -> None:
         self.bars = bars
-        self.unit = unit
         self.seconds_between_lines = seconds_between_lines
+        self.unit = unit
         self._last_line = time.monotonic()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Show that `done` of `total` are done; 0 starts the clock."""
+        """Show that `done` of `total` units are done; 0 starts the clock."""
         known = {task.description: task.id for task in self.bars.tasks}
         number = known[what] if what in known else self.bars.add_task(what, note="")
         if done == 0:
@@ -62,7 +62,7 @@ def reporting(quiet: bool = False, unit: str = "images") -> Iterator[ProgressRep
 
     Args:
         quiet: show nothing, as all processes but the first should.
-        unit: what is counted.
+        unit: what is counted, in lines.
     """
     console = Console(stderr=True, quiet=quiet)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:

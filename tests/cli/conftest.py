@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from fpainter import benchmark, export, generate, import_legacy, stats, train
+from fpainter import benchmark, export, fit, generate, import_legacy, stats, train
 from fpainter import eval as evaluation
 from fpainter.report import __main__ as report
 from fpainter.viewer import __main__ as viewer
@@ -28,6 +28,7 @@ MAINS: dict[str, Callable[[], None]] = {
     "train": train.main,
     "benchmark": benchmark.main,
     "eval": evaluation.main,
+    "fit": fit.main,
     "generate": generate.main,
     "import-legacy": import_legacy.main,
     "export": export.main,

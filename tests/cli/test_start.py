@@ -26,7 +26,7 @@ finally:
     print("imported:", *(name for name in slow if name in sys.modules))
 """
 COMMANDS = (
-    "train", "eval", "generate", "viewer", "export", "stats", "benchmark", "report",
+    "train", "eval", "generate", "fit", "viewer", "export", "stats", "benchmark", "report",
     "import_legacy",
 )  # fmt: skip
 NOWHERE = [
@@ -43,6 +43,8 @@ NOWHERE = [
     ("eval", [f"ckpt={__file__}", "data=folder", "data.dir=/nowhere"], "no folder or zip file"),
     ("generate", ["ckpt=/nowhere"], "ckpt=/nowhere: there is no such file"),
     ("generate", [], "give ckpt=..."),
+    ("fit", ["image=/nowhere"], "image=/nowhere: there is no such file"),
+    ("fit", [], "give image=..."),
     ("viewer", ["ckpt=/nowhere"], "ckpt=/nowhere: there is no such file"),
     ("viewer", [f"ckpt={__file__}", "compare=/nowhere"], "compare=/nowhere: there is no such file"),
     ("export", ["ckpt=/nowhere"], "ckpt=/nowhere: there is no such file"),

@@ -88,9 +88,7 @@ class ImageFolder:
 
     def open(self, index: int) -> Image.Image:
         """Return image `index`, not decoded yet; see `ImageSource.open`."""
-        path = self.path / self._found[index][0]
-        _refuse_enormous(path.stat().st_size)
-        return open_image(path.read_bytes())
+        return open_file(self.path / self._found[index][0])
 
     def paths(self) -> list[str]:
         """Return every image's path relative to the folder."""
@@ -274,6 +272,16 @@ def sha256(*entries: object) -> str:
         # The names of files that are not UTF-8 have lone surrogates, which are escaped.
         digest.update(repr(entry).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()
+
+
+def open_file(path: Path) -> Image.Image:
+    """Return the image in a file, not decoded yet.
+
+    Raises:
+        OSError, ValueError: if it cannot be read, is too large, or holds no image.
+    """
+    _refuse_enormous(path.stat().st_size)
+    return open_image(path.read_bytes())
 
 
 def open_image(data: bytes) -> Image.Image:

@@ -40,7 +40,7 @@ def work(
         z: latents [B d_latent].
         name: the painter's name on the page.
         iteration: iterations trained.
-        weights: ``ema``, ``raw`` or a horizon.
+        weights: ``ema``, ``raw`` or a horizon; ``fitted`` where there is no network.
         label: class indices [B], if there are labels.
 
     Returns:

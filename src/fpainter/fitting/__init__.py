@@ -1,0 +1,1 @@
+"""Pictures redrawn by a learning rule, without a GAN."""
