@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fpainter.generators.synthesis.generator import SynthesisGenerator
 from fpainter.generators.synthesis.layers import StyledConvolution
 from fpainter.generators.synthesis.network import SynthesisBlock
-from fpainter.nn.equalised import EqualisedConvolution, clamped, leaky
+from fpainter.nn.equalised import EqualisedConvolution
 from fpainter.training.gan_module import GANModule
 
 
@@ -76,13 +76,9 @@ class PerImageConvolution(StyledConvolution):
 class PlainConvolution(EqualisedConvolution):
     """The convolution of the discriminator and of shortcuts."""
 
-    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
-        """Map [B c_in H W] to [B c_out H' W'], times a gain."""
-        weight = self.weight * self.scale
-        if self.bias is None:
-            return clamped(convolved(x, weight * gain, self.resample), gain, self.clamp)
-        x = convolved(x, weight, self.resample) + self.bias[:, None, None]
-        return leaky(x, gain, self.clamp)
+    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Convolve and resample x [B c_in H W]."""
+        return convolved(x, weight, self.resample)
 
 
 class PlainBlock(SynthesisBlock):

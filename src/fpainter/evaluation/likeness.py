@@ -44,8 +44,7 @@ class Likeness:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the distance of images [B C H W], in the image range, to the target, [B]."""
-        span = self.image_range.high - self.image_range.low
-        unit = (images.float() - self.image_range.low) / span
+        unit = self.image_range.to_unit(images.float())
         pairs = zip(_pyramid(unit), self.pixels, strict=True)
         parts = [(own - goal).square().mean(dim=(1, 2, 3)) for own, goal in pairs]
         distance = torch.stack(parts).mean(dim=0)

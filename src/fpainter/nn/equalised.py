@@ -134,9 +134,13 @@ class EqualisedConvolution(nn.Module):
         """Map [B c_in H W] to [B c_out H' W'], times a gain."""
         weight = self.weight * self.scale
         if self.bias is None:
-            return clamped(resampled(x, weight * gain, self.resample), gain, self.clamp)
-        x = resampled(x, weight, self.resample) + self.bias[:, None, None]
+            return clamped(self.convolve(x, weight * gain), gain, self.clamp)
+        x = self.convolve(x, weight) + self.bias[:, None, None]
         return leaky(x, gain, self.clamp)
+
+    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Convolve and resample x [B c_in H W]."""
+        return resampled(x, weight, self.resample)
 
 
 def resampled(x: Tensor, weight: Tensor, resample: str) -> Tensor:

@@ -27,7 +27,10 @@ class ImageRange:
         scale = (self.high - self.low) / 255
         return images.to(torch.get_default_dtype()) * scale + self.low
 
+    def to_unit(self, images: Tensor) -> Tensor:
+        """Map the range to [0, 1], and what lies outside along with it, [...]."""
+        return (images - self.low) / (self.high - self.low)
+
     def to_bytes(self, images: Tensor) -> Tensor:
         """Clamp to the range and round to uint8, [...]."""
-        unit = (images - self.low) / (self.high - self.low)
-        return unit.clamp(0, 1).mul(255).round().to(torch.uint8)
+        return self.to_unit(images).clamp(0, 1).mul(255).round().to(torch.uint8)

@@ -62,10 +62,9 @@ def painted_speeds(
         space: ``z``: the way turns evenly from latent to latent; ``w``: it goes straight from
             style to style.
     """
-    generator, image_range = sampler.generator, sampler.image_range
+    generator = sampler.generator
     like = next(generator.parameters())
     z, label = z.to(like), None if label is None else label.to(like.device).repeat(2)
-    span = image_range.high - image_range.low
 
     def features(places: Tensor) -> Tensor:
         places = places.to(like)
@@ -75,7 +74,7 @@ def painted_speeds(
             assert isinstance(generator, SynthesisGenerator)
             w = places[:, None].expand(-1, generator.num_styles, -1)
             images = generator.synthesis(generator.truncate(w))
-        return extract((images.float() - image_range.low) * (255 / span)).cpu()
+        return extract(255 * sampler.image_range.to_unit(images.float())).cpu()
 
     with evaluating(generator):
         ends, path = z, "spherical"
