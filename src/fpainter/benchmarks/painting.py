@@ -42,7 +42,7 @@ def painting(
         return image.detach(), leaf.grad
 
     runs = {
-        "seconds": lambda: run(lambda leaf: rank_one.image(*rule(head.read(leaf)))),
+        "seconds": lambda: run(lambda leaf: rule(head.read(leaf)).image()),
         "loop_seconds": lambda: run(lambda leaf: paint_in_a_loop(head, rule, leaf)),
     }
     pairs = zip(*(paint() for paint in runs.values()), strict=True)

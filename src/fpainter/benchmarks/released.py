@@ -40,12 +40,11 @@ def paint_in_a_loop(head: InstructionHead, rule: DeltaRule, written: Tensor) -> 
     written = written.transpose(0, 1)
     canvas: Any = 0
     for t in range(len(written)):
+        parts = zip(head.orders, written[t].split(head.sizes, dim=-1), strict=True)
         key, value, rate = (
-            part.reshape(batch * channels, -1) for part in written[t].split(head.sizes, dim=-1)
+            ACTIVATIONS[order.activation](part.reshape(batch * channels, -1))
+            for order, part in parts
         )
-        key = ACTIVATIONS[head.key_activation](key)
-        value = ACTIVATIONS[head.value_activation](value)
-        rate = ACTIVATIONS[head.rate_activation](rate)
         if t > 0:
             value = value - (canvas @ key.unsqueeze(2)).squeeze(2)
         if t > 0 or rule.first_rate != "one":
@@ -71,10 +70,11 @@ class LoopedPainter(nn.Module):
             and isinstance(painter.learning_rule, DeltaRule)
             and isinstance(painter.head, InstructionHead)
             and isinstance(painter.canvas, ZeroCanvas)
-            and painter.head.rate != "none"
+            and painter.learning_rule.step_size == "plain"
+            and painter.head.orders[-1].axis != "none"
             and painter.head.basis == "pixels"
             and painter.head.strokes == 1
-            and painter.head.key_scale == painter.head.value_scale == 1
+            and painter.head.scales == {"key": 1, "value": 1}
             and not painter.refines
             and painter.supervision.num_canvases == 1
         ):

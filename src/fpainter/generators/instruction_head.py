@@ -6,6 +6,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from fpainter.generators.learning_rules import KEY, RATE, VALUE, LearningRule, Order
 from fpainter.generators.painting import Instructions
 from fpainter.nn.activations import ACTIVATIONS, check_choice
 from fpainter.nn.cosine import cosine_basis, from_cosines
@@ -16,20 +17,26 @@ from fpainter.nn.sizes import as_size
 
 # By which power of the ratio of sizes an activation changes interpolated vectors; others do not.
 CHANGES = {"softmax": -1.0, "unit": -0.5}
+# Activations of what means something entry by entry: grown, it has the same entries, not the same
+# inner products.
+LEVELS = ("double_sigmoid", "fade", "sigmoid", "softplus")
 
 
 class InstructionHead(nn.Module):
-    """One linear layer writes key, value and rate of every channel for each step.
+    """One linear layer writes what the learning rule orders of every channel for each step.
 
-    Its weights and biases start from U(-b, b) with ``b = gain / sqrt(C (H + W + 1))``.
+    Its weights and biases start from U(-b, b) with ``b = gain / sqrt(C (H + W + 1))``, the root of
+    the numbers of a step.
 
     Args:
         d_hidden: size of the hidden state.
         image_size: side, or (H, W): values have H entries, keys W.
         channels: colour channels C.
+        learning_rule: the rule, for what it orders; None: key, value and rate, as the delta rule.
         rate: ``scalar`` (one per step and channel), ``row`` (one per image row), or ``none``:
-            all rates are one and the layer has no outputs for them.
-        key_activation: the paper's phi; ``softmax`` makes keys positive with sum one.
+            all rates are one and the layer has no outputs for them. None: as the rule orders it.
+        key_activation: the paper's phi; ``softmax`` makes keys positive with sum one. None: the
+            rule's, and so for the next two.
         value_activation: ``identity`` or ``tanh``.
         rate_activation: ``sigmoid`` keeps rates in (0, 1); ``identity`` leaves them free.
         basis: what the linear layer writes for keys and values: ``pixels``, or amplitudes of a
@@ -53,10 +60,11 @@ class InstructionHead(nn.Module):
         d_hidden: int,
         image_size: int | Sequence[int],
         channels: int = 3,
-        rate: str = "scalar",
-        key_activation: str = "softmax",
-        value_activation: str = "identity",
-        rate_activation: str = "sigmoid",
+        learning_rule: LearningRule | None = None,
+        rate: str | None = None,
+        key_activation: str | None = None,
+        value_activation: str | None = None,
+        rate_activation: str | None = None,
         basis: str = "pixels",
         decay: float = 1.0,
         strokes: int = 1,
@@ -69,31 +77,45 @@ class InstructionHead(nn.Module):
         self.d_hidden = d_hidden
         self.image_size = height, width = as_size(image_size)
         self.channels = channels
-        self.key_activation = check_choice("key_activation", key_activation)
-        self.value_activation = check_choice("value_activation", value_activation)
-        self.rate_activation = check_choice("rate_activation", rate_activation)
+        ordered = learning_rule.orders if learning_rule else (KEY, VALUE, RATE)
+        given = {"key": key_activation, "value": value_activation, "rate": rate_activation}
+        self.orders = tuple(_activated(order, given.get(order.name)) for order in ordered)
+        if rate is not None:
+            axis = {"scalar": "scalar", "row": "rows", "none": "none"}
+            check_choice("rate", rate, axis)
+            self.orders = tuple(
+                order._replace(axis=axis[rate]) if order.name == "rate" else order
+                for order in self.orders
+            )
         self.basis = check_choice("basis", basis, ("pixels", "cosine"))
         self.rows: Tensor
         self.cols: Tensor
         if basis == "cosine":
             self.register_buffer("rows", cosine_basis(height, decay), persistent=False)
             self.register_buffer("cols", cosine_basis(width, decay), persistent=False)
-        self.key_scale = key_scale
-        self.value_scale = value_scale
-        d_rates = {"scalar": 1, "row": height, "none": 0}
-        self.rate = check_choice("rate", rate, d_rates)
+        self.scales = {"key": key_scale, "value": value_scale}
         if strokes < 1:
             raise ValueError(f"strokes must be at least 1; got {strokes}")
         self.strokes = strokes
-        self.sizes = [strokes * channels * side for side in (width, height, d_rates[rate])]
+        self.sizes = [strokes * self._numbers(order) for order in self.orders]
         self.widen = (
             nn.Sequential(nn.Linear(d_hidden, d_wide), nn.ReLU()) if d_wide else nn.Identity()
         )
         self.to_instructions = Linear(d_wide or d_hidden, sum(self.sizes))
-        uniform_(self.to_instructions, fan=channels * (height + width + 1), gain=gain)
+        # The bound does not depend on whether rates are of rows, of steps or none.
+        uniform_(self.to_instructions, fan=sum(map(self._numbers, ordered)), gain=gain)
+
+    def _numbers(self, order: Order) -> int:
+        """Return how many numbers a step has of an order."""
+        height, width = self.image_size
+        side = {"columns": width, "rows": height, "scalar": 1, "none": 0}[order.axis]
+        return self._groups(order) * (order.repeat or 1) * side
+
+    def _groups(self, order: Order) -> int:
+        return self.channels if order.per == "channel" else 1
 
     def forward(self, h: Tensor) -> Instructions:
-        """Map hidden states h [B T/strokes d_hidden] to key, value and rate [B C T *]."""
+        """Map hidden states h [B T/strokes d_hidden] to instructions, by name [B C T *]."""
         return self.read(self.write(h))
 
     def write(self, h: Tensor) -> Tensor:
@@ -101,22 +123,23 @@ class InstructionHead(nn.Module):
         return self.to_instructions(self.widen(h))
 
     def read(self, written: Tensor) -> Instructions:
-        """Shape and activate what was written as key, value and rate [B C T *]."""
-        key, value, rate = (
-            rearrange(part, "b t (s c d) -> b c (t s) d", s=self.strokes, c=self.channels)
-            for part in written.split(self.sizes, dim=-1)
-        )
-        if self.basis == "cosine":
-            key, value = from_cosines(key, self.cols), from_cosines(value, self.rows)
-        if rate.shape[-1] == 0:
-            rate = torch.ones_like(value[..., :1])
-        else:
-            rate = ACTIVATIONS[self.rate_activation](rate)
-        return Instructions(
-            key=_scaled(ACTIVATIONS[self.key_activation](key), self.key_scale),
-            value=_scaled(ACTIVATIONS[self.value_activation](value), self.value_scale),
-            rate=rate,
-        )
+        """Shape and activate what was written as what was ordered, by name [B C T *]."""
+        parts = zip(self.orders, written.split(self.sizes, dim=-1), strict=True)
+        return {order.name: self._read(order, part) for order, part in parts}
+
+    def _read(self, order: Order, written: Tensor) -> Tensor:
+        x = rearrange(written, "b t (s c d) -> b c (t s) d", s=self.strokes, c=self._groups(order))
+        if order.axis == "none":
+            return x.new_ones(*x.shape[:-1], 1)
+        if order.repeat is not None:
+            x = rearrange(x, "b c t (n d) -> b c t n d", n=order.repeat)
+        if self.basis == "cosine" and self._waves(order):
+            x = from_cosines(x, self.cols if order.axis == "columns" else self.rows)
+        return _scaled(ACTIVATIONS[order.activation](x), self.scales.get(order.name, 1.0))
+
+    def _waves(self, order: Order) -> bool:
+        """Return whether the basis of an order can be one of waves."""
+        return order.patterned and order.axis in ("columns", "rows")
 
     def grown_from(
         self, old: "InstructionHead", state: Mapping[str, Tensor]
@@ -132,30 +155,29 @@ class InstructionHead(nn.Module):
         """
         if self.image_size == old.image_size:
             return {}
-        if (self.rate, self.basis, self.strokes) != (old.rate, old.basis, old.strokes):
+        if (self.orders, self.basis, self.strokes) != (old.orders, old.basis, old.strokes):
             return {}
-        (height, width), (old_height, old_width) = self.image_size, old.image_size
-        by_row = (height, old_height) if self.rate == "row" else (1, 1)
-        larger = _more_frequencies if self.basis == "cosine" else isometric_interpolation
-        maps = (
-            larger(width, old_width),
-            larger(height, old_height),
-            linear_interpolation(*by_row),
-        )
 
-        def grown(rows: Tensor) -> Tensor:
-            parts = zip(maps, rows.double().split(old.sizes), strict=True)
-            return torch.cat(
-                [
-                    torch.einsum(
-                        "ij,nj...->ni...", m, p.reshape(-1, m.shape[1], *p.shape[1:])
-                    ).flatten(0, 1)
-                    for m, p in parts
-                ]
-            )
+        def grown(numbers: Tensor) -> Tensor:
+            parts = zip(self.orders, numbers.double().split(old.sizes), strict=True)
+            return torch.cat([self._grown(order, part, old) for order, part in parts])
 
         names = ("to_instructions.weight", "to_instructions.bias")
         return {name: grown(state[name]) for name in names}
+
+    def _grown(self, order: Order, numbers: Tensor, old: "InstructionHead") -> Tensor:
+        """Return the numbers [N * side, ...] of an order for larger sides."""
+        if order.axis not in ("columns", "rows"):
+            return numbers
+        axis = ("rows", "columns").index(order.axis)
+        if self.basis == "cosine" and self._waves(order):
+            larger = _more_frequencies
+        else:
+            levels = order.activation in LEVELS or not order.patterned
+            larger = linear_interpolation if levels else isometric_interpolation
+        matrix = larger(self.image_size[axis], old.image_size[axis])
+        vectors = numbers.reshape(-1, matrix.shape[1], *numbers.shape[1:])
+        return torch.einsum("ij,nj...->ni...", matrix, vectors).flatten(0, 1)
 
     def grown_scales(self, key_factor: float, height: float, width: float) -> dict[str, float]:
         """Return the scales of this head when it is grown.
@@ -166,12 +188,19 @@ class InstructionHead(nn.Module):
             height: the new height over the old one.
             width: the same of widths.
         """
-        key_change = width ** CHANGES.get(self.key_activation, 0.0)
-        value_change = height ** CHANGES.get(self.value_activation, 0.0)
+        of = {order.name: CHANGES.get(order.activation, 0.0) for order in self.orders}
+        key_change, value_change = width ** of.get("key", 0.0), height ** of.get("value", 0.0)
         return {
-            "key_scale": self.key_scale * key_factor / key_change,
-            "value_scale": self.value_scale / key_factor / value_change,
+            "key_scale": self.scales["key"] * key_factor / key_change,
+            "value_scale": self.scales["value"] / key_factor / value_change,
         }
+
+
+def _activated(order: Order, activation: str | None) -> Order:
+    """Return the order with the activation that was asked for, if any."""
+    if activation is None:
+        return order
+    return order._replace(activation=check_choice(f"{order.name}_activation", activation))
 
 
 def _more_frequencies(new: int, old: int) -> Tensor:

@@ -21,7 +21,7 @@ class FastWeightPainter(PaintingGenerator):
     """A slow net orders T rank-1 updates of a weight matrix per channel; they are the image.
 
     ``x = input_generator(z)``, ``h = sequence_processor(x, z)``, ``(k, v, beta) = head(h)``,
-    ``(u, p) = learning_rule(k, v, beta)``, ``image = activation(refiner(W_0 + sum_t u_t p_t^T))``.
+    ``W_1..W_T = learning_rule(k, v, beta)`` on ``W_0``, ``image = activation(refiner(W_T))``.
 
     Args:
         num_steps: steps of the slow net. Each is a painting step, unless the head has `strokes`
@@ -33,9 +33,9 @@ class FastWeightPainter(PaintingGenerator):
         input_generator: z [B d_latent] -> x [B num_steps d_input]; has the attributes `num_steps`,
             `d_latent` and `d_input`.
         sequence_processor: x, z -> h [B num_steps d_hidden]; has `d_input` and `d_hidden`.
-        head: h -> instructions (key, value, rate); has `d_hidden`, `image_size` (H, W) and
-            `channels`.
-        learning_rule: instructions, canvas -> factors.
+        head: h -> instructions; has `d_hidden`, `image_size` (H, W) and `channels`, and writes
+            what the rule orders.
+        learning_rule: instructions, canvas -> painting.
         canvas: number of images -> W_0 [B C H W] or None; default an empty canvas.
         refiner: [B C H W] -> [B C H W]; has `image_size` (H, W) and `channels`. Default, or
             `nn.Identity`: none.
@@ -136,8 +136,8 @@ class FastWeightPainter(PaintingGenerator):
         h = self.sequence_processor(x, z)
         instructions = self.head(h)
         canvas = self.canvas(len(z))
-        rows, cols = self.learning_rule(instructions, canvas)
-        return Painting(rows, cols, canvas, instructions, self.colours)
+        painting: Painting = self.learning_rule(instructions, canvas)
+        return painting
 
     def activate(self, canvas: Tensor) -> Tensor:
         """Apply the output activation to a canvas or an update [... C H W], in its colours."""

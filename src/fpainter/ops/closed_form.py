@@ -1,15 +1,18 @@
 r"""The learning rules without a loop over painting steps.
 
 Every rule returns the factors of its rank-1 updates, so that ``W_t = W_0 + sum_{j<=t} u_j p_j^T``
-for all t at once. The delta rule's corrections depend on all earlier ones,
+for all t at once. What a stroke writes depends on what all earlier ones have left at the place
+where it reads,
 
-    u_t = beta_t (v_t - W_0 k_t - sum_{j<t} u_j (k_j . k_t)),
+    u_t = beta_t (v_t - W_0 r_t - sum_{j<t} u_j (p_j . r_t)),
 
 which is one unit lower-triangular system per channel, solved by a single batched call:
 
-    (I + diag(beta) tril(K K^T, -1)) U = diag(beta) (V - K W_0^T).
+    (I + diag(beta) tril(R P^T, -1)) U = diag(beta) (V - R W_0^T).
 
-Oja's rule is its mirror image: there the keys are corrected, and the system is in the values,
+The delta rule reads where it writes. Where the canvas fades, the same holds of values, reads and
+writes in coordinates that undo the fade. Oja's rule is the mirror image: there the keys are
+corrected, and the system is in the values,
 
     (I + tril(V U^T, -1)) P = K - V W_0        with U = diag(beta) V.
 
@@ -17,9 +20,8 @@ The system grows with T²; beyond a few dozen steps it is cheaper to solve for o
 steps after the other, each on the canvas that the chunk before has left. Memory then grows with T.
 """
 
-from collections.abc import Callable
-
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from fpainter.ops.precision import full_precision
@@ -27,6 +29,83 @@ from fpainter.ops.rank_one import image
 
 CHUNK = 64  # steps solved together; the fastest of 16, 32, ..., 512 on a CPU
 CHUNK_PER_ROW = 16  # the same with a system for each image row
+
+
+@full_precision
+def program(
+    value: Tensor,
+    write: Tensor,
+    read: Tensor | None,
+    rate: Tensor,
+    fade_rows: Tensor | None = None,
+    fade_columns: Tensor | None = None,
+    canvas: Tensor | None = None,
+) -> Tensor:
+    """Run a program of strokes; see `fpainter.ops.strokes.Strokes` for all arguments but one.
+
+    Args:
+        value: v [B C S H].
+        write: p [B C S W].
+        read: r [B C S W] or None.
+        rate: beta [B C S 1 or H].
+        fade_rows: logarithms [B C S H or 1] or None. Those of 64 strokes in a row must not come to
+            less than -88 in any row or column, or numbers of single precision overflow.
+        fade_columns: logarithms [B C S W or 1] or None.
+        canvas: W_0 [B C H W]; None means zeros.
+
+    Returns:
+        u [B C S H], with which each stroke adds ``u_s p_s^T``.
+    """
+    if read is None:
+        return rate * value
+    size = CHUNK if rate.shape[-1] == 1 else CHUNK_PER_ROW
+    if value.shape[2] <= size:
+        return _solve(value, write, read, rate, fade_rows, fade_columns, canvas)
+    done: list[Tensor] = []
+    for start in range(0, value.shape[2], size):
+        some = slice(start, start + size)
+        v, p, r, beta = (x[:, :, some] for x in (value, write, read, rate))
+        a, b = (None if x is None else x[:, :, some] for x in (fade_rows, fade_columns))
+        done.append(_solve(v, p, r, beta, a, b, canvas))
+        canvas = image(done[-1], p, canvas, a, b)
+    return torch.cat(done, dim=2)
+
+
+def _solve(
+    value: Tensor,
+    write: Tensor,
+    read: Tensor,
+    rate: Tensor,
+    fade_rows: Tensor | None,
+    fade_columns: Tensor | None,
+    canvas: Tensor | None,
+) -> Tensor:
+    """Solve for all strokes at once, in coordinates that undo what has faded until each stroke."""
+    if fade_columns is not None:
+        faded = fade_columns.cumsum(dim=2)
+        read, write = read * faded.exp(), write * (-faded).exp()
+    if fade_rows is not None:
+        fade_rows = fade_rows.cumsum(dim=2)
+        value = value * (-fade_rows).exp()
+    target = value if canvas is None else value - read @ canvas.mT  # [B C S H]
+    overlap = read @ write.mT  # [B C S S]
+    if rate.shape[-1] == 1:
+        system, right = rate * overlap, rate * target
+        if system.shape[1] == 1:  # one system for all channels, which are more right sides
+            channels = right.shape[1]
+            right = rearrange(right, "b c s h -> b 1 s (c h)")
+        # Only the strictly lower triangle is read: the diagonal counts as one.
+        rows = torch.linalg.solve_triangular(system, right, upper=False, unitriangular=True)
+        if system.shape[1] == 1:
+            rows = rearrange(rows, "b 1 s (c h) -> b c s h", c=channels)
+    else:
+        # With a rate per image row, each of the H rows has a system of its own.
+        per_row = rate.mT  # [B C H S]
+        systems = per_row.unsqueeze(-1) * overlap.unsqueeze(2)  # [B C H S S]
+        right = (per_row * target.mT).unsqueeze(-1)  # [B C H S 1]
+        solved = torch.linalg.solve_triangular(systems, right, upper=False, unitriangular=True)
+        rows = solved[..., 0].mT  # [B C S H]
+    return rows if fade_rows is None else rows * fade_rows.exp()
 
 
 @full_precision
@@ -54,49 +133,7 @@ def delta_rule(
     (Yang et al. 2024) with a single chunk and no query.
     """
     _check_shapes(key, value, rate, canvas)
-    size = CHUNK if rate.shape[-1] == 1 else CHUNK_PER_ROW
-    return _in_chunks(_solve_delta, size, key, value, rate, canvas)
-
-
-def _solve_delta(
-    key: Tensor, value: Tensor, rate: Tensor, canvas: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    target = value if canvas is None else value - key @ canvas.mT  # [B C T H]
-    overlap = key @ key.mT  # [B C T T]
-    if rate.shape[-1] == 1:
-        # Only the strictly lower triangle is read: the diagonal counts as one.
-        rows = torch.linalg.solve_triangular(
-            rate * overlap, rate * target, upper=False, unitriangular=True
-        )
-    else:
-        # With a rate per image row, each of the H rows has a system of its own.
-        per_row = rate.mT  # [B C H T]
-        systems = per_row.unsqueeze(-1) * overlap.unsqueeze(2)  # [B C H T T]
-        right = (per_row * target.mT).unsqueeze(-1)  # [B C H T 1]
-        solved = torch.linalg.solve_triangular(systems, right, upper=False, unitriangular=True)
-        rows = solved[..., 0].mT  # [B C T H]
-    return rows, key
-
-
-def _in_chunks(
-    solve: Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]],
-    size: int,
-    key: Tensor,
-    value: Tensor,
-    rate: Tensor,
-    canvas: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """Solve for `size` steps at a time, each chunk on the canvas that those before have left."""
-    chunks = zip(*(x.split(size, dim=2) for x in (key, value, rate)), strict=True)
-    factors: list[tuple[Tensor, Tensor]] = []
-    for k, v, beta in chunks:
-        if factors:
-            canvas = image(*factors[-1], canvas)
-        factors.append(solve(k, v, beta, canvas))
-    if len(factors) == 1:
-        return factors[0]
-    rows, cols = zip(*factors, strict=True)
-    return torch.cat(rows, dim=2), torch.cat(cols, dim=2)
+    return program(value, key, key, rate, canvas=canvas), key
 
 
 @full_precision
@@ -155,7 +192,16 @@ def oja_rule(
     released code decides what is multiplied by the rate (the value, from the first step on).
     """
     _check_shapes(key, value, rate, canvas)
-    return _in_chunks(_iterate_oja if softmax else _solve_oja, CHUNK, key, value, rate, canvas)
+    solve = _iterate_oja if softmax else _solve_oja
+    factors: list[tuple[Tensor, Tensor]] = []
+    for k, v, beta in zip(*(x.split(CHUNK, dim=2) for x in (key, value, rate)), strict=True):
+        if factors:
+            canvas = image(*factors[-1], canvas)
+        factors.append(solve(k, v, beta, canvas))
+    if len(factors) == 1:
+        return factors[0]
+    rows, cols = zip(*factors, strict=True)
+    return torch.cat(rows, dim=2), torch.cat(cols, dim=2)
 
 
 def _solve_oja(

@@ -23,13 +23,14 @@ def full_precision(function: Callable[P, R]) -> Callable[P, R]:
         tensors = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, Tensor)]
         with torch.autocast(tensors[0].device.type, enabled=False):
             return function(
-                *(_widen(arg) for arg in args),
-                **{name: _widen(arg) for name, arg in kwargs.items()},
+                *(widen(arg) for arg in args),
+                **{name: widen(arg) for name, arg in kwargs.items()},
             )
 
     return widened
 
 
-def _widen(value: Any) -> Any:
+def widen(value: Any) -> Any:
+    """Return a half-precision tensor as float32, anything else as it is."""
     half = isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16)
     return value.float() if half else value

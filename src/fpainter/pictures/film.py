@@ -55,7 +55,7 @@ def painting_film(
         margin: show each step's key along the top edge of each image, white where it writes most,
             and its value, in the colours that it writes, down the left side.
     """
-    gap = 2 if sum(len(work.painting.rows) for work in works) > 1 else 0
+    gap = 2 if sum(len(work.painting) for work in works) > 1 else 0
 
     def draw(index: int) -> Image.Image:
         return grid(torch.cat([_cells(work, index, margin) for work in works]), columns, gap)
@@ -80,11 +80,12 @@ def _with_margin(images: Tensor, work: Painted, index: int) -> Tensor:
     wide = bar + GAP
     cells = F.pad(images, (wide, 0, wide, 0), value=PAPER)
     painting = work.painting
-    # After the last step nothing is written, nor at a step that has been dropped.
-    if index < painting.num_steps and painting.rows[:, :, index].any():
-        key, value = (part[:, :, index] for part in painting.instructions[:2])
+    # After the last step nothing is written, nor at a step that has been left out.
+    if index < painting.num_steps and index + 1 not in painting.left_out:
+        key, value = (painting.along(axis)[:, :, index] for axis in ("columns", "rows"))
         largest = key.abs().amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
         cells[..., :bar, wide:] = (255 * key.abs() / largest).to(cells.dtype)[:, :, None]
+        value = value.expand(-1, images.shape[1], -1)
         cells[..., wide:, :bar] = work.show(value)[..., None]
         if cells.shape[1] == 4:
             cells[:, 3, :bar, wide:] = cells[:, 3, wide:, :bar] = 255

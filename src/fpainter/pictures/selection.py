@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.input_generators import RepeatLatent
 from fpainter.generators.latents import latents
-from fpainter.generators.learning_rules import Factors
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.painting import Painting
 from fpainter.generators.sampler import Sampler, evaluating
@@ -181,10 +180,8 @@ def edited(
         if not {*drop_steps} <= {*range(1, last + 1)}:
             raise ValueError(f"drop_steps must be in 1..{last}; got {list(drop_steps)}")
 
-        def drop(rule: nn.Module, given: Any, factors: Factors) -> Factors:
-            rows = factors.rows.clone()
-            rows[:, :, [step - 1 for step in drop_steps]] = 0
-            return factors._replace(rows=rows)
+        def drop(rule: nn.Module, given: Any, painting: Painting) -> Painting:
+            return painting.without(drop_steps)
 
         painter.learning_rule.register_forward_hook(drop)
     if not refined:

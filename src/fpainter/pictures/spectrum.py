@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fpainter.evaluation.metrics.painting import effective_rank, step_shares
-from fpainter.generators.painting import Painting
+from fpainter.generators.painting import Painting, StrokePainting
 from fpainter.nn.colour import channel_names
 from fpainter.pictures.curves import blank
 
@@ -65,18 +65,19 @@ def spectrum(paintings: Iterable[Painting]) -> Spectrum:
 
 def _measure(painting: Painting) -> Spectrum:
     ranks, singular = [], []
-    small = _rotated(painting) if painting.canvas is None else painting
+    small = _rotated(painting)
     for step in range(1, painting.num_steps + 1):  # all canvases at once may not fit in memory
         canvas = small.canvases([step])[:, 0].double()
         ranks.append(effective_rank(canvas).mean(dim=1))
         singular.append(torch.linalg.svdvals(canvas)[..., :NUM_SINGULAR].mean(dim=1))
-    key, _, rate = painting.instructions
-    entries = key.abs().double()
+    entries = painting.along("columns").abs().double()
     entries = entries / entries.sum(dim=-1, keepdim=True)
+    rate = painting.instructions.get("rate", entries[:, :0])  # of no channel, if there is none
+    rate = rate.double().flatten(3).mean(dim=-1)
     return Spectrum(
         share=step_shares(painting),
         effective_rank=torch.stack(ranks, dim=1),
-        rate=rate.double().mean(dim=-1).mT,
+        rate=rate.mT,
         key_peak=entries.amax(dim=-1).mean(dim=1),
         key_columns=torch.special.entr(entries).sum(dim=-1).exp().mean(dim=1),
         singular=torch.stack(singular, dim=1),
@@ -87,9 +88,12 @@ def _measure(painting: Painting) -> Spectrum:
 def _rotated(painting: Painting) -> Painting:
     """Return a painting of at most T x T pixels whose canvases have the same singular values.
 
-    With QR decompositions U = Q R of the rows and P = Q' R' of the columns, every canvas is
+    Strokes on an empty canvas that do not fade are so simple; other paintings are returned as they
+    are. With QR decompositions U = Q R of the rows and P = Q' R' of the columns, every canvas is
     Q (R R'^T, summed over the same steps) Q'^T, and the orthogonal Q and Q' do not change them.
     """
+    if not isinstance(painting, StrokePainting) or painting.fades or painting.canvas is not None:
+        return painting
     rows, cols = (
         torch.linalg.qr(factor.double().mT, mode="r").R.mT
         for factor in (painting.rows, painting.cols)

@@ -4,6 +4,7 @@ import json
 import logging
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -193,9 +194,9 @@ def _write_page(
 
 
 def _write_instructions(done: Painted, titles: list[str], output: Path) -> None:
-    """Write key [N C T W], value [N C T H] and rate [N C T 1 or H] as NumPy arrays."""
-    parts = done.painting.instructions._asdict()
-    arrays = {name: part.float().cpu().numpy() for name, part in parts.items()}
+    """Write what was ordered, such as the key [N C T W], under its names as NumPy arrays."""
+    parts = done.painting.instructions
+    arrays: dict[str, Any] = {name: part.float().cpu().numpy() for name, part in parts.items()}
     np.savez_compressed(output / "instructions.npz", pictures=np.array(titles), **arrays)
 
 

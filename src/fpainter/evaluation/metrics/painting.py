@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fpainter.generators.painting import Painting
+from fpainter.generators.painting import Painting, StrokePainting
 from fpainter.ops import rank_one
 
 
@@ -32,18 +32,23 @@ def effective_rank(images: Tensor) -> Tensor:
 
 
 def step_shares(painting: Painting) -> Tensor:
-    """Share of each step in the finished picture D = W_T − W_0: ⟨u_t p_tᵀ, D⟩ / |D|².
-
-    The inner product is u_tᵀ D p_t summed over channels, so no step's picture is made.
+    """Share of each step in the finished picture D = W_T − W_0: ⟨W_t − W_{t−1}, D⟩ / |D|².
 
     Args:
-        painting: with factors u [B C T H] and p [B C T W].
+        painting: of T steps.
 
     Returns:
         [B T] float64 that sums to one over the steps. A share is negative where other steps undo
         the step, and above one where they undo each other; nan where D is zero.
     """
-    rows, cols = painting.rows.double(), painting.cols.double()
-    painted = rank_one.image(rows, cols)
-    shares = ((rows @ painted) * cols).sum(dim=(1, 3))  # [B T]
-    return shares / painted.square().sum(dim=(1, 2, 3))[:, None]
+    if isinstance(painting, StrokePainting) and not painting.fades:
+        # The inner product with u pᵀ is uᵀ D p: no step's picture is made.
+        rows, cols = painting.rows.double(), painting.cols.double()
+        painted = rank_one.image(rows, cols)
+        of_strokes = ((rows @ painted) * cols).sum(dim=(1, 3))  # [B S]
+        inner = of_strokes.unflatten(1, (painting.num_steps, -1)).sum(dim=2)
+    else:
+        canvases = painting.canvases(range(painting.num_steps + 1)).double()
+        painted = canvases[:, -1] - canvases[:, 0]
+        inner = (canvases.diff(dim=1) * painted[:, None]).sum(dim=(2, 3, 4))
+    return inner / painted.square().sum(dim=(1, 2, 3))[:, None]

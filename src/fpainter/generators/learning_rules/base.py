@@ -1,0 +1,140 @@
+"""What a learning rule is: what it orders from the slow net, and what a step does to the canvas."""
+
+from collections.abc import Collection, Iterator
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from fpainter.generators.painting import (
+    Instructions,
+    Order,
+    Painting,
+    ReplayedPainting,
+    StrokePainting,
+)
+from fpainter.ops import closed_form
+from fpainter.ops.precision import widen
+from fpainter.ops.strokes import Factors, Strokes
+
+KEY = Order("key", "columns", "softmax")
+VALUE = Order("value", "rows")
+RATE = Order("rate", "scalar", "sigmoid", patterned=False)
+
+
+class LearningRule(nn.Module):
+    """Instructions and a canvas in, a painting out.
+
+    A rule says what it orders and what one step does, in the paper's letters. That is enough. If
+    it is a program of strokes (see `fpainter.ops.strokes`), it says so in `strokes`, and is run
+    without a loop over steps; if it has another closed form, it overrides `factors`.
+
+    Attributes:
+        orders: what the head writes for a step. Those that most rules share come first, in the
+            order key, value, rate.
+        equation: one step, in LaTeX.
+        source: where it comes from.
+    """
+
+    orders: tuple[Order, ...] = (KEY, VALUE, RATE)
+    equation: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+
+    def step(self, canvas: Tensor, *args: Any, **orders: Any) -> Tensor:
+        """Return the canvas [B C H W] after one step, given the orders by name [B C (repeat) *]."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what a step does")
+
+    def strokes(self, *args: Any, **orders: Any) -> Strokes | None:
+        """Return all steps as a program, given the orders by name [B C T (repeat) *]."""
+        return None
+
+    def factors(self, instructions: Instructions, canvas: Tensor | None) -> Factors | None:
+        """Return all steps as rank-1 factors; None: there is no closed form."""
+        strokes = self.strokes(**self.applied(instructions, canvas))
+        if strokes is None:
+            return None
+        rows = closed_form.program(*strokes[:-1], canvas)
+        return Factors(rows, strokes.write, strokes.fade_rows, strokes.fade_columns)
+
+    def applied(self, instructions: Instructions, canvas: Tensor | None) -> Instructions:
+        """Return the instructions as they are followed on this canvas; None is an empty one."""
+        del canvas
+        return instructions
+
+    def forward(self, instructions: Instructions, canvas: Tensor | None = None) -> Painting:
+        """Paint.
+
+        Args:
+            instructions: of each order, by name [B C T *], or [B C T repeat *]; [B 1 T *] where all
+                channels share it.
+            canvas: W_0 [B C H W]; None means zeros.
+
+        Raises:
+            ValueError: if they are not what the rule orders.
+        """
+        self._check(instructions)
+        some = instructions[self.orders[0].name]
+        common: dict[str, Any] = {"orders": self.orders, "instructions": instructions}
+        with torch.autocast(some.device.type, enabled=False):
+            wide, canvas = {name: widen(x) for name, x in instructions.items()}, widen(canvas)
+            factors = self.factors(wide, canvas)
+        if factors is not None:
+            return StrokePainting(canvas=canvas, **common, **factors._asdict())
+        start = self._empty(wide) if canvas is None else canvas
+        return ReplayedPainting(canvas=start, run=self.run, **common)
+
+    def run(
+        self, instructions: Instructions, canvas: Tensor | None, left_out: Collection[int] = ()
+    ) -> Iterator[Tensor]:
+        """Yield the canvas [B C H W] after each step, as `step` has it; slow and always right.
+
+        Args:
+            instructions: as for `forward`.
+            canvas: W_0; None means zeros.
+            left_out: steps, numbers in 1..T, that leave the canvas as it is.
+        """
+        orders = {name: widen(x) for name, x in self.applied(instructions, canvas).items()}
+        canvas = self._empty(orders) if canvas is None else widen(canvas)
+        for t in range(orders[self.orders[0].name].shape[2]):
+            if t + 1 not in left_out:
+                with torch.autocast(canvas.device.type, enabled=False):
+                    canvas = self.step(canvas, **{name: x[:, :, t] for name, x in orders.items()})
+            yield canvas
+
+    def key_factor(self, height: float, width: float) -> float:
+        """Return by which interpolated keys are multiplied, and values divided, in growing.
+
+        ``W k`` is a sum over more columns, and most rules want it as it was.
+
+        Args:
+            height: the new height over the old one.
+            width: the same of widths.
+        """
+        del height
+        return width**-0.5
+
+    def _check(self, instructions: Instructions) -> None:
+        if missing := {order.name for order in self.orders} - {*instructions}:
+            raise ValueError(
+                f"{type(self).__name__} needs {', '.join(sorted(missing))}, too; the instruction "
+                f"head writes {', '.join(instructions)}. Give it the rule: learning_rule"
+            )
+
+    def _empty(self, instructions: Instructions) -> Tensor:
+        """Return an empty canvas of the size that the instructions are for."""
+        shapes = [instructions[order.name].shape for order in self.orders]
+        sides = {order.axis: instructions[order.name].shape[-1] for order in self.orders}
+        some = instructions[self.orders[0].name]
+        return some.new_zeros(
+            shapes[0][0], max(shape[1] for shape in shapes), sides["rows"], sides["columns"]
+        )
+
+
+def read(canvas: Tensor, key: Tensor) -> Tensor:
+    """Return the canvas's answer ``W k`` [B C H] to a key [B C W]."""
+    return (canvas @ key.unsqueeze(-1))[..., 0]
+
+
+def outer(value: Tensor, key: Tensor) -> Tensor:
+    """Return ``v k^T`` [B C H W] of a value [B C H] and a key [B C W]."""
+    return value.unsqueeze(-1) * key.unsqueeze(-2)
