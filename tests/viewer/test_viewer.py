@@ -64,8 +64,7 @@ class Page(HTMLParser):
 
 def sampler(
     rule: nn.Module | None = None, image_range: str = "signed", channels: int = 3,
-    activation: str = "tanh", learned: bool = False, refined: bool = False, colours: str = "rgb",
-    **head: Any,
+    activation: str = "tanh", learned: bool = False, refined: bool = False, **head: Any,
 ) -> Sampler:  # fmt: skip
     """Build a painter with strong strokes, so that errors would show."""
     size = (HEIGHT, WIDTH)
@@ -77,7 +76,7 @@ def sampler(
         learning_rule=rule or DeltaRule(),
         canvas=LearnedCanvas(size, channels) if learned else None,
         refiner=UNetRefiner(size, channels, width=4, num_groups=2) if refined else None,
-        output_activation=activation, colours=colours,
+        output_activation=activation,
     )  # fmt: skip
     return Sampler(painter, ImageRange(image_range))
 
@@ -88,7 +87,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "first rate one on a learned canvas": {"rule": DeltaRule("one"), "learned": True},
     "a rate for each row": {"rate": "row", "learned": True},
     "grey": {"channels": 1, "activation": "sigmoid", "image_range": "unit"},
-    "opponent colours": {"colours": "opponent", "learned": True},
     "alpha": {"channels": 4, "activation": "identity"},
     "sum": {"rule": SumRule(), "rate": "none", "key_activation": "identity"},
     "oja": {"rule": OjaRule(), "key_activation": "softmax", "value_activation": "tanh"},
@@ -127,7 +125,7 @@ const made = factors(painter, sample, mode === "rule" ? rate : sample.rate);
 const canvas = blank(painter);
 for (let t = 0; t < painter.steps; t++) addUpdate(canvas, painter, made, rate, t);
 const pixels = new Uint8ClampedArray(4 * painter.height * painter.width);
-toPixels(inColours(painter, canvas), painter.channels, pixels, byteOf(painter));
+toPixels(canvas, painter.channels, pixels, byteOf(painter));
 return {canvas: [...canvas], pixels: [...pixels]};
 """
 

@@ -12,8 +12,7 @@ from fpainter.generators.canvas import ZeroCanvas
 from fpainter.generators.labels import JoinLabel
 from fpainter.generators.painting import Painting
 from fpainter.generators.supervision import Supervision
-from fpainter.nn.activations import ACTIVATIONS, INVERSES, check_choice
-from fpainter.nn.colour import channel_names, from_rgb, to_rgb
+from fpainter.nn.activations import ACTIVATIONS, check_choice
 from fpainter.nn.sizes import as_size
 
 
@@ -40,9 +39,6 @@ class FastWeightPainter(PaintingGenerator):
         refiner: [B C H W] -> [B C H W]; has `image_size` (H, W) and `channels`. Default, or
             `nn.Identity`: none.
         output_activation: ``tanh`` (the paper) or ``identity``.
-        colours: what the channels of the canvas stand for: ``rgb`` (the paper) or ``opponent``
-            (light, red minus blue, magenta minus green), in which natural images are less
-            correlated and most of what has to be painted is in one channel.
         supervision: which images besides the finished ones are judged; default none.
         freeze_painter: leave all parameters but the refiner's as they are, as in the paper's
             training of a U-Net on top of a trained painter.
@@ -69,7 +65,6 @@ class FastWeightPainter(PaintingGenerator):
         canvas: nn.Module | None = None,
         refiner: nn.Module | None = None,
         output_activation: str = "tanh",
-        colours: str = "rgb",
         supervision: Supervision | None = None,
         freeze_painter: bool = False,
         num_labels: int = 0,
@@ -86,9 +81,6 @@ class FastWeightPainter(PaintingGenerator):
         self.canvas = canvas or ZeroCanvas()
         self.refiner = refiner or nn.Identity()
         self.output_activation = check_choice("output_activation", output_activation)
-        if colours != "rgb":
-            channel_names(colours, channels)
-        self.colours = colours
         self.supervision = supervision or Supervision()
         self.refines = not isinstance(self.refiner, nn.Identity)
         if not self.refines and (self.supervision.needs_refiner or freeze_painter):
@@ -137,15 +129,11 @@ class FastWeightPainter(PaintingGenerator):
         instructions = self.head(h)
         canvas = self.canvas(len(z))
         rows, cols = self.learning_rule(instructions, canvas)
-        return Painting(rows, cols, canvas, instructions, self.colours)
+        return Painting(rows, cols, canvas, instructions)
 
     def activate(self, canvas: Tensor) -> Tensor:
-        """Apply the output activation to a canvas or an update [... C H W], in its colours."""
-        return ACTIVATIONS[self.output_activation](to_rgb(canvas, self.colours))
-
-    def canvas_of(self, image: Tensor) -> Tensor:
-        """Return the canvas [... C H W] that is shown as an image, up to its extreme values."""
-        return from_rgb(INVERSES[self.output_activation](image), self.colours)
+        """Apply the output activation to a canvas or an update [... C H W]."""
+        return ACTIVATIONS[self.output_activation](canvas)
 
     def refine(self, canvas: Tensor) -> Tensor:
         """Map a canvas [B C H W] to the refined canvas of the same shape."""

@@ -36,14 +36,12 @@ class Painting:
         cols: p [B C T W].
         canvas: W_0 [B C H W]; None means zeros.
         instructions: the key, value and rate that led to the factors.
-        colours: what the channels stand for, see `fpainter.nn.colour`.
     """
 
     rows: Tensor
     cols: Tensor
     canvas: Tensor | None
     instructions: Instructions
-    colours: str = "rgb"
 
     @property
     def num_steps(self) -> int:

@@ -67,7 +67,6 @@ def written_painter(
     head: InstructionHead,
     learning_rule: nn.Module,
     output_activation: str = "identity",
-    colours: str = "rgb",
     gain: float = 1.0,
     seed: int = 0,
 ) -> FastWeightPainter:
@@ -79,7 +78,6 @@ def written_painter(
         head: reads the numbers; its layers, which would write them, are taken away.
         learning_rule: instructions, canvas -> factors.
         output_activation: as for `FastWeightPainter`.
-        colours: as for `FastWeightPainter`.
         gain: standard deviation of the first numbers.
         seed: of the first numbers.
 
@@ -105,5 +103,4 @@ def written_painter(
         head=head,
         learning_rule=learning_rule,
         output_activation=output_activation,
-        colours=colours,
     )

@@ -14,8 +14,7 @@ from fpainter.files import replacing
 from fpainter.generators.learning_rules import DeltaRule, OjaRule, SumRule
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.sampler import Sampler
-from fpainter.nn.colour import NAMES, channel_names
-from fpainter.pictures.grids import to_picture
+from fpainter.pictures.grids import CHANNELS, to_picture
 from fpainter.pictures.selection import Painted, batches, paint
 
 BATCH_SIZE = 16
@@ -62,7 +61,7 @@ def work(
             f"the page knows the output activations {', '.join(ACTIVATIONS)}; "
             f"got {painter.output_activation!r}"
         )
-    if painter.channels not in NAMES[painter.colours]:
+    if painter.channels not in CHANNELS:
         raise ValueError(f"images of {painter.channels} channels cannot be shown")
     parts = [painter.sequence_processor, painter.input_generator, rule]
     parts += [painter.refiner] if painter.refines else []
@@ -79,8 +78,7 @@ def work(
         "activation": painter.output_activation,
         "low": sampler.image_range.low,
         "high": sampler.image_range.high,
-        "colours": list(channel_names(painter.colours, painter.channels)),
-        "opponent": painter.colours == "opponent",
+        "colours": list(CHANNELS[painter.channels]),
         "channels": painter.channels,
         "steps": painter.num_steps,
         "height": height,
