@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A layer imports from those above it only; layers on one line do not see each other.
 LAYERS = [
     {"errors", "files", "progress"},
-    {"trusted", "paths"},
+    {"trusted", "paths", "former"},
     {"ops"},
     {"nn"},
     {"data", "generators", "discriminators", "augmentation", "loggers"},

@@ -4,6 +4,8 @@
 images that its code painted for latents 0 to 2 of seed 0.
 """
 
+import json
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -13,10 +15,11 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import OmegaConf
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from fpainter.checkpoints.inference import load_painter, read_checkpoint
-from fpainter.checkpoints.record import MOVED, with_current_names
+from fpainter.errors import UserError
+from fpainter.former import MOVED, with_current_names, with_current_overrides
 from fpainter.generators.latents import latents
 from tests.cli.conftest import run
 from tests.cli.test_commands import pytestmark as lightning_warnings
@@ -72,6 +75,52 @@ def test_a_run_goes_on(old_run: Path) -> None:
     assert [row["iteration"] for row in rows(old_run)] == ["5", "6"]
 
 
+@pytest.fixture
+def older_run(old_run: Path) -> Path:
+    """The same run as if it had been trained with settings that are gone."""
+    last = old_run / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(last, weights_only=True)
+    record = checkpoint["fpainter"]
+    record["config"]["model"]["generator"]["colours"] = "rgb"
+    record["overrides"] += ["model.generator.colours=rgb", "++callbacks.mean_start.num_images=9"]
+    torch.save(checkpoint, last)
+    return old_run
+
+
+@pytest.mark.parametrize("by", ["ckpt", "auto_resume"])
+def test_a_run_with_settings_that_are_gone_goes_on(older_run: Path, by: str) -> None:
+    arguments = [f"ckpt={older_run / 'checkpoints' / 'last.ckpt'}"]
+    if by == "auto_resume":
+        overrides = read_checkpoint(OLD / "last.ckpt")["fpainter"]["overrides"]
+        arguments = [*overrides, "auto_resume=true", f"hydra.run.dir={older_run}"]
+    run("train", *arguments, "num_iterations=5")
+    assert [row["iteration"] for row in rows(older_run)] == ["5"]
+
+
+def test_a_canvas_that_began_as_the_mean_picture(tmp_path: Path) -> None:
+    """It is learned, like the one that is still there."""
+    folder = shutil.copytree(OLD / "painter", tmp_path / "painter")
+    description = json.loads((folder / "config.json").read_text())
+    canvas = {"_target_": "fpainter.generators.canvas.MeanCanvas", "image_size": 16}
+    description["config"]["model"]["generator"] |= {"canvas": canvas, "colours": "rgb"}
+    (folder / "config.json").write_text(json.dumps(description))
+    state = load_file(folder / "model.safetensors")
+    save_file(state | {"canvas.canvas": torch.zeros(3, 16, 16)}, folder / "model.safetensors")
+    painter = load_painter(folder).sampler.generator
+    expected = load_file(OLD / "images.safetensors")["ema"]
+    torch.testing.assert_close(painter(latents(0, range(3), 4)), expected, atol=1e-6, rtol=0)
+    assert with_current_overrides(["a=1", "model/canvas=mean"]) == ["a=1", "model/canvas=learned"]
+
+
+def test_opponent_colours_are_refused(older_run: Path) -> None:
+    last = older_run / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(last, weights_only=True)
+    checkpoint["fpainter"]["config"]["model"]["generator"]["colours"] = "opponent"
+    torch.save(checkpoint, last)
+    with pytest.raises(UserError, match=r"last.ckpt: its canvas has colours=opponent; this"):
+        load_painter(last)
+
+
 def test_a_run_is_known_again(old_run: Path) -> None:
     """A job of a sweep, or one that is queued again, compares its settings with the old ones."""
     overrides = read_checkpoint(OLD / "last.ckpt")["fpainter"]["overrides"]
@@ -104,7 +153,7 @@ def test_every_class_that_moved_is_found() -> None:
         "several": [{"_target_": "fpainter.data.streams.StreamDataModule.from_shards"}, 3],
         "rest": {"_target_": "torch.nn.Identity"},
     }
-    assert with_current_names(config) == {
+    assert with_current_names(config, "") == {
         "augment": {"_target_": "fpainter.augmentation.diff.DiffAugment"},
         "several": [
             {"_target_": "fpainter.data.streaming.datamodule.StreamDataModule.from_shards"}, 3
@@ -112,4 +161,4 @@ def test_every_class_that_moved_is_found() -> None:
         "rest": {"_target_": "torch.nn.Identity"},
     }  # fmt: skip
     for new in MOVED.values():
-        __import__(new.rstrip("."))
+        pkgutil.resolve_name(new.rstrip("."))

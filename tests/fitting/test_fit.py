@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fpainter.fitting.fit import best_rank, fit_numbers
 from fpainter.fitting.scores import score
 from fpainter.generators.instruction_head import InstructionHead
-from fpainter.generators.learning_rules import DeltaRule, OjaRule, SumRule
+from fpainter.generators.learning_rules import DeltaRule, LearningRule, OjaRule, SumRule
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.written import written_painter
 
@@ -18,7 +18,7 @@ H, W, C = 6, 9, 2
 
 
 def painter(
-    num: int, num_steps: int = 2, rule: nn.Module | None = None, key_activation: str = "unit"
+    num: int, num_steps: int = 2, rule: LearningRule | None = None, key_activation: str = "unit"
 ) -> FastWeightPainter:
     head = InstructionHead(1, (H, W), C, key_activation=key_activation)
     return written_painter(num, num_steps, head, rule or DeltaRule(), gain=0.1)
@@ -37,7 +37,7 @@ def distance(painter: FastWeightPainter, targets: Tensor, step: int) -> float:
 
 
 @pytest.mark.parametrize("rule", [DeltaRule(), SumRule(), OjaRule()], ids=["delta", "sum", "oja"])
-def test_pictures_of_rank_t_are_redrawn_in_t_steps(rule: nn.Module) -> None:
+def test_pictures_of_rank_t_are_redrawn_in_t_steps(rule: LearningRule) -> None:
     targets = pictures(2, rank=2)
     fitted = painter(2, 2, rule)
     assert [name for name, _ in fitted.named_parameters()] == ["input_generator.numbers"]

@@ -75,12 +75,12 @@ def test_first_rate() -> None:
     applied = painter.paint(z)
     painter.learning_rule = DeltaRule(first_rate="one")
     one = painter.paint(z)
-    rate = applied.instructions.rate[:, :, 0]
-    torch.testing.assert_close(applied.rows[:, :, 0], rate * one.rows[:, :, 0])
+    rate = applied.instructions["rate"][:, :, 0, None]
+    torch.testing.assert_close(applied.updates()[:, 0], rate * one.updates()[:, 0])
     with_canvas = build(learned=True)
-    before = with_canvas.paint(z).rows
+    before = with_canvas.paint(z).updates()
     with_canvas.learning_rule = DeltaRule(first_rate="one")
-    torch.testing.assert_close(with_canvas.paint(z).rows, before)
+    torch.testing.assert_close(with_canvas.paint(z).updates(), before)
 
 
 def test_painting_ends_in_the_image() -> None:
@@ -104,7 +104,7 @@ def test_refiner_comes_between_the_canvas_and_the_activation() -> None:
 
 
 def test_softmax_keys_are_distributions() -> None:
-    key = build().paint(torch.randn(2, D_LATENT)).instructions.key
+    key = build().paint(torch.randn(2, D_LATENT)).instructions["key"]
     assert key.min() > 0
     torch.testing.assert_close(key.sum(-1), torch.ones(2, 3, STEPS))
 
@@ -207,7 +207,7 @@ def test_strokes_of_a_step_follow_each_other() -> None:
     h = painter.sequence_processor(painter.input_generator(z), z)
     values = head.write(h)[..., head.sizes[0] :][..., : head.sizes[1]]  # [B T 2·C·H]
     second = values[:, 1].view(3, 2, 3, 7)[:, 1]  # [B C H] of the second stroke of the second step
-    torch.testing.assert_close(painting.instructions.value[:, :, 3], second)
+    torch.testing.assert_close(painting.instructions["value"][:, :, 3], second)
     with pytest.raises(ValueError, match="strokes must be at least 1; got 0"):
         build(strokes=0)
 
@@ -220,5 +220,5 @@ def test_a_cosine_head_writes_amplitudes() -> None:
     values = head.write(h)[..., head.sizes[0] :][..., : head.sizes[1]]
     waves = cosine_basis(7, 2.0)
     expected = (values[:, 2].view(3, 3, 7) @ waves).detach()
-    torch.testing.assert_close(painter.paint(z).instructions.value[:, :, 2].detach(), expected)
+    torch.testing.assert_close(painter.paint(z).instructions["value"][:, :, 2].detach(), expected)
     assert not [name for name in painter.state_dict() if "rows" in name or "cols" in name]

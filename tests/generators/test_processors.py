@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from fpainter.generators.input_generators import ProjectLatent, RepeatLatent, SplitLatent
 from fpainter.generators.learning_rules import OjaRule
-from fpainter.generators.painting import Instructions
+from fpainter.generators.painting import StrokePainting
 from fpainter.generators.rfwp_processor import RecurrentDeltaNet, RFWPProcessor
 from fpainter.generators.sequence_processors import LSTMProcessor
 from fpainter.generators.transformer_processor import SelfAttention, TransformerProcessor
@@ -184,12 +184,12 @@ def test_slices_must_make_up_the_latent(d_latent: int, d_slice: int | None, word
 
 @pytest.mark.parametrize("activation", ["identity", "softmax"])
 def test_oja_rule(activation: str) -> None:
-    instructions = Instructions(
-        torch.randn(2, 3, 5, 4), torch.randn(2, 3, 5, 6), torch.rand(2, 3, 5, 1)
-    )
-    rows, cols = OjaRule(activation)(instructions)
-    torch.testing.assert_close(rows, instructions.rate * instructions.value)
-    assert cols.shape == instructions.key.shape
+    key, value, rate = torch.randn(2, 3, 5, 4), torch.randn(2, 3, 5, 6), torch.rand(2, 3, 5, 1)
+    painting = OjaRule(activation)({"key": key, "value": value, "rate": rate})
+    assert isinstance(painting, StrokePainting)
+    rows, cols = painting.rows, painting.cols
+    torch.testing.assert_close(rows, rate * value)
+    assert cols.shape == key.shape
     if activation == "softmax":
         torch.testing.assert_close(cols.sum(-1), torch.ones(2, 3, 5))
 

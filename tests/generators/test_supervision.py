@@ -3,16 +3,17 @@
 import pytest
 import torch
 
-from fpainter.generators.painting import Instructions, Painting
+from fpainter.generators.painting import StrokePainting
 from fpainter.generators.supervision import Supervision
+from tests.generators.paintings import painting_of
 
 B, C, T, H, W = 2, 3, 7, 4, 5
 
 
-def painting(with_canvas: bool) -> Painting:
+def painting(with_canvas: bool) -> StrokePainting:
     rows, cols = torch.randn(B, C, T, H), torch.randn(B, C, T, W)
     canvas = torch.randn(B, C, H, W) if with_canvas else None
-    return Painting(rows, cols, canvas, Instructions(cols, rows, rows))
+    return painting_of(rows, cols, canvas)
 
 
 @pytest.mark.parametrize("with_canvas", [True, False])

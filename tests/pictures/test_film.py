@@ -90,7 +90,7 @@ def test_grid_of_slices() -> None:
 def test_margin_shows_key_and_value_while_they_are_applied() -> None:
     (work,) = works(without(refining(), 2), 1)
     frames = painting_film([work], margin=True)
-    key, value, _ = work.painting.instructions
+    key, value = (work.painting.instructions[name] for name in ("key", "value"))
     for index, picture in enumerate(frames):
         cell = np.moveaxis(np.asarray(picture), -1, 0).astype(int)
         assert cell.shape == (3, SIZE + 3, SIZE + 3)

@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from fpainter.generators.painting import Instructions, Painting
+from fpainter.generators.painting import StrokePainting
 from fpainter.pictures.spectrum import draw_spectrum, spectrum, write_spectrum
+from tests.generators.paintings import painting_of
 from tests.training.toys import D_LATENT, SIZE, STEPS, painter
 
 
@@ -35,8 +36,9 @@ def test_table_against_numpy(tmp_path: Path) -> None:
         "step", "share", "effective_rank", "rate_red", "rate_green", "rate_blue",
         "key_peak", "key_columns", *(f"singular_{i}" for i in range(1, STEPS + 1)),
     ]  # fmt: skip
+    assert isinstance(whole, StrokePainting)
     u, p = whole.rows.double().numpy(), whole.cols.double().numpy()
-    key, rate = (whole.instructions[i].double().numpy() for i in (0, 2))
+    key, rate = (whole.instructions[name].double().numpy() for name in ("key", "rate"))
     updates = np.einsum("bcth,bctw->btchw", u, p)
     canvases = updates.cumsum(axis=1)
     finished = canvases[:, -1:]
@@ -64,7 +66,7 @@ def test_one_hot_keys_and_few_columns(tmp_path: Path) -> None:
     key = torch.eye(3)[None, None, [0, 2]]  # one channel, two steps, three columns
     key[0, 0, 1] = torch.tensor([0.5, -0.5, 0.0])
     value = torch.ones(1, 1, 2, 2)
-    painting = Painting(value, key, None, Instructions(key, value, torch.full((1, 1, 2, 2), 0.25)))
+    painting = painting_of(value, key, rate=torch.full((1, 1, 2, 2), 0.25))
     measured = spectrum([painting])
     torch.testing.assert_close(measured.key_peak, torch.tensor([[1, 0.5]]).double())
     torch.testing.assert_close(measured.key_columns, torch.tensor([[1, 2.0]]).double())

@@ -7,10 +7,11 @@ from PIL import Image
 from torch import Tensor
 
 from fpainter.generators.base import PaintingGenerator
-from fpainter.generators.painting import Instructions, Painting
+from fpainter.generators.painting import Painting
 from fpainter.nn.image_range import ImageRange
 from fpainter.pictures.selection import Painted, paint
 from fpainter.pictures.strips import COLD, WARM, draw_strips
+from tests.generators.paintings import painting_of
 from tests.training.toys import D_LATENT, SIZE, painter
 
 SIGNED = ImageRange("signed")
@@ -45,8 +46,7 @@ def work(channels: int, amounts: list[float]) -> Painted:
     """Write an amount into the first of two columns, once per step."""
     cols = torch.tensor([1.0, 0]).expand(1, channels, len(amounts), 2)
     rows = torch.tensor(amounts)[:, None].expand(1, channels, -1, 3)
-    orders = Instructions(cols, rows, rows[..., :1])
-    return Painted(Plain(), SIGNED, Painting(rows, cols, None, orders), None)
+    return Painted(Plain(), SIGNED, painting_of(rows, cols), None)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -14,6 +14,7 @@ from fpainter.checkpoints.legacy.arguments import DEFAULTS, translate
 from fpainter.checkpoints.legacy.checkpoint import Original, load_weights
 from fpainter.checkpoints.legacy.names import is_dropped
 from fpainter.generators import lightgan
+from fpainter.generators.instruction_head import InstructionHead
 from fpainter.tasks.import_legacy import compose
 from fpainter.training.gan_module import GANModule
 
@@ -61,7 +62,10 @@ def build(
     load_weights(module, Original(tensors, {}), args, "args.txt")
     if model_type == "lstm_sum" and options.get("use_softmax"):
         # The vectors have a softmax that the command line cannot give to this type.
-        module.generator.head.key_activation = "softmax"  # type: ignore[union-attr]
+        head = module.generator.get_submodule("head")
+        assert isinstance(head, InstructionHead)
+        key, *others = head.orders
+        head.orders = (key._replace(activation="softmax"), *others)
     return module, args
 
 

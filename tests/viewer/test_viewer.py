@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from torch import Tensor, nn
 from fpainter.generators.canvas import LearnedCanvas
 from fpainter.generators.input_generators import RepeatLatent
 from fpainter.generators.instruction_head import InstructionHead
-from fpainter.generators.learning_rules import DeltaRule, OjaRule, SumRule
+from fpainter.generators.learning_rules import DeltaRule, LearningRule, OjaRule, SumRule
 from fpainter.generators.painter import FastWeightPainter
+from fpainter.generators.painting import StrokePainting
 from fpainter.generators.refiners import UNetRefiner
 from fpainter.generators.sampler import Sampler
 from fpainter.generators.sequence_processors import LSTMProcessor
@@ -63,9 +65,8 @@ class Page(HTMLParser):
 
 
 def sampler(
-    rule: nn.Module | None = None, image_range: str = "signed", channels: int = 3,
-    activation: str = "tanh", learned: bool = False, refined: bool = False, colours: str = "rgb",
-    **head: Any,
+    rule: LearningRule | None = None, image_range: str = "signed", channels: int = 3,
+    activation: str = "tanh", learned: bool = False, refined: bool = False, **head: Any,
 ) -> Sampler:  # fmt: skip
     """Build a painter with strong strokes, so that errors would show."""
     size = (HEIGHT, WIDTH)
@@ -77,7 +78,7 @@ def sampler(
         learning_rule=rule or DeltaRule(),
         canvas=LearnedCanvas(size, channels) if learned else None,
         refiner=UNetRefiner(size, channels, width=4, num_groups=2) if refined else None,
-        output_activation=activation, colours=colours,
+        output_activation=activation,
     )  # fmt: skip
     return Sampler(painter, ImageRange(image_range))
 
@@ -88,7 +89,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "first rate one on a learned canvas": {"rule": DeltaRule("one"), "learned": True},
     "a rate for each row": {"rate": "row", "learned": True},
     "grey": {"channels": 1, "activation": "sigmoid", "image_range": "unit"},
-    "opponent colours": {"colours": "opponent", "learned": True},
     "alpha": {"channels": 4, "activation": "identity"},
     "sum": {"rule": SumRule(), "rate": "none", "key_activation": "identity"},
     "oja": {"rule": OjaRule(), "key_activation": "softmax", "value_activation": "tanh"},
@@ -127,7 +127,7 @@ const made = factors(painter, sample, mode === "rule" ? rate : sample.rate);
 const canvas = blank(painter);
 for (let t = 0; t < painter.steps; t++) addUpdate(canvas, painter, made, rate, t);
 const pixels = new Uint8ClampedArray(4 * painter.height * painter.width);
-toPixels(inColours(painter, canvas), painter.channels, pixels, byteOf(painter));
+toPixels(canvas, painter.channels, pixels, byteOf(painter));
 return {canvas: [...canvas], pixels: [...pixels]};
 """
 
@@ -169,7 +169,7 @@ def test_changes(kind: str, mode: str) -> None:
     with torch.inference_mode():
         painting = painter.paint(z)
         instructions = painting.instructions
-        was = instructions.rate.clone()
+        was = instructions["rate"].clone()
         if kind == "delta, first rate one":
             was[:, :, 0] = 1
         rate = was.clone()
@@ -179,12 +179,11 @@ def test_changes(kind: str, mode: str) -> None:
             # A rate of the first step that was changed counts, whatever `first_rate` says.
             is_delta = isinstance(painter.learning_rule, DeltaRule)
             rule = DeltaRule() if is_delta else painter.learning_rule
-            rows, cols = rule(instructions._replace(rate=rate), painting.canvas)
+            painting = rule({**instructions, "rate": rate}, painting.canvas)
         else:
-            rows, cols = painting.rows * rate / was, painting.cols
-        canvas = torch.einsum("bcth,bctw->bchw", rows, cols)
-        if painting.canvas is not None:
-            canvas = canvas + painting.canvas
+            assert isinstance(painting, StrokePainting)
+            painting = replace(painting, rows=painting.rows * rate / was)
+        canvas = painting.image()
         exported = drawn.image_range.to_bytes(painter.activate(canvas))[0].int()
     assert (pixels_of(painted, channels) - exported).abs().max() <= 1
     assert (exported - drawn(z)[0].int()).abs().max() > 5

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from fpainter.checkpoints.inference import WEIGHTS
-from fpainter.checkpoints.record import with_current_names
 from fpainter.data.loader import with_batches_of
 from fpainter.errors import UserError
+from fpainter.former import with_current_names
 from fpainter.generators.base import Generator
 from fpainter.generators.growing import Growth, grown_scales, grown_state
 from fpainter.generators.trained import part, planned
@@ -38,7 +38,7 @@ class Takeover:
 
     def __init__(self, checkpoint: Mapping[str, Any], module: GANModule, where: str) -> None:
         self.state: Mapping[str, Tensor] = checkpoint["state_dict"]
-        config = with_current_names(checkpoint.get("fpainter", {}).get("config", {}))
+        config = with_current_names(checkpoint.get("fpainter", {}).get("config", {}), where)
         self.model: Mapping[str, Any] = config.get("model", {})
         self.module = module
         self.where = where

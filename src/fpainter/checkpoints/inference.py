@@ -10,9 +10,10 @@ import torch
 from omegaconf import OmegaConf
 
 from fpainter.checkpoints.averages import StoredAverages
-from fpainter.checkpoints.record import FORMAT, in_hydras_grammar, with_current_names
+from fpainter.checkpoints.record import FORMAT, in_hydras_grammar
 from fpainter.checkpoints.safe_load import safe_load
 from fpainter.errors import UserError
+from fpainter.former import with_current_names
 from fpainter.generators.growing import grown_scales
 from fpainter.generators.pretrained import load_pretrained, read_config
 from fpainter.generators.trained import TrainedPainter, check_format, part, planned, rebuild
@@ -34,14 +35,15 @@ def read_checkpoint(path: str | Path, key: str = "ckpt") -> dict[str, Any]:
         The checkpoint; tensors are mapped from the file where possible.
 
     Raises:
-        UserError: if there is no such file, or it is not one of our checkpoints.
+        UserError: if there is no such file, it is not one of our checkpoints, or this version
+            cannot use it.
     """
     checkpoint = safe_load(path, key)
     record = checkpoint.get("fpainter") if isinstance(checkpoint, dict) else None
     if not isinstance(record, dict) or not {"state_dict", "iteration"} <= checkpoint.keys():
         raise UserError(f"{key}={path}: not written by fpainter.train")
     check_format(record.get("format"), record.get("version"), FORMAT, f"{key}={path}")
-    record["config"] = with_current_names(record.get("config"))
+    record["config"] = with_current_names(record.get("config"), f"{key}={path}")
     return checkpoint
 
 

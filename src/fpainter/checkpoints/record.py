@@ -14,12 +14,6 @@ from fpainter import __version__
 FORMAT = 1  # of what a record adds to a checkpoint
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "pillow", "numpy")
 
-# Where classes were when older checkpoints were written, and where they are.
-MOVED = {
-    "fpainter.discriminators.augment.": "fpainter.augmentation.diff.",
-    "fpainter.data.streams.": "fpainter.data.streaming.datamodule.",
-}
-
 
 def record(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     """Return what lets a checkpoint be used without its run directory.
@@ -29,20 +23,6 @@ def record(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
         overrides: the command line's overrides, in order.
     """
     return {"format": FORMAT, "version": __version__, "config": config, "overrides": overrides}
-
-
-def with_current_names(node: Any) -> Any:
-    """Return plain data in which each ``_target_`` has the name its class has today."""
-    if isinstance(node, list):
-        return [with_current_names(entry) for entry in node]
-    if not isinstance(node, dict):
-        return node
-    renamed = {key: with_current_names(value) for key, value in node.items()}
-    target = renamed.get("_target_")
-    for old, new in MOVED.items():
-        if isinstance(target, str) and target.startswith(old):
-            renamed["_target_"] = new + target.removeprefix(old)
-    return renamed
 
 
 def in_hydras_grammar(value: Any) -> str:

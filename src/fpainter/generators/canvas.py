@@ -44,19 +44,3 @@ class LearnedCanvas(nn.Module):
             for new, side in zip(self.canvas.shape[1:], old.canvas.shape[1:], strict=True)
         )
         return {"canvas": height @ state["canvas"].double() @ width.T}
-
-
-class MeanCanvas(LearnedCanvas):
-    """A learned canvas that begins as the mean picture of the training images.
-
-    What all images share need not be painted, then. Training sets it (`MeanStart`); until then it
-    is empty.
-
-    Args:
-        image_size: side, or (H, W).
-        channels: colour channels C.
-    """
-
-    def __init__(self, image_size: int | Sequence[int], channels: int = 3) -> None:
-        super().__init__(image_size, channels)
-        nn.init.zeros_(self.canvas)

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from fpainter.generators.base import Fakes, PaintingGenerator
 from fpainter.generators.canvas import ZeroCanvas
 from fpainter.generators.labels import JoinLabel
+from fpainter.generators.learning_rules import LearningRule
 from fpainter.generators.painting import Painting
 from fpainter.generators.supervision import Supervision
-from fpainter.nn.activations import ACTIVATIONS, INVERSES, check_choice
-from fpainter.nn.colour import channel_names, from_rgb, to_rgb
+from fpainter.nn.activations import ACTIVATIONS, check_choice
 from fpainter.nn.sizes import as_size
 
 
@@ -40,9 +40,6 @@ class FastWeightPainter(PaintingGenerator):
         refiner: [B C H W] -> [B C H W]; has `image_size` (H, W) and `channels`. Default, or
             `nn.Identity`: none.
         output_activation: ``tanh`` (the paper) or ``identity``.
-        colours: what the channels of the canvas stand for: ``rgb`` (the paper) or ``opponent``
-            (light, red minus blue, magenta minus green), in which natural images are less
-            correlated and most of what has to be painted is in one channel.
         supervision: which images besides the finished ones are judged; default none.
         freeze_painter: leave all parameters but the refiner's as they are, as in the paper's
             training of a U-Net on top of a trained painter.
@@ -65,11 +62,10 @@ class FastWeightPainter(PaintingGenerator):
         input_generator: nn.Module,
         sequence_processor: nn.Module,
         head: nn.Module,
-        learning_rule: nn.Module,
+        learning_rule: LearningRule,
         canvas: nn.Module | None = None,
         refiner: nn.Module | None = None,
         output_activation: str = "tanh",
-        colours: str = "rgb",
         supervision: Supervision | None = None,
         freeze_painter: bool = False,
         num_labels: int = 0,
@@ -82,13 +78,10 @@ class FastWeightPainter(PaintingGenerator):
         self.input_generator = input_generator
         self.sequence_processor = sequence_processor
         self.head = head
-        self.learning_rule = learning_rule
+        self.learning_rule: LearningRule = learning_rule
         self.canvas = canvas or ZeroCanvas()
         self.refiner = refiner or nn.Identity()
         self.output_activation = check_choice("output_activation", output_activation)
-        if colours != "rgb":
-            channel_names(colours, channels)
-        self.colours = colours
         self.supervision = supervision or Supervision()
         self.refines = not isinstance(self.refiner, nn.Identity)
         if not self.refines and (self.supervision.needs_refiner or freeze_painter):
@@ -128,6 +121,12 @@ class FastWeightPainter(PaintingGenerator):
                     )
                 if (got := getattr(module, size)) != expected:
                     raise ValueError(f"{part}.{size} is {got}, but the painter needs {expected}")
+        written = {order.name for order in getattr(self.head, "orders", ())}
+        if missing := {order.name for order in getattr(self.learning_rule, "orders", ())} - written:
+            raise ValueError(
+                f"{type(self.learning_rule).__name__} orders {', '.join(sorted(missing))}, too, "
+                "which the head does not write; give the head the rule: head.learning_rule"
+            )
 
     def paint(self, z: Tensor, label: Tensor | None = None) -> Painting:
         """Paint the images of z [B d_latent] and label [B], if any, and keep every step."""
@@ -140,12 +139,8 @@ class FastWeightPainter(PaintingGenerator):
         return painting
 
     def activate(self, canvas: Tensor) -> Tensor:
-        """Apply the output activation to a canvas or an update [... C H W], in its colours."""
-        return ACTIVATIONS[self.output_activation](to_rgb(canvas, self.colours))
-
-    def canvas_of(self, image: Tensor) -> Tensor:
-        """Return the canvas [... C H W] that is shown as an image, up to its extreme values."""
-        return from_rgb(INVERSES[self.output_activation](image), self.colours)
+        """Apply the output activation to a canvas or an update [... C H W]."""
+        return ACTIVATIONS[self.output_activation](canvas)
 
     def refine(self, canvas: Tensor) -> Tensor:
         """Map a canvas [B C H W] to the refined canvas of the same shape."""

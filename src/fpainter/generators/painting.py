@@ -146,8 +146,8 @@ class StrokePainting(Painting):
         return replace(self, rows=rows.flatten(2, 3), left_out=self.left_out | {*steps})
 
 
-# Instructions, W_0 and what is left out -> the canvas after each step, W_1 to W_T.
-Run = Callable[[Instructions, Tensor, Collection[int]], Iterator[Tensor]]
+# Instructions, W_0 or None, and what is left out -> the canvas after each step, W_1 to W_T.
+Run = Callable[[Instructions, Tensor | None, Collection[int]], Iterator[Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,11 +155,9 @@ class ReplayedPainting(Painting):
     """A painting that is painted again, step by step, whenever it is looked at.
 
     Attributes:
-        run: the learning rule.
-        canvas: W_0; an empty one is given as zeros.
+        run: the learning rule's loop over steps.
     """
 
-    canvas: Tensor
     run: Run
 
     def image(self) -> Tensor:
@@ -169,15 +167,14 @@ class ReplayedPainting(Painting):
     def canvases(self, steps: Sequence[int] | None = None) -> Tensor:
         """Return the canvas after the given numbers of steps (default 1..T), [B S C H W]."""
         steps = rank_one.checked_steps(steps, self.num_steps)
-        if not steps:
-            return self.canvas.unsqueeze(1)[:, :0]
-        wanted = set(steps)
-        found = [self.canvas] if 0 in wanted else []
+        wanted, found = set(steps), []
         painted = self.run(self.instructions, self.canvas, self.left_out)
-        for step, canvas in enumerate(islice(painted, steps[-1]), start=1):
+        for step, canvas in enumerate(islice(painted, max([1, *steps])), start=1):
+            if step == 1:
+                found.append(torch.zeros_like(canvas) if self.canvas is None else self.canvas)
             if step in wanted:
                 found.append(canvas)
-        return torch.stack(found, dim=1)
+        return torch.stack(found, dim=1)[:, 0 if 0 in wanted else 1 :]
 
     def without(self, steps: Collection[int]) -> Self:
         """Return the painting that others make without these steps."""

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from fpainter import __version__
 from fpainter.errors import UserError, first_line
 from fpainter.files import replacing
+from fpainter.former import with_current_names
 from fpainter.generators.trained import TrainedPainter, check_format, rebuild
 from fpainter.nn.sizes import as_size
 from fpainter.paths import is_hub_name
@@ -74,6 +75,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(description, dict) or "fpainter" not in description:
         raise UserError(f"{path}: not written by fpainter.export")
     check_format(description.get("format"), description["fpainter"], FORMAT, f"{path}")
+    description["config"] = with_current_names(description.get("config"), f"{path}")
     return description
 
 

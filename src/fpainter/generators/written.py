@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from fpainter.generators.instruction_head import InstructionHead
+from fpainter.generators.learning_rules import LearningRule
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.nn.sizes import is_whole
 
@@ -65,9 +66,8 @@ def written_painter(
     num_pictures: int,
     num_steps: int,
     head: InstructionHead,
-    learning_rule: nn.Module,
+    learning_rule: LearningRule,
     output_activation: str = "identity",
-    colours: str = "rgb",
     gain: float = 1.0,
     seed: int = 0,
 ) -> FastWeightPainter:
@@ -79,7 +79,6 @@ def written_painter(
         head: reads the numbers; its layers, which would write them, are taken away.
         learning_rule: instructions, canvas -> factors.
         output_activation: as for `FastWeightPainter`.
-        colours: as for `FastWeightPainter`.
         gain: standard deviation of the first numbers.
         seed: of the first numbers.
 
@@ -105,5 +104,4 @@ def written_painter(
         head=head,
         learning_rule=learning_rule,
         output_activation=output_activation,
-        colours=colours,
     )

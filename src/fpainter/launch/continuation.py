@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from fpainter.checkpoints.record import in_hydras_grammar
 from fpainter.errors import UserError
+from fpainter.former import with_current_overrides
 from fpainter.launch.stages import stage_overrides
 from fpainter.paths import existing
 
@@ -109,7 +110,7 @@ def _stored_overrides(record: dict[str, Any], given: dict[str, str]) -> list[str
     groups = tuple(f"{name}." for name in given)
     return [
         override
-        for override in record["overrides"]
+        for override in with_current_overrides(record["overrides"])
         if override.split("=", 1)[0] not in given and not override.startswith(groups)
     ]
 

@@ -26,16 +26,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-# Pictures of the brightest and darkest values would be infinitely far away.
-_SHORT_OF_ONE = 0.99
-
-INVERSES: dict[str, Callable[[Tensor], Tensor]] = {
-    "identity": lambda y: y,
-    "sigmoid": lambda y: y.clamp(1 - _SHORT_OF_ONE, _SHORT_OF_ONE).logit(),
-    "tanh": lambda y: y.clamp(-_SHORT_OF_ONE, _SHORT_OF_ONE).atanh(),
-}
-
-
 def check_choice(argument: str, name: str, choices: Collection[str] = ACTIVATIONS) -> str:
     """Return `name` if it is one of the choices, else say which there are.
 

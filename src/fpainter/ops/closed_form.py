@@ -20,6 +20,9 @@ The system grows with T²; beyond a few dozen steps it is cheaper to solve for o
 steps after the other, each on the canvas that the chunk before has left. Memory then grows with T.
 """
 
+from itertools import repeat
+from typing import Any
+
 import torch
 from einops import rearrange
 from torch import Tensor
@@ -59,16 +62,16 @@ def program(
     if read is None:
         return rate * value
     size = CHUNK if rate.shape[-1] == 1 else CHUNK_PER_ROW
-    if value.shape[2] <= size:
-        return _solve(value, write, read, rate, fade_rows, fade_columns, canvas)
     done: list[Tensor] = []
-    for start in range(0, value.shape[2], size):
-        some = slice(start, start + size)
-        v, p, r, beta = (x[:, :, some] for x in (value, write, read, rate))
-        a, b = (None if x is None else x[:, :, some] for x in (fade_rows, fade_columns))
+    before: tuple[Any, ...] = ()
+    parts = (x.split(size, dim=2) for x in (value, write, read, rate))
+    fades = (repeat(None) if x is None else x.split(size, dim=2) for x in (fade_rows, fade_columns))
+    for v, p, r, beta, a, b in zip(*parts, *fades, strict=False):
+        if done:
+            canvas = image(done[-1], *before)
         done.append(_solve(v, p, r, beta, a, b, canvas))
-        canvas = image(done[-1], p, canvas, a, b)
-    return torch.cat(done, dim=2)
+        before = (p, canvas, a, b)
+    return done[0] if len(done) == 1 else torch.cat(done, dim=2)
 
 
 def _solve(

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+CHANNELS = {1: ("grey",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
 PAPER = 255  # grey level between images
 LABEL_HEIGHT = 14  # pixels below each strip
 INK = "#5a5a5a"

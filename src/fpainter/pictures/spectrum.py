@@ -11,14 +11,11 @@ from torch import Tensor
 
 from fpainter.evaluation.metrics.painting import effective_rank, step_shares
 from fpainter.generators.painting import Painting, StrokePainting
-from fpainter.nn.colour import channel_names
 from fpainter.pictures.curves import blank
+from fpainter.pictures.grids import CHANNELS
 
 NUM_SINGULAR = 8
-COLOURS = {
-    "grey": "0.35", "red": "#c0392b", "green": "#27803f", "blue": "#2860a8", "alpha": "0.6",
-    "light": "0.35", "red-blue": "#8e44ad", "magenta-green": "#27803f",
-}  # fmt: skip
+COLOURS = {"grey": "0.35", "red": "#c0392b", "green": "#27803f", "blue": "#2860a8", "alpha": "0.6"}
 TITLES = (
     "singular values of the canvas", "effective rank of the canvas", "share in the finished image",
     "rate", "largest entry of the key", "columns that the key writes to",
@@ -38,7 +35,6 @@ class Spectrum(NamedTuple):
             [N T].
         singular: the largest singular values of the canvas after each step [N T S], S at most 8
             and, on an empty canvas, T.
-        channels: what they stand for.
     """
 
     share: Tensor
@@ -47,20 +43,18 @@ class Spectrum(NamedTuple):
     key_peak: Tensor
     key_columns: Tensor
     singular: Tensor
-    channels: tuple[str, ...]
 
     @property
     def rates(self) -> dict[str, Tensor]:
         """Return the rates of each channel [N T] by its name."""
-        return dict(zip(self.channels, self.rate.unbind(dim=-1), strict=True))
+        channels = CHANNELS.get(self.rate.shape[-1], ())
+        return dict(zip(channels, self.rate.unbind(dim=-1), strict=True))
 
 
 def spectrum(paintings: Iterable[Painting]) -> Spectrum:
     """Measure paintings with the same number of steps, a batch at a time."""
     batches = [_measure(painting) for painting in paintings]
-    fields: Any = zip(*batches, strict=True)
-    *measures, channels = fields
-    return Spectrum._make([*(torch.cat(parts).cpu() for parts in measures), channels[0]])
+    return Spectrum(*(torch.cat(parts).cpu() for parts in zip(*batches, strict=True)))
 
 
 def _measure(painting: Painting) -> Spectrum:
@@ -81,7 +75,6 @@ def _measure(painting: Painting) -> Spectrum:
         key_peak=entries.amax(dim=-1).mean(dim=1),
         key_columns=torch.special.entr(entries).sum(dim=-1).exp().mean(dim=1),
         singular=torch.stack(singular, dim=1),
-        channels=channel_names(painting.colours, rate.shape[1]),
     )
 
 
@@ -146,7 +139,8 @@ def draw_spectrum(measured: Spectrum, path: Path) -> None:
     share.axhline(0, color="0.3", linewidth=0.8)
     for name, values in measured.rates.items():
         _line(rate, values, COLOURS[name], name)
-    rate.legend(**small)
+    if measured.rates:
+        rate.legend(**small)
     _line(peak, measured.key_peak)
     _line(columns, measured.key_columns)
     for axes in (singular, rank, peak, columns):

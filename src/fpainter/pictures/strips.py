@@ -6,7 +6,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fpainter.nn.colour import to_rgb
 from fpainter.pictures.grids import PAPER, as_rgb, grid, labelled, stack
 from fpainter.pictures.selection import Painted
 
@@ -54,8 +53,7 @@ def draw_strips(
         canvases = torch.cat([canvases, work.refined[:, None]], dim=1)
         labels.append("refined")
     if normalisation == "signed":
-        shown = to_rgb(updates, work.painting.colours)
-        frames = torch.cat([_signed(shown), as_rgb(work.show(canvases))], dim=1)
+        frames = torch.cat([_signed(updates), as_rgb(work.show(canvases))], dim=1)
     else:
         frames = work.show(torch.cat([updates, canvases], dim=1))
     return stack(

@@ -130,9 +130,8 @@ def _fitted(cfg: DictConfig, targets: Tensor) -> FastWeightPainter:
         head, rule = instantiate(parts.head), instantiate(parts.learning_rule)
         with blaming("model.generator"):
             return written_painter(
-                num, cfg.num_steps, head, rule, parts.output_activation, parts.colours,
-                cfg.gain, cfg.seed,
-            ).to(targets.device)  # fmt: skip
+                num, cfg.num_steps, head, rule, parts.output_activation, cfg.gain, cfg.seed
+            ).to(targets.device)
 
     numbers = []
     with reporting(unit="iterations") as report, blaming("lr"):
@@ -221,8 +220,8 @@ def _write_figures(
         name: {"psnr": float(each.psnr.mean()), "ssim": float(each.ssim.mean())}
         for name, each in zip(names, scores, strict=True)
     }
-    # Behind an activation or other colours the image has another rank than the canvas.
-    bounds = painter.output_activation == "identity" and painter.colours == "rgb"
+    # Behind an activation the image has another rank than the canvas.
+    bounds = painter.output_activation == "identity"
     numbers = painter.state_dict()[NUMBERS][0].numel()
     figures = {
         "learning_rule": rule,

@@ -72,16 +72,15 @@ class Easel {
     const adds = t >= 0 && t < painter.steps, refined = step > this.steps && painter.refines;
     this.paint(step);
     this.added.fill(0);
-    put(picture, inColours(painter, this.canvas), painter.channels, byteOf(painter));
+    put(picture, this.canvas, painter.channels, byteOf(painter));
     if (adds) addUpdate(this.added, painter, this.factors, this.rate, t);
     if (refined) this.refine();
-    const added = refined ? this.added : inColours(painter, this.added);
-    put(this.update, added, Math.min(painter.channels, 3),
-      stretched ? signedByteOf(added) : byteOf(painter));
+    put(this.update, this.added, Math.min(painter.channels, 3),
+      stretched ? signedByteOf(this.added) : byteOf(painter));
     const {width, height} = painter;
-    const key = inColours(painter, this.vectors(this.factors.cols, width, t));
+    const key = this.vectors(this.factors.cols, width, t);
     put(this.key, key, Math.min(painter.channels, 3), signedByteOf(key));
-    const value = inColours(painter, this.vectors(this.sample.value, height, t));
+    const value = this.vectors(this.sample.value, height, t);
     put(this.value, value, Math.min(painter.channels, 3), byteOf(painter));
     this.note.textContent = adds ? `What step ${step} adds`
       : refined ? "What the refiner changes"

@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from torch import Tensor, nn
+from torch import Tensor
 
 from fpainter.files import replacing
-from fpainter.generators.learning_rules import DeltaRule, OjaRule, SumRule
+from fpainter.generators.learning_rules import DeltaRule, LearningRule, OjaRule, SumRule
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.sampler import Sampler
-from fpainter.nn.colour import NAMES, channel_names
-from fpainter.pictures.grids import to_picture
+from fpainter.pictures.grids import CHANNELS, to_picture
 from fpainter.pictures.selection import Painted, batches, paint
 
 BATCH_SIZE = 16
@@ -62,12 +61,12 @@ def work(
             f"the page knows the output activations {', '.join(ACTIVATIONS)}; "
             f"got {painter.output_activation!r}"
         )
-    if painter.channels not in NAMES[painter.colours]:
+    if painter.channels not in CHANNELS:
         raise ValueError(f"images of {painter.channels} channels cannot be shown")
     parts = [painter.sequence_processor, painter.input_generator, rule]
     parts += [painter.refiner] if painter.refines else []
     works = [paint(painter, sampler.image_range, *some) for some in batches(BATCH_SIZE, z, label)]
-    canvas, rate = works[0].painting.canvas, works[0].painting.instructions.rate
+    canvas, rate = works[0].painting.canvas, works[0].painting.instructions["rate"]
     height, width = painter.image_size
     return {
         "name": name,
@@ -79,8 +78,7 @@ def work(
         "activation": painter.output_activation,
         "low": sampler.image_range.low,
         "high": sampler.image_range.high,
-        "colours": list(channel_names(painter.colours, painter.channels)),
-        "opponent": painter.colours == "opponent",
+        "colours": list(CHANNELS[painter.channels]),
         "channels": painter.channels,
         "steps": painter.num_steps,
         "height": height,
@@ -92,11 +90,10 @@ def work(
     }
 
 
-def _samples(work: Painted, rule: nn.Module) -> list[dict[str, str]]:
+def _samples(work: Painted, rule: LearningRule) -> list[dict[str, str]]:
     """Pack instructions, with the rates as the rule applies them, and refined images."""
-    key, value, rate = work.painting.instructions
-    if isinstance(rule, DeltaRule):
-        rate = rule.applied_rate(work.painting.instructions, work.painting.canvas)
+    applied = rule.applied(work.painting.instructions, work.painting.canvas)
+    key, value, rate = (applied[name] for name in ("key", "value", "rate"))
     samples = [
         {"key": pack(k), "value": pack(v), "rate": pack(r)}
         for k, v, r in zip(key, value, rate, strict=True)

@@ -117,20 +117,6 @@ function changedRates(painter, original, changes) {
   return rate;
 }
 
-/** Values [3 size] of opponent colours as red, green and blue; those of other painters as they are. */
-function inColours({opponent}, values) {
-  if (!opponent) return values;
-  const size = values.length / 3, rgb = new Float32Array(3 * size);
-  for (let i = 0; i < size; i++) {
-    const light = values[i] / Math.sqrt(3), warm = values[size + i] / Math.sqrt(2);
-    const magenta = values[2 * size + i] / Math.sqrt(6);
-    rgb[i] = light + warm + magenta;
-    rgb[size + i] = light - 2 * magenta;
-    rgb[2 * size + i] = light - warm + magenta;
-  }
-  return rgb;
-}
-
 /** Write the first channels of values [C H W] as RGBA; bytes are clamped and rounded here. */
 function toPixels(values, channels, pixels, toByte) {
   const size = pixels.length / 4;

@@ -228,7 +228,7 @@ function paintThumbnail(index) {
   const values = blank(painter), context = canvas.getContext("2d", {willReadFrequently: true});
   for (let t = 0; t < painter.steps; t++) addUpdate(values, painter, made, sample.rate, t);
   const picture = {context, pixels: context.createImageData(width, height)};
-  put(picture, inColours(painter, values), channels, byteOf(painter));
+  put(picture, values, channels, byteOf(painter));
   setTimeout(paintThumbnail, 0, index + 1);
 }
 

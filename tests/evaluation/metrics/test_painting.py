@@ -4,15 +4,16 @@ import pytest
 import torch
 
 from fpainter.evaluation.metrics.painting import effective_rank, step_shares
-from fpainter.generators.painting import Instructions, Painting
+from fpainter.generators.painting import StrokePainting
+from tests.generators.paintings import painting_of
 
 
-def paint(batch: int, channels: int, steps: int, height: int, width: int) -> Painting:
+def paint(batch: int, channels: int, steps: int, height: int, width: int) -> StrokePainting:
     generator = torch.Generator().manual_seed(1)
     rows = torch.randn(batch, channels, steps, height, generator=generator)
     cols = torch.randn(batch, channels, steps, width, generator=generator)
     canvas = torch.randn(batch, channels, height, width, generator=generator)
-    return Painting(rows, cols, canvas, Instructions(cols, rows, rows[..., :1]))
+    return painting_of(rows, cols, canvas)
 
 
 def test_effective_rank_equals_the_formula() -> None:
@@ -54,7 +55,7 @@ def test_step_shares_equal_inner_products_of_the_pictures(
 def test_a_step_undone_has_a_negative_share_and_nothing_painted_has_none() -> None:
     rows = torch.tensor([[[[1.0, 0], [3, 0], [-2, 0]]], [[[1, 0], [0, 0], [-1, 0]]]])  # [2 1 3 2]
     cols = torch.ones(2, 1, 3, 2)
-    shares = step_shares(Painting(rows, cols, None, Instructions(cols, rows, rows[..., :1])))
+    shares = step_shares(painting_of(rows, cols))
     torch.testing.assert_close(shares[0], torch.tensor([0.5, 1.5, -1]).double())
     assert shares[1].isnan().all()
 

@@ -68,11 +68,7 @@ class LearningRule(nn.Module):
             instructions: of each order, by name [B C T *], or [B C T repeat *]; [B 1 T *] where all
                 channels share it.
             canvas: W_0 [B C H W]; None means zeros.
-
-        Raises:
-            ValueError: if they are not what the rule orders.
         """
-        self._check(instructions)
         some = instructions[self.orders[0].name]
         common: dict[str, Any] = {"orders": self.orders, "instructions": instructions}
         with torch.autocast(some.device.type, enabled=False):
@@ -80,8 +76,7 @@ class LearningRule(nn.Module):
             factors = self.factors(wide, canvas)
         if factors is not None:
             return StrokePainting(canvas=canvas, **common, **factors._asdict())
-        start = self._empty(wide) if canvas is None else canvas
-        return ReplayedPainting(canvas=start, run=self.run, **common)
+        return ReplayedPainting(canvas=canvas, run=self.run, **common)
 
     def run(
         self, instructions: Instructions, canvas: Tensor | None, left_out: Collection[int] = ()
@@ -112,13 +107,6 @@ class LearningRule(nn.Module):
         """
         del height
         return width**-0.5
-
-    def _check(self, instructions: Instructions) -> None:
-        if missing := {order.name for order in self.orders} - {*instructions}:
-            raise ValueError(
-                f"{type(self).__name__} needs {', '.join(sorted(missing))}, too; the instruction "
-                f"head writes {', '.join(instructions)}. Give it the rule: learning_rule"
-            )
 
     def _empty(self, instructions: Instructions) -> Tensor:
         """Return an empty canvas of the size that the instructions are for."""
