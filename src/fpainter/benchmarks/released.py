@@ -83,7 +83,7 @@ class LoopedPainter(nn.Module):
                 "basis, an empty canvas and no refiner, such as model=lstm_delta_split_v2"
             )
         self.painter = copy.deepcopy(painter)
-        self.head: InstructionHead = self.painter.head  # type: ignore[assignment]
+        self.head = self.painter.head
         self.rule: DeltaRule = self.painter.learning_rule  # type: ignore[assignment]
 
     def forward(self, z: Tensor) -> Tensor:

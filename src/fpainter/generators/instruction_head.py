@@ -88,6 +88,7 @@ class InstructionHead(nn.Module):
                 for order in self.orders
             )
         self.basis = check_choice("basis", basis, ("pixels", "cosine"))
+        self.decay = decay
         self.rows: Tensor
         self.cols: Tensor
         if basis == "cosine":
@@ -125,21 +126,30 @@ class InstructionHead(nn.Module):
     def read(self, written: Tensor) -> Instructions:
         """Shape and activate what was written as what was ordered, by name [B C T *]."""
         parts = zip(self.orders, written.split(self.sizes, dim=-1), strict=True)
-        return {order.name: self._read(order, part) for order, part in parts}
+        return {order.name: self.read_order(order, part) for order, part in parts}
 
-    def _read(self, order: Order, written: Tensor) -> Tensor:
-        x = rearrange(written, "b t (s c d) -> b c (t s) d", s=self.strokes, c=self._groups(order))
+    def read_order(self, order: Order, written: Tensor) -> Tensor:
+        """Return what was ordered [B C T *], of an order's part of what was written."""
+        x = self.shaped(order, written)
         if order.axis == "none":
             return x.new_ones(*x.shape[:-1], 1)
-        if order.repeat is not None:
-            x = rearrange(x, "b c t (n d) -> b c t n d", n=order.repeat)
-        if self.basis == "cosine" and self._waves(order):
+        if self.waves(order):
             x = from_cosines(x, self.cols if order.axis == "columns" else self.rows)
-        return _scaled(ACTIVATIONS[order.activation](x), self.scales.get(order.name, 1.0))
+        return self.scaled(order, ACTIVATIONS[order.activation](x))
 
-    def _waves(self, order: Order) -> bool:
-        """Return whether the basis of an order can be one of waves."""
-        return order.patterned and order.axis in ("columns", "rows")
+    def shaped(self, order: Order, written: Tensor) -> Tensor:
+        """Return an order's numbers [B C T *], or [B C T repeat *], as they were written."""
+        x = rearrange(written, "b t (s c d) -> b c (t s) d", s=self.strokes, c=self._groups(order))
+        return x if order.repeat is None else x.unflatten(-1, (order.repeat, -1))
+
+    def scaled(self, order: Order, activated: Tensor) -> Tensor:
+        """Multiply by the scale of keys or values."""
+        scale = self.scales.get(order.name, 1.0)
+        return activated if scale == 1 else activated * scale
+
+    def waves(self, order: Order) -> bool:
+        """Return whether an order's numbers are amplitudes of cosines."""
+        return self.basis == "cosine" and order.patterned and order.axis in ("columns", "rows")
 
     def grown_from(
         self, old: "InstructionHead", state: Mapping[str, Tensor]
@@ -170,7 +180,7 @@ class InstructionHead(nn.Module):
         if order.axis not in ("columns", "rows"):
             return numbers
         axis = ("rows", "columns").index(order.axis)
-        if self.basis == "cosine" and self._waves(order):
+        if self.waves(order):
             larger = _more_frequencies
         else:
             levels = order.activation in LEVELS or not order.patterned
@@ -206,7 +216,3 @@ def _activated(order: Order, activation: str | None) -> Order:
 def _more_frequencies(new: int, old: int) -> Tensor:
     """Return the matrix [new old] that puts zeros behind the amplitudes of lower frequencies."""
     return torch.eye(new, old, dtype=torch.float64)
-
-
-def _scaled(x: Tensor, scale: float) -> Tensor:
-    return x if scale == 1 else x * scale

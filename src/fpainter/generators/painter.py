@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from fpainter.generators.base import Fakes, PaintingGenerator
 from fpainter.generators.canvas import ZeroCanvas
+from fpainter.generators.instruction_head import InstructionHead
 from fpainter.generators.labels import JoinLabel
 from fpainter.generators.learning_rules import LearningRule
 from fpainter.generators.painting import Painting
 from fpainter.generators.supervision import Supervision
+from fpainter.generators.view import View, instructions_at
 from fpainter.nn.activations import ACTIVATIONS, check_choice
 from fpainter.nn.sizes import as_size
 
@@ -61,7 +63,7 @@ class FastWeightPainter(PaintingGenerator):
         channels: int,
         input_generator: nn.Module,
         sequence_processor: nn.Module,
-        head: nn.Module,
+        head: InstructionHead,
         learning_rule: LearningRule,
         canvas: nn.Module | None = None,
         refiner: nn.Module | None = None,
@@ -77,7 +79,7 @@ class FastWeightPainter(PaintingGenerator):
         self.channels = channels
         self.input_generator = input_generator
         self.sequence_processor = sequence_processor
-        self.head = head
+        self.head: InstructionHead = head
         self.learning_rule: LearningRule = learning_rule
         self.canvas = canvas or ZeroCanvas()
         self.refiner = refiner or nn.Identity()
@@ -128,14 +130,20 @@ class FastWeightPainter(PaintingGenerator):
                 "which the head does not write; give the head the rule: head.learning_rule"
             )
 
-    def paint(self, z: Tensor, label: Tensor | None = None) -> Painting:
-        """Paint the images of z [B d_latent] and label [B], if any, and keep every step."""
+    def paint(self, z: Tensor, label: Tensor | None = None, view: View | None = None) -> Painting:
+        """Paint the images of z [B d_latent] and label [B], if any, and keep every step.
+
+        Args:
+            z: latents.
+            label: class indices, if there are labels.
+            view: at which places; None: those of training. `AnySizePainter` asks whether it can be.
+        """
         z = self.join_label(z, label)
         x = self.input_generator(z)
         h = self.sequence_processor(x, z)
-        instructions = self.head(h)
-        canvas = self.canvas(len(z))
-        painting: Painting = self.learning_rule(instructions, canvas)
+        written = self.head.write(h)
+        there = None if view is None else instructions_at(self.head, written, view)
+        painting: Painting = self.learning_rule(self.head.read(written), self.canvas(len(z)), there)
         return painting
 
     def activate(self, canvas: Tensor) -> Tensor:

@@ -23,11 +23,24 @@ def cosine_basis(side: int, decay: float = 1.0) -> Tensor:
     Returns:
         [side side] float32, frequencies by pixels.
     """
-    frequency = torch.arange(side, dtype=torch.float64)[:, None]
-    place = (torch.arange(side, dtype=torch.float64) + 0.5) / side
-    waves = torch.cos(math.pi * frequency * place) * 2**0.5
+    return cosines(side, (torch.arange(side, dtype=torch.float64) + 0.5) / side, decay).float()
+
+
+def cosines(num: int, places: Tensor, decay: float = 1.0) -> Tensor:
+    """Return the cosines of `cosine_basis` at any places.
+
+    Args:
+        num: frequencies, from 0 up.
+        places: x [N] float64 in [0, 1].
+        decay: as for `cosine_basis`.
+
+    Returns:
+        [num N] float64.
+    """
+    frequency = torch.arange(num, dtype=torch.float64)[:, None]
+    waves = torch.cos(math.pi * frequency * places) * 2**0.5
     waves[0] = 1.0
-    return (waves * (1 + frequency) ** -decay).float()
+    return waves * (1 + frequency) ** -decay
 
 
 @full_precision

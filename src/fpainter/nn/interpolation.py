@@ -14,7 +14,20 @@ def linear_interpolation(new: int, old: int) -> Tensor:
     Returns:
         [new old] float64; every row has the sum 1.
     """
-    centres = ((torch.arange(new, dtype=torch.float64) + 0.5) * old / new - 0.5).clamp(0, old - 1)
+    return interpolation_at((torch.arange(new, dtype=torch.float64) + 0.5) / new, old)
+
+
+def interpolation_at(places: Tensor, old: int) -> Tensor:
+    """Return the matrix of linear interpolation at any places, edges clamped.
+
+    Args:
+        places: [N] float64 in [0, 1], parts of the signal's length.
+        old: entries of the signal, at least 1.
+
+    Returns:
+        [N old] float64; every row has the sum 1.
+    """
+    centres = (places * old - 0.5).clamp(0, old - 1)
     distances = (centres[:, None] - torch.arange(old, dtype=torch.float64)).abs()
     return (1 - distances).clamp(min=0)
 

@@ -9,12 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fpainter.generators.any_size import AnySizePainter
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.input_generators import RepeatLatent
 from fpainter.generators.latents import latents
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.painting import Painting
 from fpainter.generators.sampler import Sampler, evaluating
+from fpainter.generators.view import View
 from fpainter.nn.image_range import ImageRange
 from fpainter.nn.sizes import is_whole
 from fpainter.pictures.latents_file import StoredLatents
@@ -152,22 +154,26 @@ def edited(
     num_steps: int | None = None,
     drop_steps: Sequence[int] = (),
     refined: bool = True,
+    view: View | None = None,
 ) -> Sampler:
-    """Return a sampler that paints with other steps.
+    """Return a sampler that paints with other steps or at another size.
 
     Args:
         sampler: to be edited; it stays as it is.
         num_steps: painting steps; None means as many as trained.
         drop_steps: numbers of the steps left out of the sum, in 1..T.
         refined: False leaves the refiner out; where nothing is refined it does not matter.
+        view: which part of the pictures is painted, with how many pixels; None: as trained.
 
     Raises:
         ValueError: if the generator cannot paint so.
     """
-    if num_steps is None and not drop_steps and refined:
+    if num_steps is None and not drop_steps and refined and view is None:
         return sampler
     painter = sampler.generator
     if not isinstance(painter, FastWeightPainter):
+        if view is not None:
+            raise ValueError(f"{type(painter).__name__} paints at the size it was trained at only")
         if num_steps is not None or drop_steps:
             kind = type(painter).__name__
             raise ValueError(f"{kind} does not paint in steps: leave out num_steps and drop_steps")
@@ -186,7 +192,7 @@ def edited(
         painter.learning_rule.register_forward_hook(drop)
     if not refined:
         painter.refiner, painter.refines = nn.Identity(), False
-    return replace(sampler, generator=painter)
+    return replace(sampler, generator=painter if view is None else AnySizePainter(painter, view))
 
 
 def _set_num_steps(painter: FastWeightPainter, num_steps: int) -> None:

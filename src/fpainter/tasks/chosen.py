@@ -10,7 +10,9 @@ from fpainter.errors import UserError
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.sampler import Sampler
 from fpainter.generators.synthesis.styles import FromStyles
-from fpainter.launch.settings import blaming
+from fpainter.generators.view import View
+from fpainter.launch.settings import blaming, entries
+from fpainter.nn.sizes import as_size
 from fpainter.paths import existing
 from fpainter.pictures.latents_file import StoredLatents, read_latents, write_latents
 from fpainter.pictures.selection import Selection, edited, whole_numbers
@@ -47,8 +49,11 @@ def edited_sampler(
     Raises:
         UserError: if it cannot paint so.
     """
+    view = _view(trained, cfg)
     with blaming(where):
-        sampler = edited(trained.sampler, cfg.num_steps, numbers(cfg, "drop_steps"), cfg.refined)
+        sampler = edited(
+            trained.sampler, cfg.num_steps, numbers(cfg, "drop_steps"), cfg.refined, view
+        )
     if stored is not None and stored.styles:
         with blaming(f"latents={cfg.latents}"):
             sampler = from_styles(sampler)
@@ -63,6 +68,16 @@ def edited_sampler(
         kind = type(sampler.generator).__name__
         log.info("%s has no styles; its latents are multiplied by %g", kind, truncation)
     return sampler
+
+
+def _view(trained: TrainedPainter, cfg: DictConfig) -> View | None:
+    """Return the size and part of the pictures that are asked for; None: as trained."""
+    if cfg.image_size is None and cfg.crop is None:
+        return None
+    with blaming("image_size"):
+        size = as_size(cfg.image_size or trained.config.image_size)
+    with blaming("crop"):
+        return View.of(size, None if cfg.crop is None else entries(cfg.crop))
 
 
 def chosen_images(trained: TrainedPainter, cfg: DictConfig) -> Selection:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from fpainter.data.datamodule import ImageDataModule
 from fpainter.errors import UserError
 from fpainter.evaluation.features import Features
 from fpainter.evaluation.scorer import Scorer
+from fpainter.generators.view import View
 from fpainter.launch.devices import join_processes, pick_device
 from fpainter.launch.settings import blaming, entries, fill_from
+from fpainter.pictures.selection import edited
 from fpainter.progress import Report, reporting
 from fpainter.report.markdown import score_table
 from fpainter.tasks.reals import build_data, reals_of
@@ -43,6 +46,11 @@ class Evaluation:
     ) -> tuple[TrainedPainter, ImageDataModule, DictConfig]:
         """Load a checkpoint's painter; what is not given of data and ``fid`` is as in its run."""
         painter = load_painter(path, weights, self.device)
+        size = self.cfg.image_size
+        if size not in (None, painter.config.image_size):
+            with blaming("image_size"):
+                resized = edited(painter.sampler, view=View.of(size))
+            painter = replace(painter, sampler=resized)
         data, fid = reals_of(painter, self.cfg)
         if painter.sampler.generator.num_labels and not data.class_names:
             raise UserError(

@@ -32,6 +32,8 @@ def training_images(trained: TrainedPainter, cfg: DictConfig) -> tuple[CachedIma
     Raises:
         UserError: if they are not there, or were streamed.
     """
+    if cfg.crop is not None:
+        raise UserError("what=nearest: compares whole pictures; leave out crop")
     try:
         data, fid = reals_of(trained, cfg)
     except UserError as error:

@@ -46,7 +46,8 @@ def prepare_projection(trained: TrainedPainter, selection: Selection, cfg: DictC
     """
     if cfg.image is None:
         raise UserError("what=projection: give the picture to be painted: image=FILE")
-    target = _read_picture(trained, f"image={cfg.image}", existing(cfg.image, "image"))
+    size = as_size(trained.config.image_size if cfg.image_size is None else cfg.image_size)
+    target = _read_picture(trained, size, f"image={cfg.image}", existing(cfg.image, "image"))
     sampler, options = selection.sampler, cfg.projection
     rest = options.num_steps, options.lr, options.num_candidates, options.prior
     with blaming("projection"):
@@ -71,15 +72,16 @@ def prepare_projection(trained: TrainedPainter, selection: Selection, cfg: DictC
     return write
 
 
-def _read_picture(trained: TrainedPainter, where: str, path: Path) -> Tensor:
+def _read_picture(
+    trained: TrainedPainter, image_size: tuple[int, int], where: str, path: Path
+) -> Tensor:
     """Return a picture as bytes [C H W], of the size and the channels that are painted."""
-    config = trained.config
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise ValueError(f"has {size} bytes, too large for an image")
         picture = open_image(path.read_bytes())
-        pixels = render(picture, as_size(config.image_size), config.data.channels)
+        pixels = render(picture, image_size, trained.config.data.channels)
     except Exception as error:  # damage leads Pillow to errors of nearly any type
         raise UserError(f"{where}: not a readable image ({first_line(error)})") from error
     return torch.from_numpy(pixels)

@@ -3,7 +3,6 @@
 from omegaconf import DictConfig, OmegaConf
 
 from fpainter.data.datamodule import ImageDataModule
-from fpainter.errors import UserError
 from fpainter.generators.trained import TrainedPainter
 from fpainter.launch.settings import fill_from
 from fpainter.trusted import build
@@ -14,17 +13,15 @@ def reals_of(painter: TrainedPainter, cfg: DictConfig) -> tuple[ImageDataModule,
 
     Args:
         painter: what was trained.
-        cfg: has ``image_size``, ``data`` and ``fid``.
+        cfg: has ``image_size`` (None: as in the run), ``data`` and ``fid``.
 
     Raises:
         UserError: if there are no such images, or a setting does not fit the painter.
     """
     stored = painter.config
     # Reals and fakes can only be compared at the size and with the channels that are painted.
-    if cfg.image_size not in (None, stored.image_size):
-        raise UserError(f"image_size={cfg.image_size}: {painter.path} paints {stored.image_size}")
     given = cfg.copy()
-    given.image_size = stored.image_size
+    given.image_size = stored.image_size if cfg.image_size is None else cfg.image_size
     data_config = fill_from(given.data, stored.data)
     data_config.channels = stored.data.channels
     names = painter.sampler.generator.class_names

@@ -34,11 +34,14 @@ class LearningRule(nn.Module):
             order key, value, rate.
         equation: one step, in LaTeX.
         source: where it comes from.
+        anywhere: whether a picture can be looked at between its pixels. It can if what is written
+            at a column depends on nothing but the orders for that column.
     """
 
     orders: tuple[Order, ...] = (KEY, VALUE, RATE)
     equation: ClassVar[str] = ""
     source: ClassVar[str] = ""
+    anywhere: ClassVar[bool] = True
 
     def step(self, canvas: Tensor, *args: Any, **orders: Any) -> Tensor:
         """Return the canvas [B C H W] after one step, given the orders by name [B C (repeat) *]."""
@@ -61,22 +64,48 @@ class LearningRule(nn.Module):
         del canvas
         return instructions
 
-    def forward(self, instructions: Instructions, canvas: Tensor | None = None) -> Painting:
+    def forward(
+        self,
+        instructions: Instructions,
+        canvas: Tensor | None = None,
+        there: Instructions | None = None,
+    ) -> Painting:
         """Paint.
 
         Args:
             instructions: of each order, by name [B C T *], or [B C T repeat *]; [B 1 T *] where all
                 channels share it.
             canvas: W_0 [B C H W]; None means zeros.
+            there: the same orders at other rows and columns, where the picture is looked at; the
+                canvas must be empty, and the rule must be so `anywhere`.
         """
-        some = instructions[self.orders[0].name]
-        common: dict[str, Any] = {"orders": self.orders, "instructions": instructions}
-        with torch.autocast(some.device.type, enabled=False):
+        shown = instructions if there is None else there
+        common: dict[str, Any] = {"orders": self.orders, "instructions": shown, "canvas": canvas}
+        with torch.autocast(shown[self.orders[0].name].device.type, enabled=False):
             wide, canvas = {name: widen(x) for name, x in instructions.items()}, widen(canvas)
-            factors = self.factors(wide, canvas)
+            factors = (
+                self.factors(wide, canvas)
+                if there is None
+                else self._factors_at(wide, {name: widen(x) for name, x in there.items()})
+            )
         if factors is not None:
-            return StrokePainting(canvas=canvas, **common, **factors._asdict())
-        return ReplayedPainting(canvas=canvas, run=self.run, **common)
+            return StrokePainting(**common, **factors._asdict())
+        return ReplayedPainting(run=self.run, **common)
+
+    def _factors_at(self, here: Instructions, there: Instructions) -> Factors | None:
+        """Return the factors at other rows and columns.
+
+        Rows do not mix when columns are read, and there may be any of them. What is read are sums
+        over columns, which are those of here.
+        """
+        of_columns = {order.name for order in self.orders if order.axis == "columns"}
+        painted = {name: here[name] if name in of_columns else there[name] for name in here}
+        strokes = self.strokes(**self.applied(painted, None))
+        seen = self.strokes(**self.applied(there, None))
+        if strokes is None or seen is None:
+            return None
+        rows = closed_form.program(*strokes[:-1])
+        return Factors(rows, seen.write, strokes.fade_rows, seen.fade_columns)
 
     def run(
         self, instructions: Instructions, canvas: Tensor | None, left_out: Collection[int] = ()

@@ -35,6 +35,7 @@ class RecursiveRule(LearningRule):
         r" \quad P_t = P_{t-1} - g_t k_t^\top P_{t-1}"
     )
     source = "Plackett 1950; Mesa, von Oswald et al. 2023"
+    anywhere = False
 
     def __init__(self, ridge: float = 0.1) -> None:
         super().__init__()
