@@ -55,7 +55,7 @@ def draw_strips(
         labels.append("refined")
     if normalisation == "signed":
         shown = to_rgb(updates, work.painting.colours)
-        frames = torch.cat([_signed(shown), as_rgb(work.show(canvases))], dim=1)
+        frames = torch.cat([signed(shown), as_rgb(work.show(canvases))], dim=1)
     else:
         frames = work.show(torch.cat([updates, canvases], dim=1))
     return stack(
@@ -69,7 +69,7 @@ def check_normalisation(name: str) -> None:
         raise ValueError(f"normalisation must be one of {NORMALISATIONS}; got {name!r}")
 
 
-def _signed(updates: Tensor) -> Tensor:
+def signed(updates: Tensor) -> Tensor:
     """Colour updates [B S C H W] as bytes [B S 3 H W]: white, warm above zero, cold below."""
     change = updates[:, :, :3].mean(dim=2, keepdim=True)  # without alpha
     strong = change.abs().flatten(1).quantile(STRONG, dim=1).clamp_min(1e-12)
