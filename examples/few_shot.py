@@ -9,7 +9,8 @@ of a matrix W, and W is a classifier: its row c, multiplied by the query of a ne
 much that looks like class c. A task is learnt in 25 updates, without a gradient. Gradients teach
 the slow net, over thousands of other tasks, what to order.
 
-Source: Irie & Schmidhuber 2023, Figure 1 and Eq. 1 to 3; here with one layer and one head.
+Source: Irie & Schmidhuber 2023, Figure 1 and Eq. 1 to 3; here with one layer and one head, keys of
+length 1 instead of a softmax, and the key of a drawing without label as its query.
 """
 
 import argparse
@@ -173,19 +174,18 @@ def draw_strip(net: FewShot, tasks: Tasks, path: Path) -> None:
         "W": framed(signed(weights)[0]),
         "answers": framed(shades(answers[:, None])),
     }
-    letters = [f"{step} {'abcde'[label]}" for step, label in enumerate(one.labels[0], start=1)]
+    letters = ["0", *(f"{t} {'abcde'[label]}" for t, label in enumerate(one.labels[0], start=1))]
     half = len(STEPS) // 2
-    asked = F.pad(
-        framed(shades(one.query_images[0, ::QUERIES])), (0, 0) * 3 + (0, half - WAYS), value=255
-    )
+    asked = framed(shades(one.query_images[0, ::QUERIES]))
+    empty = asked.new_full((half - WAYS, *asked.shape[1:]), 255)
     lines = [
-        line({name: row[:half] for name, row in rows.items()}, ["0", *letters][:half]),
-        line({name: row[half:] for name, row in rows.items()}, ["0", *letters][half:]),
-        line({"queries": asked}, [*"abcde", *[""] * (half - WAYS)]),
+        line({name: row[:half] for name, row in rows.items()}, letters[:half]),
+        line({name: row[half:] for name, row in rows.items()}, letters[half:]),
+        line({"queries": torch.cat([asked, empty])}, [*"abcde", *[""] * len(empty)]),
     ]
     width = max(each.width for each in lines)
     lines = [ImageOps.expand(each, (width - each.width, 0, 0, 0), "white") for each in lines]
-    stack(lines).quantize(128, Image.Quantize.FASTOCTREE).save(path, optimize=True)
+    stack(lines).save(path, optimize=True)
 
 
 def line(rows: dict[str, Tensor], letters: list[str]) -> Image.Image:
@@ -233,9 +233,8 @@ def main() -> None:
     programmed, nearest = accuracy(net, tasks), nearest_mean(tasks)
     print(f"| shots | fast weights, {options.rule} rule | nearest mean of pixels | chance |")
     print("|---|---|---|---|")
-    for shots, (ours, pixels) in enumerate(
-        zip(programmed[WAYS::WAYS].tolist(), nearest, strict=True), start=1
-    ):
+    after_rounds = zip(programmed[WAYS::WAYS].tolist(), nearest, strict=True)
+    for shots, (ours, pixels) in enumerate(after_rounds, start=1):
         print(f"| {shots} | {ours:.1%} | {pixels:.1%} | {1 / WAYS:.0%} |")
     options.output.mkdir(parents=True, exist_ok=True)
     draw_strip(net, tasks, options.output / "few_shot.png")
