@@ -168,30 +168,26 @@ def draw_strip(net: FewShot, tasks: Tasks, path: Path) -> None:
     updates = weights.diff(dim=1, prepend=weights[:, :1])
     answers = net(one)[0, :, ::QUERIES].softmax(dim=-1).mT  # [1+T WAYS WAYS], a row for each class
     seen = F.pad(one.images[0], (0, 0, 0, 0, 0, 0, 1, 0))  # nothing before W_0
-    rows = {
-        "pair": framed(shades(seen)),
-        "update": framed(signed(updates)[0]),
-        "W": framed(signed(weights)[0]),
-        "answers": framed(shades(answers[:, None])),
-    }
+    rows = shades(seen), signed(updates)[0], signed(weights)[0], shades(answers[:, None])
+    tiles, names = torch.stack([framed(row) for row in rows]), ["pair", "update", "W", "answers"]
     letters = ["0", *(f"{t} {'abcde'[label]}" for t, label in enumerate(one.labels[0], start=1))]
     half = len(STEPS) // 2
     asked = framed(shades(one.query_images[0, ::QUERIES]))
     empty = asked.new_full((half - WAYS, *asked.shape[1:]), 255)
     lines = [
-        line({name: row[:half] for name, row in rows.items()}, letters[:half]),
-        line({name: row[half:] for name, row in rows.items()}, letters[half:]),
-        line({"queries": torch.cat([asked, empty])}, [*"abcde", *[""] * len(empty)]),
+        line(tiles[:, :half], names, letters[:half]),
+        line(tiles[:, half:], names, letters[half:]),
+        line(torch.cat([asked, empty])[None], ["queries"], [*"abcde", *[""] * len(empty)]),
     ]
     width = max(each.width for each in lines)
     lines = [ImageOps.expand(each, (width - each.width, 0, 0, 0), "white") for each in lines]
     stack(lines).save(path, optimize=True)
 
 
-def line(rows: dict[str, Tensor], letters: list[str]) -> Image.Image:
-    """Draw rows of tiles [S 3 H W] with their names, and letters below."""
-    picture = grid(torch.cat([*rows.values()]), columns=len(letters), scale=2)
-    return beside([labelled(margin([*rows], picture), [""]), labelled(picture, letters)])
+def line(tiles: Tensor, names: list[str], letters: list[str]) -> Image.Image:
+    """Draw rows of tiles [R S 3 H W] with their names, and letters below."""
+    picture = grid(tiles.flatten(0, 1), columns=len(letters), scale=2)
+    return beside([labelled(margin(names, picture), [""]), labelled(picture, letters)])
 
 
 def framed(tiles: Tensor) -> Tensor:
