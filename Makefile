@@ -12,8 +12,8 @@ demo: $(VENV)/.demo
 test: lint types check
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests examples
+	$(BIN)/ruff format --check src tests examples
 
 types: $(VENV)/.dev
 	$(BIN)/mypy

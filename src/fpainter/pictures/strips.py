@@ -53,7 +53,7 @@ def draw_strips(
         canvases = torch.cat([canvases, work.refined[:, None]], dim=1)
         labels.append("refined")
     if normalisation == "signed":
-        frames = torch.cat([_signed(updates), as_rgb(work.show(canvases))], dim=1)
+        frames = torch.cat([signed(updates), as_rgb(work.show(canvases))], dim=1)
     else:
         frames = work.show(torch.cat([updates, canvases], dim=1))
     return stack(
@@ -67,7 +67,7 @@ def check_normalisation(name: str) -> None:
         raise ValueError(f"normalisation must be one of {NORMALISATIONS}; got {name!r}")
 
 
-def _signed(updates: Tensor) -> Tensor:
+def signed(updates: Tensor) -> Tensor:
     """Colour updates [B S C H W] as bytes [B S 3 H W]: white, warm above zero, cold below."""
     change = updates[:, :, :3].mean(dim=2, keepdim=True)  # without alpha
     strong = change.abs().flatten(1).quantile(STRONG, dim=1).clamp_min(1e-12)
