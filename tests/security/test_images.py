@@ -15,7 +15,8 @@ from PIL import Image
 
 from fpainter.data import render_all
 from fpainter.data.cache import cache_images
-from fpainter.data.sources import ImageFolder, image_source
+from fpainter.data.finding import image_source
+from fpainter.data.sources import ImageFolder
 from tests.security.confinement import GIB, confined
 from tests.security.mutations import mutate, with_right_checksums
 from tests.security.pictures import all_kinds, encoded, png_header

@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fpainter.data.sources import find_images
+from fpainter.data.finding import find_images
 from fpainter.errors import UserError, first_line
 from fpainter.launch.allocator import keep_freed_memory
 from fpainter.launch.configs import CONFIG_DIR, what_is_wrong
