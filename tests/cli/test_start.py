@@ -26,8 +26,8 @@ finally:
     print("imported:", *(name for name in slow if name in sys.modules))
 """
 COMMANDS = (
-    "train", "eval", "generate", "fit", "viewer", "export", "stats", "benchmark", "report",
-    "import_legacy",
+    "train", "dataset", "eval", "generate", "fit", "viewer", "export", "stats", "benchmark",
+    "report", "import_legacy",
 )  # fmt: skip
 NOWHERE = [
     ("train", ["ckpt=/nowhere"], "ckpt=/nowhere: there is no such file"),
@@ -43,6 +43,8 @@ NOWHERE = [
     ("eval", [f"ckpt={__file__}", "data=folder", "data.dir=/nowhere"], "no folder or file"),
     ("generate", ["ckpt=/nowhere"], "ckpt=/nowhere: there is no such file"),
     ("generate", [], "give ckpt=..."),
+    ("dataset", ["source=/nowhere", "output=x.zip"], "source=/nowhere: there is no such file"),
+    ("dataset", ["output=x.zip"], "no images to train on. Give data.dir=PATH"),
     ("fit", ["image=/nowhere"], "image=/nowhere: there is no such file"),
     ("fit", [], "give image=..."),
     ("viewer", ["ckpt=/nowhere"], "ckpt=/nowhere: there is no such file"),

@@ -114,7 +114,7 @@ def classes_of(source: Any) -> tuple[list[str], list[str]]:
         return classes, names
     try:
         content = source.read(JSON)
-        described = None if content is None else json.loads(content)
+        described: Any = {} if content is None else json.loads(content)
         numbers = None if content is None else _numbers(described)
     except Exception as error:  # whatever a damaged file leads to
         raise UserError(

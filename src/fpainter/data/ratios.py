@@ -10,7 +10,7 @@ from fpainter.data.sources import ImageSource
 from fpainter.errors import UserError
 from fpainter.nn.sizes import first_map
 
-_LOOKED_AT = 2000  # pictures; their beginnings are read only, where their files allow it
+_LOOKED_AT = 500  # pictures; their beginnings are read only, where their files allow it
 _ALIKE = 0.1  # ratios within about 10 % count as one
 _STEP = 8  # pixels
 _ORIENTATION, _LYING = 0x0112, range(5, 9)
@@ -71,14 +71,14 @@ def size_for(ratio: float, num_pixels: int) -> tuple[int, int]:
         num_pixels: wanted, at least 64.
     """
     sides = range(_STEP, 4 * math.isqrt(num_pixels) + _STEP, _STEP)
-    sizes = [(h, w) for h in sides for w in sides if _halves(h, w)]
+    sizes = [(h, w) for h in sides for w in sides if num_pixels / 4 < h * w < 4 * num_pixels]
 
     def error(size: tuple[int, int]) -> float:
         height, width = size
         shape = abs(math.log(height / width / ratio))
         return shape + abs(math.log(height * width / num_pixels)) / 2
 
-    return min(sizes, key=error)
+    return next(size for size in sorted(sizes, key=error) if _halves(*size))
 
 
 def _upright_ratio(image: Image.Image) -> float:

@@ -1,5 +1,6 @@
 """``image_size=auto``: the data decide, before the config is composed."""
 
+import re
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -35,7 +36,7 @@ def with_image_size(config_name: str, arguments: list[str]) -> tuple[list[str], 
     """
     if AUTO not in arguments:
         return arguments, None
-    rest = [each for each in arguments if each != AUTO and not each.startswith("-")]
+    rest = [each for each in arguments if each != AUTO and re.match(r"[^-].*=|~", each)]
     try:
         parsed = OverridesParser.create().parse_overrides(rest)
         swept = [each for each in parsed if each.is_sweep_override()]

@@ -1,16 +1,15 @@
 """Arrays of pixels, and the `.npy` and `.npz` files that hold them."""
 
 import math
+import mmap
 import shutil
-import struct
 import tempfile
 import threading
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -20,7 +19,8 @@ from fpainter.data.sources import check_compression, printable, sha256
 from fpainter.errors import UserError, first_line
 
 AXES = "uint8 [N H W], [N H W C] or [N C H W] with C = 1, 3 or 4"
-_CHANNELS = (1, 3, 4)
+CHANNELS = (1, 3, 4)
+"""How many a picture can have."""
 _MOST_RATIO = 1100  # deflate makes at most 1,032 bytes of one
 
 
@@ -38,14 +38,14 @@ class Stored(NamedTuple):
         """Whether these are N pictures, `AXES`, none of them larger than Pillow allows."""
         if self.dtype != np.uint8 or len(self.shape) not in (3, 4) or min(self.shape) < 1:
             return False
-        if len(self.shape) == 4 and not {self.shape[1], self.shape[3]} & {*_CHANNELS}:
+        if len(self.shape) == 4 and not {self.shape[1], self.shape[3]} & {*CHANNELS}:
             return False
         return math.prod(self.shape[1:]) <= (Image.MAX_IMAGE_PIXELS or math.inf)
 
 
 def picture(pixels: np.ndarray) -> Image.Image:
     """Return uint8 [H W], [H W C] or [C H W] as a picture; where both fit, channels are last."""
-    if pixels.ndim == 3 and pixels.shape[-1] not in _CHANNELS:
+    if pixels.ndim == 3 and pixels.shape[-1] not in CHANNELS:
         pixels = pixels.transpose(1, 2, 0)
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
@@ -151,8 +151,9 @@ def damage(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (EOFError, KeyError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError,
-            SyntaxError, struct.error, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+    except (MemoryError, UserError):
+        raise
+    except Exception as error:  # of zipfile, zlib, tokenize, NumPy or HDF5
         raise UserError(f"{path} is damaged or of another kind: {first_line(error)}") from error
 
 
@@ -173,7 +174,7 @@ class ArrayFile(ArrayImages):
 
     def __init__(self, path: Path, key: str | None = None) -> None:
         self._lock = threading.Lock()
-        self._unpacked: BinaryIO | None = None
+        self._unpacked: mmap.mmap | None = None
         with damage(path):
             packed = zipfile.is_zipfile(path)
             headers = _headers_in_zip(path) if packed else {"": _header_of_file(path)}
@@ -200,11 +201,16 @@ class ArrayFile(ArrayImages):
     def pixels(self, index: int) -> np.ndarray:
         """Return one entry of the array, uint8 [H W], [H W C] or [C H W]."""
         size = math.prod(self.shape[1:])
-        with self._lock:
-            if self._unpacked is None:
-                self._unpacked = self._unpack() if self._packed else self.path.open("rb")
-            self._unpacked.seek(self._offset + index * size)
-            data = self._unpacked.read(size)
+        start = self._offset + index * size
+        if self._packed:
+            with self._lock:
+                if self._unpacked is None:
+                    self._unpacked = self._unpack()
+            data = self._unpacked[start : start + size]
+        else:
+            with self.path.open("rb") as file:
+                file.seek(start)
+                data = file.read(size)
         return np.frombuffer(data, np.uint8).reshape(self.shape[1:])
 
     def labels(self) -> np.ndarray | None:
@@ -223,7 +229,7 @@ class ArrayFile(ArrayImages):
             data = member.read(math.prod(stored.shape) * stored.dtype.itemsize)
             return np.frombuffer(data, stored.dtype).reshape(stored.shape)
 
-    def _unpack(self) -> BinaryIO:
+    def _unpack(self) -> mmap.mmap:
         """Copy the array into a temporary file, which checks it."""
         with zipfile.ZipFile(self.path) as archive:
             info = archive.getinfo(f"{self.key}.npy")
@@ -233,11 +239,15 @@ class ArrayFile(ArrayImages):
                     f"to read {self.path}, {info.file_size / 1e9:.1f} GB are needed in {folder}; "
                     "set the environment variable TMPDIR to a folder with enough space"
                 )
-            with damage(self.path), archive.open(info) as member, ExitStack() as stack:
-                file: Any = stack.enter_context(tempfile.TemporaryFile())
+            with (
+                damage(self.path),
+                archive.open(info) as member,
+                tempfile.TemporaryFile() as file,
+            ):
                 shutil.copyfileobj(member, file, 1 << 20)
-                stack.pop_all()  # whole: it stays open
-                return file
+                file.flush()
+                # It stays there without its name and without the file object.
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 # Shape and type, where the numbers begin, how many bytes there are, and Fortran's order.

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fpainter.data.formats.arrays import picture
+from fpainter.data.formats.arrays import CHANNELS, picture
 from fpainter.data.formats.records import Records, of_resolution, record_files
 from fpainter.data.sources import open_image, printable
 from fpainter.errors import UserError
@@ -62,7 +62,8 @@ class TFRecordImages(Records):
         features = _features(memoryview(self.record(index)))
         shape, data = features.get("shape"), features.get("data")
         if isinstance(shape, list) and isinstance(data, bytes):
-            if len(shape) != 3 or math.prod(shape) != len(data) or min(shape) < 1:
+            channels = shape[0] if len(shape) == 3 else None
+            if channels not in CHANNELS or math.prod(shape) != len(data):
                 raise ValueError(f"{len(data)} bytes are no uint8 image of the shape {shape}")
             return picture(np.frombuffer(data, np.uint8).reshape(shape).transpose(1, 2, 0))
         for name in _ENCODED:
