@@ -46,7 +46,8 @@ def written(tmp_path: Path, *arguments: object) -> dict[str, Any]:
 
 @pytest.mark.parametrize("crop", HOW)
 def test_trains_on_the_same_pixels(folder: Path, tmp_path: Path, crop: str) -> None:
-    size, options = [8, 12], {"labels": True, "cache_dir": str(tmp_path / "cache")}
+    size = [8, 12]
+    options: dict[str, Any] = {"labels": True, "cache_dir": str(tmp_path / "cache")}
     report = written(
         tmp_path, f"source={folder}", "image_size=[8,12]", f"data.crop={crop}", "data.labels=true"
     )
@@ -63,7 +64,8 @@ def test_trains_on_the_same_pixels(folder: Path, tmp_path: Path, crop: str) -> N
         names = archive.namelist()
         assert names == [f"00000/img{index:08d}.png" for index in range(8)] + ["dataset.json"]
         content = json.loads(archive.read("dataset.json"))
-    assert content["labels"] == [[n, int(l)] for n, l in zip(names, direct.images.labels)]  # noqa: B905, E741
+    labels = direct.images.labels.tolist()
+    assert content["labels"] == [list(pair) for pair in zip(names[:8], labels, strict=True)]
 
 
 def test_the_report(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -28,7 +28,7 @@ def jpeg(image: Image.Image, quality: int) -> Image.Image:
 @pytest.mark.parametrize("index", range(4))
 def test_another_size_quality_or_brightness_is_nearly_the_same(index: int) -> None:
     image = Portraits(9).open(index)
-    darker = image.point(lambda value: round(value * 0.9))  # type: ignore[arg-type, operator]
+    darker = image.point(lambda value: round(value * 0.9))
     for other in (image.resize((100, 100)), jpeg(image, 60), darker):
         assert bits(hashed(image, other)) <= NEAR
     assert bits(hashed(image, Portraits(9).open(index + 4))) > NEAR

@@ -131,8 +131,8 @@ def records(folder: Path) -> dict[str, Any]:
     (folder / "fifo").mkdir()
     os.mkfifo(folder / "fifo" / "data.mdb")
     os.mkfifo(folder / "fifo.npy")
-    for path in ("fifo", "fifo.npy"):
-        accepted += not_refused(lambda path=path: image_source(folder / path), path)  # type: ignore[misc]
+    for name in ("fifo", "fifo.npy"):
+        accepted += not_refused(lambda name=name: image_source(folder / name), name)  # type: ignore[misc]
     return {"accepted": accepted}
 
 
