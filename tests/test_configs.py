@@ -15,6 +15,7 @@ from PIL import Image
 from fpainter.launch.configs import CONFIG_DIR
 from fpainter.launch.resolvers import register
 from fpainter.training.precision import pick_precision
+from tests.data.test_formats import country211
 
 Compose = Callable[..., DictConfig]
 TINY = ["image_size=16", "batch_size=4", "trainer=cpu", "model.generator.d_latent=6"]
@@ -146,6 +147,9 @@ def test_data(name: str, compose: Compose, tmp_path: Path, monkeypatch: pytest.M
             with tarfile.open(tmp_path / "a.tar", "w") as tar:
                 tar.add(image)
             overrides.append(f"data.shards={tmp_path}")
+    elif name == "torchvision":
+        country211(tmp_path)
+        overrides += ["data.name=Country211", f"data.dir={tmp_path}"]
     else:
         overrides.append("data.num_images=4")
     data = instantiate(compose(*overrides).data)

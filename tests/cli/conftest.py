@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from fpainter import benchmark, export, fit, generate, import_legacy, stats, train
+from fpainter import benchmark, dataset, export, fit, generate, import_legacy, stats, train
 from fpainter import eval as evaluation
 from fpainter.report import __main__ as report
 from fpainter.viewer import __main__ as viewer
@@ -27,6 +27,7 @@ SMALL = [
 MAINS: dict[str, Callable[[], None]] = {
     "train": train.main,
     "benchmark": benchmark.main,
+    "dataset": dataset.main,
     "eval": evaluation.main,
     "fit": fit.main,
     "generate": generate.main,

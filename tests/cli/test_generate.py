@@ -176,7 +176,7 @@ def test_steps_asked_of_a_generator_without_steps(option: str, tmp_path: Path) -
         (["nearest.scale=x"], "nearest.scale=x: must be at least 1"),
         (["what=nearest", "image_size=8"], "image_size=8: "),
         (["what=nearest", "data=folder"], "no images to train on. Give data.dir=PATH"),
-        (["what=nearest", "data=folder", "data.dir=no"], "there is no folder or zip file no"),
+        (["what=nearest", "data=folder", "data.dir=no"], "there is no folder or file no"),
         (
             ["what=nearest", "nearest.neighbours=13"],
             "13 neighbours need at least 13 training images, got 12",

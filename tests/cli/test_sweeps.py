@@ -147,6 +147,9 @@ def test_a_run_killed_before_its_end_is_not_finished(
     assert (tmp_path / "curves.png").is_file()
 
 
+FOLDER = {"_target_": "fpainter.data.datamodule.ImageDataModule.from_folder", "dir": "x"}
+
+
 @pytest.mark.parametrize(
     ("there", "here", "difference"),
     [
@@ -154,6 +157,9 @@ def test_a_run_killed_before_its_end_is_not_finished(
         ({"model": {}}, {"model": {"clip": 1}}, "model.clip is None there and 1 here"),
         ({"data": {"cache_dir": "a"}}, {"data": {"cache_dir": "b"}}, None),
         ({"num_iterations": 1}, {"num_iterations": 2}, None),
+        # A run from before there were crops and parts of data has those that it used.
+        ({"data": FOLDER}, {"data": {**FOLDER, "crop": "centre", "held_out": 0.0}}, None),
+        ({"data": FOLDER}, {"data": {**FOLDER, "crop": "pad"}}, "data.crop is centre there"),
     ],
 )
 def test_what_makes_two_runs_the_same(

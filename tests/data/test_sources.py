@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fpainter.data.sources import ImageFolder, ImageZip, image_source
+from fpainter.data.finding import image_source
+from fpainter.data.sources import ImageFolder, ImageZip
 from fpainter.errors import UserError
 
 
@@ -120,7 +121,7 @@ def test_image_source_picks_by_what_the_path_is(tmp_path: Path) -> None:
 
 
 def test_missing_path_gives_the_hint(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no folder or zip file .*nowhere\. Get it there$"):
+    with pytest.raises(UserError, match=r"no folder or file .*nowhere\. Get it there$"):
         image_source(tmp_path / "nowhere", hint="Get it there")
     with pytest.raises(UserError, match=r"nowhere\. Give data\.dir=PATH"):
         image_source(tmp_path / "nowhere")
@@ -128,7 +129,7 @@ def test_missing_path_gives_the_hint(tmp_path: Path) -> None:
 
 def test_neither_folder_nor_zip(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
-    with pytest.raises(UserError, match="neither a folder nor a zip"):
+    with pytest.raises(UserError, match="neither a folder nor a file"):
         image_source(tmp_path / "a.png")
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from fpainter.data.cache import CachedImages, cache_images
-from fpainter.data.sources import ImageZip, image_source
+from fpainter.data.finding import image_source
+from fpainter.data.sources import ImageZip
 from fpainter.errors import UserError
 from tests.security.pictures import all_kinds
 
@@ -208,7 +209,7 @@ def test_links_and_what_is_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.zip", "a"])
 def test_a_fifo_is_no_zip_file(name: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / name)
-    with pytest.raises(UserError, match="neither a folder nor a zip file"):
+    with pytest.raises(UserError, match="neither a folder nor a file"):
         image_source(tmp_path / name)
 
 

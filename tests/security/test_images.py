@@ -15,7 +15,8 @@ from PIL import Image
 
 from fpainter.data import render_all
 from fpainter.data.cache import cache_images
-from fpainter.data.sources import ImageFolder, image_source
+from fpainter.data.finding import image_source
+from fpainter.data.sources import ImageFolder
 from tests.security.confinement import GIB, confined
 from tests.security.mutations import mutate, with_right_checksums
 from tests.security.pictures import all_kinds, encoded, png_header
@@ -44,14 +45,14 @@ def cache_mutants(folder: Path, first: int, number: int) -> dict[str, Any]:
     seconds: list[float] = []
     whole = render_all.render
 
-    def timed(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarray:
+    def timed(image: Image.Image, size: tuple[int, int], channels: int, crop: str) -> np.ndarray:
         start = time.monotonic()
         try:
-            return whole(image, size, channels)
+            return whole(image, size, channels, crop)
         finally:
             seconds.append(time.monotonic() - start)
 
-    render_all.render = timed
+    render_all.render = timed  # type: ignore[assignment]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     num_read, reasons = 0, []
     for start in range(first, first + number, BATCH):

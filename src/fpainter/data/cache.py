@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fpainter.data.decode import RENDER_VERSION, check_channels
+from fpainter.data.decode import RENDER_VERSION, check_channels, check_crop, crop_at
 from fpainter.data.labels import with_labels
 from fpainter.data.render_all import render_all
 from fpainter.data.sources import ImageSource
@@ -29,10 +29,14 @@ _IMAGES = "images.u8"
 _META = "meta.json"
 _TEMPORARY = re.compile(r"\..+-[0-9a-f]{16}\.[0-9a-f]{12}\.tmp")
 _ABANDONED_SECONDS = 24 * 3600
+# Its multiples, without their whole parts, fill 0..1 evenly, however many there are.
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 class CachedImages:
     """The images of one cache folder: read-only, memory-mapped uint8 [N C H W].
+
+    Images that are cropped at random are whole in the file, scaled to cover (H, W).
 
     Nothing is read before it is asked for, and a pickled one reopens the file by its path.
 
@@ -42,6 +46,7 @@ class CachedImages:
         titles: the N images' short names, in order.
         class_names: what label i is called; none where the images have no labels.
         labels: the N images' classes, int64 [N]; None where they have none.
+        movable: whether there is more of the images than a batch shows of them.
         skipped: (title, reason) of every image that could not be read.
         fingerprint: the key: changes with the source, the size, the channels and the transform.
 
@@ -62,6 +67,7 @@ class CachedImages:
             self.titles: list[str] = list(meta["labels"])
             self.skipped: list[tuple[str, str]] = [(title, why) for title, why in meta["skipped"]]
             self.fingerprint = str(meta["key"])
+            extents = meta.get("extents")
             classes = meta.get("classes") or {"names": [], "labels": None}
             self.class_names = tuple(map(str, classes["names"]))
             self.labels = None
@@ -70,16 +76,26 @@ class CachedImages:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{_META} is damaged: {error!r}") from error
         self.shape = (count, channels, height, width)
+        self.movable = extents is not None
         if count < 1 or len(self.titles) != count:
             raise ValueError(f"{_META} lists {len(self.titles)} titles for {count} images")
-        size, expected = (self.folder / _IMAGES).stat().st_size, int(np.prod(self.shape))
+        size = (self.folder / _IMAGES).stat().st_size
+        expected = int(np.prod(self.shape))
+        if self.movable:
+            sides = np.array(extents, np.int64)
+            if sides.shape != (count, 2) or (sides < [height, width]).any():
+                raise ValueError(f"{_META} has no size for each of {count} images")
+            self._extents = sides
+            ends = np.cumsum(channels * sides.prod(axis=1))
+            self._starts, expected = ends - channels * sides.prod(axis=1), int(ends[-1])
         if size != expected:
             raise ValueError(f"{_IMAGES} has {size} bytes, not {expected}")
         if self.labels is not None:
             known = (self.labels >= 0) & (self.labels < len(self.class_names))
             if known.shape != (count,) or not known.all():
                 raise ValueError(f"{_META} has no label for each of {count} images")
-        self._images = np.memmap(self.folder / _IMAGES, np.uint8, mode="r", shape=self.shape)
+        shape: tuple[int, ...] = (expected,) if self.movable else self.shape
+        self._images = np.memmap(self.folder / _IMAGES, np.uint8, mode="r", shape=shape)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -88,11 +104,13 @@ class CachedImages:
         # Pickling a memory map would write all of its bytes.
         return CachedImages, (self.folder,)
 
-    def batch(self, indices: Sequence[int] | Tensor) -> Tensor:
+    def batch(self, indices: Sequence[int] | Tensor, places: Sequence[float] = ()) -> Tensor:
         """Copy some images into memory.
 
         Args:
             indices: B ints within −N..N−1, repeats allowed.
+            places: where to cut each of them if they are `movable`, from 0 to 1. Without, each has
+                a place of its own, always the same, and all places are equally common.
 
         Returns:
             uint8 [B C H W] on the CPU.
@@ -102,7 +120,18 @@ class CachedImages:
             UserError: if something has cut the file since it was opened.
         """
         self._require_whole()
-        return torch.from_numpy(np.take(self._images, np.asarray(indices, np.int64), axis=0))
+        rows = np.asarray(indices, np.int64)
+        if not self.movable:
+            return torch.from_numpy(np.take(self._images, rows, axis=0))
+        starts, sides = self._starts[rows], self._extents[rows]
+        if not len(places):
+            places = (rows % len(self) * _GOLDEN % 1).tolist()
+        _, channels, *size = self.shape
+        result = np.empty((len(rows), channels, *size), np.uint8)
+        for image, start, (height, width), place in zip(result, starts, sides, places, strict=True):
+            whole = self._images[start : start + channels * height * width]
+            image[:] = crop_at(whole.reshape(channels, height, width), (size[0], size[1]), place)
+        return torch.from_numpy(result)
 
     def _require_whole(self) -> None:
         """Look before reading: to read a map beyond the end of its file kills the process."""
@@ -126,7 +155,11 @@ def default_cache_dir() -> Path:
 
 
 def cache_images(
-    source: ImageSource, size: tuple[int, int], channels: int, directory: str | os.PathLike[str]
+    source: ImageSource,
+    size: tuple[int, int],
+    channels: int,
+    directory: str | os.PathLike[str],
+    crop: str = "centre",
 ) -> CachedImages:
     """Open the cache of a source's images, building it first where there is none.
 
@@ -138,17 +171,19 @@ def cache_images(
         size: (height, width) of the cached images.
         channels: 1, 3 or 4, as in `render`.
         directory: where all caches are; made when it does not exist.
+        crop: as in `render`.
 
     Returns:
         the images that could be read, in the source's order.
 
     Raises:
         UserError: if no image can be read, or the directory cannot be written or is full.
-        ValueError: if `channels` is none of 1, 3, 4.
+        ValueError: if `channels` is none of 1, 3, 4, or `crop` is unknown.
     """
     check_channels(channels)
+    check_crop(crop)
     directory = Path(directory).expanduser()
-    key = _key(source, size, channels)
+    key = _key(source, size, channels, crop)
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", source.name)[:80]
     folder = directory / f"{name}-{key[:16]}"
     cached = _open(folder, key)
@@ -160,7 +195,7 @@ def cache_images(
         _require_space(directory, len(source) * channels * size[0] * size[1])
         with replacing(folder) as temporary:
             temporary.mkdir()
-            _build(source, size, channels, key, temporary)
+            _build(source, size, channels, crop, key, temporary)
             if folder.exists() and _open(folder, key) is None:
                 shutil.rmtree(folder, ignore_errors=True)  # it is damaged
     except OSError as error:
@@ -182,8 +217,10 @@ def cache_images(
     return cached
 
 
-def _key(source: ImageSource, size: tuple[int, int], channels: int) -> str:
+def _key(source: ImageSource, size: tuple[int, int], channels: int, crop: str) -> str:
     content = [source.fingerprint(), *size, channels, RENDER_VERSION]
+    if crop != "centre":  # caches from before there was another
+        content.append(crop)
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -220,21 +257,23 @@ def _require_space(directory: Path, size: int) -> None:
 
 
 def _build(
-    source: ImageSource, size: tuple[int, int], channels: int, key: str, folder: Path
+    source: ImageSource, size: tuple[int, int], channels: int, crop: str, key: str, folder: Path
 ) -> None:
     _log.info("Caching %d images of %s at %d×%d.", len(source), source.name, *size)
     titles: list[str] = []
     labels: list[int] = []
+    extents: list[tuple[int, ...]] = []
     labelled = with_labels(source)
     skipped: list[tuple[str, str]] = []
     with (
         open(folder / _IMAGES, "wb") as file,
-        closing(render_all(source, size, channels)) as results,
+        closing(render_all(source, size, channels, crop)) as results,
     ):
         for index, result in enumerate(results):
             if isinstance(result, np.ndarray):
                 file.write(result.data)
                 titles.append(source.title(index))
+                extents.append(result.shape[1:])
                 if labelled:
                     labels.append(labelled.class_label(index))
             else:
@@ -247,6 +286,7 @@ def _build(
         "labels": titles,
         "classes": {"names": labelled.class_names, "labels": labels} if labelled else None,
         "skipped": skipped,
+        **({"extents": extents} if crop == "random" else {}),
     }
     (folder / _META).write_text(json.dumps(meta, indent=0), encoding="utf-8")
 

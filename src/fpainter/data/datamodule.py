@@ -1,16 +1,19 @@
 """The images of a training as a LightningDataModule."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
 
 from fpainter.data.cache import CachedImages, cache_images, default_cache_dir
-from fpainter.data.decode import check_channels
+from fpainter.data.decode import check_channels, check_crop
+from fpainter.data.finding import image_source
+from fpainter.data.formats.torchvision import TorchvisionImages
 from fpainter.data.labels import LabelledImages, classes_of, with_labels
 from fpainter.data.loader import BatchShare, BatchStream
+from fpainter.data.parts import part_of
 from fpainter.data.portraits import HAIR_COLOURS, Portraits
-from fpainter.data.sources import ImageSource, image_source
+from fpainter.data.sources import ImageSource
 from fpainter.errors import UserError
 from fpainter.nn.sizes import as_size, is_whole
 
@@ -28,6 +31,8 @@ class ImageDataModule(LightningDataModule):
         seed: decides the order of the images and the flips; ≥ 0.
         flip: mirror each image left-right with probability ½.
         cache_dir: where decoded images are kept; None for `default_cache_dir()`.
+        crop: how images of another shape get their size, as in `render`; with ``random`` an
+            image is cut elsewhere in every batch.
 
     Raises:
         ValueError: if an argument is not one of the values above.
@@ -42,6 +47,7 @@ class ImageDataModule(LightningDataModule):
         seed: int = 0,
         flip: bool = False,
         cache_dir: str | None = None,
+        crop: str = "centre",
     ) -> None:
         super().__init__()
         for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0)):
@@ -56,6 +62,7 @@ class ImageDataModule(LightningDataModule):
         self.seed = seed
         self.flip = flip
         self.cache_dir = cache_dir
+        self.crop = check_crop(crop)
         self._images: CachedImages | None = None
 
     def __str__(self) -> str:
@@ -72,18 +79,27 @@ class ImageDataModule(LightningDataModule):
         image_size: int | Sequence[int],
         dir: str | None = None,
         hint: str | None = None,
+        key: str | None = None,
+        resolution: int | None = None,
         labels: bool = False,
         class_names: Sequence[str] | None = None,
+        num_images: int | None = None,
+        held_out: float = 0.0,
+        part: str = "train",
         **options: Any,
     ) -> "ImageDataModule":
-        """Serve the images of a folder or a zip file.
+        """Serve the images of a folder or of a file that holds many.
 
         Args:
             image_size: as in the constructor.
-            dir: the folder or zip file; None is refused with the hint.
+            dir: the folder or file; None is refused with the hint.
             hint: one sentence on where to get the data, shown when there is none at `dir`.
-            labels: serve labels, too: classes are what ``dataset.json`` says, as StyleGAN3's tool
-                writes it, or, where there is none, the sub-folders.
+            key: as in `image_source`.
+            resolution: as in `image_source`.
+            labels: serve labels, too, as `classes_of` finds them.
+            num_images: as in `part_of`, like the next two.
+            held_out: the fraction that is kept from training.
+            part: train or test.
             class_names: what the labels are called, in their order; None for the classes found.
             **options: the constructor's.
 
@@ -92,10 +108,54 @@ class ImageDataModule(LightningDataModule):
                 label or one that is not among `class_names`.
             ValueError: as in the constructor.
         """
-        source = image_source(dir, hint)
+        source = image_source(dir, hint, key=key, resolution=resolution)
         if wanted(labels):
             source = LabelledImages(source, *classes_of(source), class_names)
-        return cls(source, image_size, **options)
+        return cls(part_of(source, num_images, held_out, part), image_size, **options)
+
+    @classmethod
+    def from_torchvision(
+        cls,
+        image_size: int | Sequence[int],
+        name: str | None = None,
+        dir: str | None = None,
+        download: bool = False,
+        options: Mapping[str, Any] | None = None,
+        labels: bool = False,
+        class_names: Sequence[str] | None = None,
+        num_images: int | None = None,
+        held_out: float = 0.0,
+        part: str = "train",
+        **settings: Any,
+    ) -> "ImageDataModule":
+        """Serve the images of a data set of torchvision.
+
+        Args:
+            image_size: as in the constructor.
+            name: as in `TorchvisionImages`, like the next three; None is refused.
+            dir: where its files are; None is refused.
+            download: fetch them if they are not there.
+            options: further arguments of its class.
+            labels: serve labels, too: its targets.
+            class_names: as in `from_folder`, like the next three.
+            num_images: how many.
+            held_out: the fraction that is kept from training.
+            part: train or test.
+            **settings: the constructor's.
+
+        Raises:
+            UserError: as in `TorchvisionImages`.
+            ValueError: as in the constructor.
+        """
+        if name is None or dir is None:
+            raise UserError(
+                "no images to train on. Give data.name=CIFAR10, or another data set of "
+                "torchvision, and data.dir=PATH, where its files are"
+            )
+        source: ImageSource = TorchvisionImages(name, dir, download, options)
+        if wanted(labels):
+            source = LabelledImages(source, *classes_of(source), class_names)
+        return cls(part_of(source, num_images, held_out, part), image_size, **settings)
 
     @classmethod
     def from_portraits(
@@ -149,7 +209,9 @@ class ImageDataModule(LightningDataModule):
             UserError: if no image can be read or the cache cannot be written.
         """
         directory = self.cache_dir or default_cache_dir()
-        self._images = cache_images(self.source, self.image_size, self.channels, directory)
+        self._images = cache_images(
+            self.source, self.image_size, self.channels, directory, self.crop
+        )
 
     def train_dataloader(self) -> BatchStream:
         """Return the endless stream of this process's share of every batch.

@@ -6,6 +6,9 @@ from PIL import Image, ImageOps
 RENDER_VERSION = "1"
 """Part of every cache key: raise it whenever `render` gives other pixels for the same picture."""
 
+CROPS = ("centre", "random", "pad")
+"""How a picture of another shape gets its size: see `render`."""
+
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -20,8 +23,21 @@ def check_channels(channels: int) -> int:
     return channels
 
 
-def render(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarray:
-    """Turn a picture upright, convert its colours, scale it to cover `size` and crop the centre.
+def check_crop(crop: str) -> str:
+    """Return `crop` if it is one of `CROPS`.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if crop not in CROPS:
+        raise ValueError(f"crop must be one of {', '.join(CROPS)}, got {crop!r}")
+    return crop
+
+
+def render(
+    image: Image.Image, size: tuple[int, int], channels: int, crop: str = "centre"
+) -> np.ndarray:
+    """Turn a picture upright, convert its colours, and give it a size.
 
     A square target gives the very pixels of torchvision's `Resize(size)` and `CenterCrop(size)`
     on PIL images (bilinear, antialiased). Transparency is laid over white for 1 and 3 channels
@@ -32,18 +48,22 @@ def render(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarr
             animation, the current frame.
         size: (height, width) of the result, both positive.
         channels: 1 (grey, ITU-R 601 luma), 3 (RGB) or 4 (RGBA).
+        crop: ``centre`` scales the picture to cover `size` and cuts the rest off on both sides;
+            ``random`` cuts nothing off, so that `crop_at` can, anywhere; ``pad`` scales all of it
+            to fit into `size`, with borders in the mean colour of the edges that they touch.
 
     Returns:
-        uint8 [C H W], contiguous.
+        uint8 [C H W], contiguous; with ``random`` one of its sides may be longer.
 
     Raises:
-        ValueError: if `channels` is none of these, the picture is so long and narrow that
+        ValueError: if `channels` or `crop` is none of these, the picture is so long and narrow that
             covering `size` would take a huge image, or float samples are not finite.
         PIL.Image.DecompressionBombError: if the picture has more than Pillow's
             `MAX_IMAGE_PIXELS` pixels (Pillow itself only warns up to twice that).
         OSError: if the file is truncated or damaged.
     """
     check_channels(channels)
+    check_crop(crop)
     _refuse_huge(image.size, "the picture is")
     # All of the file is decoded here, so damage anywhere in it shows up now.
     image.load()
@@ -56,14 +76,54 @@ def render(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarr
         # are already decoded and good.
         pass
     image = _convert(image, channels)
-    height, width = size
-    cover_width, cover_height = _cover(image.size, size)
-    _refuse_huge((cover_width, cover_height), "it is so narrow that covering the target takes")
-    image = image.resize((cover_width, cover_height), Image.Resampling.BILINEAR)
-    left = round((cover_width - width) / 2.0)
-    top = round((cover_height - height) / 2.0)
-    pixels = np.asarray(image.crop((left, top, left + width, top + height)))
-    return np.ascontiguousarray(pixels.reshape(height, width, channels).transpose(2, 0, 1))
+    if crop == "pad":
+        image = image.resize(_inside(image.size, size), Image.Resampling.BILINEAR)
+        return _padded(_planes(image, channels), size)
+    cover = _cover(image.size, size)
+    _refuse_huge(cover, "it is so narrow that covering the target takes")
+    pixels = _planes(image.resize(cover, Image.Resampling.BILINEAR), channels)
+    return np.ascontiguousarray(pixels if crop == "random" else crop_at(pixels, size))
+
+
+def crop_at(pixels: np.ndarray, size: tuple[int, int], place: float = 0.5) -> np.ndarray:
+    """Return a view of an image that covers a size, cut to it.
+
+    Args:
+        pixels: [C H W].
+        size: (height, width), neither longer than the image's.
+        place: from 0, the left or top end, to 1; ½ is the centre.
+    """
+    # Rounded as torchvision's CenterCrop.
+    top, left = (
+        round((have - want) * place) for have, want in zip(pixels.shape[1:], size, strict=True)
+    )
+    return pixels[:, top : top + size[0], left : left + size[1]]
+
+
+def _planes(image: Image.Image, channels: int) -> np.ndarray:
+    """Return a picture's bytes as [C H W]."""
+    return np.asarray(image).reshape(image.height, image.width, channels).transpose(2, 0, 1)
+
+
+def _inside(image_size: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Return the (width, height) of the scaled picture that just fits into `size`."""
+    (w, h), (height, width) = image_size, size
+    if width * h <= height * w:
+        return width, max(1, round(width * h / w))
+    return max(1, round(height * w / h)), height
+
+
+def _padded(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Put an image into the middle of a larger one, of which it has one side already."""
+    _, height, width = pixels.shape
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    result = np.empty((len(pixels), *size), np.uint8)
+    ends = (pixels[:, 0], pixels[:, -1]) if height < size[0] else (pixels[..., 0], pixels[..., -1])
+    before, after = (np.rint(end.mean(axis=1))[:, None, None] for end in ends)
+    result[:, :top] = result[..., :left] = before
+    result[:, top + height :] = result[..., left + width :] = after
+    result[:, top : top + height, left : left + width] = pixels
+    return result
 
 
 def _refuse_huge(size: tuple[int, int], what: str) -> None:

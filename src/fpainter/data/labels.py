@@ -94,19 +94,28 @@ class LabelledImages:
 
 
 def classes_of(source: Any) -> tuple[list[str], list[str]]:
-    """Return the class of each picture of a folder or zip file, and all classes in order.
+    """Return the class of each picture of a source, and all classes in order.
 
     Args:
-        source: an `ImageFolder` or `ImageZip`. Its ``dataset.json`` decides, as StyleGAN3's tool
-            writes it: ``{"labels": [["00000/img00000000.png", 3], …]}``; classes are then called
-            by their numbers. Where there is none, each sub-folder at the top is a class.
+        source: any that `image_source` returns. One that knows its classes has a method
+            ``classes()``. Of an `ImageFolder` or `ImageZip` ``dataset.json`` decides, as
+            StyleGAN3's tool writes it: ``{"labels": [["00000/img00000000.png", 3], …]}``; classes
+            are then called by their numbers, unless it has ``"class_names"``, too. Where there is
+            none, each sub-folder at the top is a class.
 
     Raises:
         UserError: if a picture has no class, or the file cannot be used.
     """
+    if not hasattr(source, "read"):
+        found = source.classes() if hasattr(source, "classes") else None
+        if found is None:
+            raise UserError(f"data.labels=true: no labels are read from {source.path}")
+        classes, names = found
+        return classes, names
     try:
         content = source.read(JSON)
-        numbers = None if content is None else _numbers(json.loads(content))
+        described: Any = {} if content is None else json.loads(content)
+        numbers = None if content is None else _numbers(described)
     except Exception as error:  # whatever a damaged file leads to
         raise UserError(
             f"data.labels=true: {JSON} of {source.path} cannot be used ({first_line(error)}); "
@@ -120,8 +129,32 @@ def classes_of(source: Any) -> tuple[list[str], list[str]]:
             f"data.labels=true: {JSON} of {source.path} has no label for {printable(missing)}; "
             "add it, or take the image out"
         )
-    classes = [numbers[path] for path in source.paths()]
-    return list(map(str, classes)), list(map(str, range(max(classes) + 1)))
+    labels = [numbers[path] for path in source.paths()]
+    return numbered(labels, source.path, described.get("class_names") or ())
+
+
+def numbered(
+    labels: Sequence[int], where: Any, names: Sequence[str] = ()
+) -> tuple[list[str], list[str]]:
+    """Return the class of each picture, and all classes in order, where files have numbers.
+
+    Args:
+        labels: the numbers, at least one.
+        where: they are, for the message.
+        names: what the classes are called; used if there is a different one for each.
+
+    Raises:
+        UserError: if a number is none of a class.
+    """
+    low, high = min(labels), max(labels)
+    if low < 0 or high >= MOST:
+        raise UserError(
+            f"data.labels=true: {where} has labels from {low} to {high}, not in 0..{MOST - 1}"
+        )
+    found = [str(name) for name in names] if isinstance(names, list) else []
+    if high >= len(found) or len({*found}) < len(found):
+        found = [str(number) for number in range(high + 1)]
+    return [found[label] for label in labels], found
 
 
 def _numbers(content: Any) -> dict[str, int]:

@@ -62,6 +62,16 @@ class BatchShare:
         """Images in a batch of all processes together."""
         return self.batch_size * self.world_size
 
+    def places(self, number: int) -> list[float]:
+        """Return where to cut each image of a batch, [B] within 0..1, if its place is random.
+
+        Args:
+            number: which batch, ≥ 0.
+        """
+        # Drawn for the batch of all processes, so that sharing it differently changes nothing.
+        drawn = torch.rand(self.global_batch_size, generator=_generator(self.seed, number, "crop"))
+        return drawn[self.rank * self.batch_size :][: self.batch_size].tolist()
+
     def mirror(self, pixels: np.ndarray, number: int) -> None:
         """Mirror in place those images of a batch that shall be.
 
@@ -86,9 +96,9 @@ class BatchStream:
     The stream is the concatenation of one permutation of all images per pass. Batch n of all
     processes together is the n-th run of `batch_size · world_size` images of it, and process
     `rank` takes its contiguous share. So each image comes once per pass, batches reach from one
-    pass into the next, and a batch may be larger than the data. Order and flips are functions of
-    (seed, n) alone: neither the number of processes nor an interruption changes them, as long as
-    `batch_size · world_size` is the same.
+    pass into the next, and a batch may be larger than the data. Order, flips and the places of
+    random crops are functions of (seed, n) alone: neither the number of processes nor an
+    interruption changes them, as long as `batch_size · world_size` is the same.
 
     It is its own iterator: iterating again goes on where it was. Lightning saves and restores the
     position with `state_dict` and `load_state_dict`.
@@ -157,7 +167,7 @@ class BatchStream:
         share = self.share
         start = number * share.global_batch_size + share.rank * share.batch_size
         indices = self._indices(start, start + share.batch_size)
-        batch = self.images.batch(indices)
+        batch = self.images.batch(indices, share.places(number) if self.images.movable else ())
         share.mirror(batch.numpy(), number)
         return batch if self.images.labels is None else (batch, self.images.labels[indices])
 

@@ -23,7 +23,10 @@ _alone = threading.Lock()
 
 
 def pixels_or_reason(
-    open_picture: Callable[[], Image.Image], size: tuple[int, int], channels: int
+    open_picture: Callable[[], Image.Image],
+    size: tuple[int, int],
+    channels: int,
+    crop: str = "centre",
 ) -> np.ndarray | str:
     """Return a picture's pixels, uint8 [C H W], or the reason why there are none.
 
@@ -31,12 +34,13 @@ def pixels_or_reason(
         open_picture: opens it, and may raise anything.
         size: (height, width).
         channels: 1, 3 or 4.
+        crop: as in `render`.
     """
     try:
         with open_picture() as image:
             large = image.width * image.height > _LARGE_PIXELS
             with _alone if large else nullcontext():
-                return render(image, size, channels)
+                return render(image, size, channels, crop)
     except MemoryError:
         raise
     # Pillow's decoders raise nearly anything when a file is damaged.
@@ -45,7 +49,11 @@ def pixels_or_reason(
 
 
 def render_all(
-    source: ImageSource, size: tuple[int, int], channels: int
+    source: ImageSource,
+    size: tuple[int, int],
+    channels: int,
+    crop: str = "centre",
+    doing: str = "Caching",
 ) -> Generator[np.ndarray | str, None, None]:
     """Render every image of a source in several threads (Pillow releases the GIL).
 
@@ -55,13 +63,15 @@ def render_all(
         source: the pictures.
         size: (height, width).
         channels: 1, 3 or 4.
+        crop: as in `render`.
+        doing: what is done with them, for the progress.
 
     Yields:
         for each image in order its pixels, uint8 [C H W], or the reason why there are none.
     """
 
     def one(index: int) -> np.ndarray | str:
-        return pixels_or_reason(lambda: source.open(index), size, channels)
+        return pixels_or_reason(lambda: source.open(index), size, channels, crop)
 
     total = len(source)
     threads = min(8, os.cpu_count() or 1)
@@ -79,4 +89,4 @@ def render_all(
             indices = range(start, min(start + chunk, total))
             for index, result in zip(indices, pool.map(one, indices), strict=True):
                 yield result
-                report(f"Caching {source.name}", index + 1, total)
+                report(f"{doing} {source.name}", index + 1, total)

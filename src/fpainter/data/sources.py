@@ -1,4 +1,4 @@
-"""Where pictures come from: a folder, a zip file, or any other `ImageSource`."""
+"""Where pictures come from: an `ImageSource`, such as a folder or a zip file."""
 
 import hashlib
 import os
@@ -17,7 +17,6 @@ from fpainter.errors import UserError
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """File names that count as images, in any letter case."""
 
-_ADVICE = "Give data.dir=PATH, a folder or a zip file of images"
 # What Pillow's largest picture takes as RGB. A larger file is no photograph but an accident or an
 # attack, and several threads would read such files at once.
 MAX_BYTES = 256 << 20
@@ -158,64 +157,11 @@ class ImageZip:
         return self._unpacked(found[-1]) if found else None
 
     def _unpacked(self, info: zipfile.ZipInfo) -> bytes:
-        _refuse_enormous(info.file_size)
-        if info.compress_type in _UNBOUNDED:
-            name = _UNBOUNDED[info.compress_type]
-            raise ValueError(f"compressed with {name}; only stored and deflated images are read")
+        check_size(info.file_size)
+        check_compression(info)
         with self._lock, self._zip.open(info) as member:
             # Only so many bytes are unpacked, whatever there are; `read` checks the CRC then.
             return member.read(info.file_size)
-
-
-def find_images(
-    dir: str | os.PathLike[str] | None, hint: str | None = None
-) -> tuple[type[ImageFolder] | type[ImageZip], Path]:
-    """Find what ``data.dir`` names, without reading it.
-
-    Args:
-        dir: folder or zip file; `~` is the home folder; None is refused with the hint.
-        hint: one sentence on where to get the data, added to the message when there is none.
-
-    Returns:
-        `ImageFolder` or `ImageZip`, and the path to construct it with.
-
-    Raises:
-        UserError: if there is none, or something else.
-    """
-    if dir is None:
-        raise UserError(f"no images to train on. {_ADVICE}{f'. {hint}' if hint else ''}")
-    path = Path(dir).expanduser()
-    if path.is_dir():
-        return ImageFolder, path
-    if not path.exists():
-        raise UserError(f"there is no folder or zip file {path}. {hint or _ADVICE}")
-    if path.is_file() and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)):
-        return ImageZip, path
-    raise UserError(f"{path} is neither a folder nor a zip file of images")
-
-
-def image_source(dir: str | os.PathLike[str] | None, hint: str | None = None) -> ImageSource:
-    """Open a folder or a zip file of images.
-
-    Args:
-        dir: as for `find_images`.
-        hint: as for `find_images`.
-
-    Returns:
-        an `ImageFolder` or `ImageZip` with at least one image.
-
-    Raises:
-        UserError: if there is none, or something else, a broken zip, or one without images.
-        OSError: if a folder cannot be read.
-    """
-    kind, path = find_images(dir, hint)
-    source = kind(path)
-    if not len(source):
-        what = "folder" if kind is ImageFolder else "zip file"
-        suffixes = " ".join(sorted(suffix[1:] for suffix in SUFFIXES))
-        looked = f"no images in the {what} {path} (looked for {suffixes})"
-        raise UserError(f"{looked}. {hint or _ADVICE}")
-    return source
 
 
 def _walk(root: Path) -> Iterable[tuple[str, int, int]]:
@@ -257,9 +203,25 @@ def printable(name: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in name)
 
 
-def _refuse_enormous(num_bytes: int) -> None:
+def check_size(num_bytes: int) -> None:
+    """Refuse to read more bytes than an image can have.
+
+    Raises:
+        ValueError: if there are.
+    """
     if num_bytes > MAX_BYTES:
         raise ValueError(f"has {num_bytes} bytes, too large for an image")
+
+
+def check_compression(info: zipfile.ZipInfo) -> None:
+    """Refuse a member of a zip file that Python could unpack without a bound.
+
+    Raises:
+        ValueError: if it is one.
+    """
+    if info.compress_type in _UNBOUNDED:
+        name = _UNBOUNDED[info.compress_type]
+        raise ValueError(f"compressed with {name}; only stored and deflated members are read")
 
 
 def sha256(*entries: object) -> str:
@@ -280,7 +242,7 @@ def open_file(path: Path) -> Image.Image:
     Raises:
         OSError, ValueError: if it cannot be read, is too large, or holds no image.
     """
-    _refuse_enormous(path.stat().st_size)
+    check_size(path.stat().st_size)
     return open_image(path.read_bytes())
 
 

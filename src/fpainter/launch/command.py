@@ -1,5 +1,6 @@
 """How a command starts: read its command line, find its files, then import and run its task."""
 
+import logging
 import os
 import pkgutil
 import sys
@@ -12,15 +13,18 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fpainter.data.sources import find_images
+from fpainter.data.finding import find_images
 from fpainter.errors import UserError, first_line
 from fpainter.launch.allocator import keep_freed_memory
+from fpainter.launch.auto_size import with_image_size
 from fpainter.launch.configs import CONFIG_DIR, what_is_wrong
 from fpainter.launch.continuation import locate_checkpoint
 from fpainter.launch.messages import explained, sentences
 from fpainter.launch.resolvers import register
 from fpainter.launch.settings import entries, in_sweep
 from fpainter.paths import existing, is_hub_name
+
+log = logging.getLogger(__name__)
 
 
 def launch(config_name: str, task: str) -> None:
@@ -36,14 +40,18 @@ def launch(config_name: str, task: str) -> None:
         register()  # here, too, for jobs that a launcher starts in processes of their own
         # Only a UserError lets `RefusedRun` end the program before Hydra adds lines of its own.
         with explained():
+            if note is not None:
+                log.info(note)
             find_inputs(cfg)
             return pkgutil.resolve_name(task)(cfg)
 
+    note: str | None = None
     # Hydra would print its own summary of an error and hide the cause; we want the exception.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     start = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
     register()
     with sentences():
+        sys.argv[1:], note = with_image_size(config_name, sys.argv[1:])
         try:
             start(run)()
         except SystemExit as error:
@@ -71,7 +79,7 @@ def find_inputs(cfg: DictConfig) -> None:
     """
     # Augmentation can be looked at before there is a painter.
     needed = OmegaConf.select(cfg, "what") != "augmentation"
-    for key in ("ckpt", "compare", "images", "import", "latents", "image"):
+    for key in ("ckpt", "compare", "images", "import", "latents", "image", "source"):
         for path in entries(OmegaConf.select(cfg, key, throw_on_missing=needed)):
             on_the_hub = key in ("ckpt", "compare") and is_hub_name(path)
             if path is not None and not on_the_hub:

@@ -245,5 +245,14 @@ def _difference(there: Any, here: Any, key: str) -> str | None:
 
 def _defaults(target: str) -> dict[str, Any]:
     """Return what a constructor uses for settings that an older version did not have yet."""
-    parameters = inspect.signature(pkgutil.resolve_name(target)).parameters.values()
-    return {p.name: p.default for p in parameters if isinstance(p.default, int | float | str)}
+    found = pkgutil.resolve_name(target)
+    owner = getattr(found, "__self__", found)  # of a constructor with a name of its own
+    classes = reversed(inspect.getmro(owner)) if inspect.isclass(owner) else ()
+    # A class passes on what it does not know itself.
+    functions = [vars(each)["__init__"] for each in classes if "__init__" in vars(each)]
+    defaults: dict[str, Any] = {}
+    for function in [*filter(inspect.isfunction, functions), found]:
+        for name, parameter in inspect.signature(function).parameters.items():
+            if isinstance(parameter.default, int | float | str):
+                defaults[name] = parameter.default
+    return defaults

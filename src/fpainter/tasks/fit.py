@@ -13,8 +13,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from fpainter.data.finding import image_source
 from fpainter.data.render_all import pixels_or_reason, render_all
-from fpainter.data.sources import image_source, open_file, printable
+from fpainter.data.sources import open_file, printable
 from fpainter.errors import UserError
 from fpainter.fitting.fit import best_rank, fit_numbers
 from fpainter.fitting.scores import SMALLEST, Scores, score

@@ -125,7 +125,7 @@ class StreamDataModule(ImageDataModule):
         Raises:
             UserError: if `batch_size` cannot be shared equally by the trainer's processes.
         """
-        return ShardStream(self.shards, self.images, self._share(), self.buffer_size)
+        return ShardStream(self.shards, self.images, self._share(), self.buffer_size, self.crop)
 
     def _extent(self) -> str:
         return f"{len(self.shards.titles)} shards"

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fpainter.data.labels import unknown_class
+from fpainter.data.libraries import library
 from fpainter.data.sources import MAX_BYTES, SUFFIXES, printable, sha256
 from fpainter.data.streaming.shards import Sample
 from fpainter.errors import UserError, first_line
@@ -57,7 +58,7 @@ class TarShards:
                     "variable FPAINTER_PIPE=1"
                 )
             else:
-                _extra("webdataset.gopen", "webdataset", f"data.shards={title}")
+                library("webdataset.gopen", "fpainter[webdataset]", f"data.shards={title}")
         self.name = PurePosixPath(self.titles[0]).parent.name or "shards"
 
     def fingerprint(self) -> str:
@@ -155,7 +156,7 @@ class DatasetShards:
         label_column: str | None = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
-        datasets = _extra("datasets", "hf", f"data.path={path}")
+        datasets = library("datasets", "fpainter[hf]", f"data.path={path}")
         local = Path(path).expanduser()
         try:
             builder = datasets.load_dataset_builder(str(local) if local.is_dir() else path, name)
@@ -255,21 +256,15 @@ def _expand(place: str) -> list[str]:
         return found
     if "{" not in path:
         return [path]
-    return _extra("webdataset.shardlists", "webdataset", f"data.shards={place}").expand_urls(path)
+    return library(
+        "webdataset.shardlists", "fpainter[webdataset]", f"data.shards={place}"
+    ).expand_urls(path)
 
 
 def _open(title: str) -> Any:
     if not is_url(title):
         return open(title, "rb")
-    return _extra("webdataset.gopen", "webdataset", f"data.shards={title}").gopen(title)
-
-
-def _extra(module: str, extra: str, wanted_by: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        advice = f"pip install 'fpainter[{extra}]'"
-        raise UserError(f"{wanted_by} needs {module.split('.')[0]}: {advice}") from error
+    return library("webdataset.gopen", "fpainter[webdataset]", f"data.shards={title}").gopen(title)
 
 
 def _with_label(key: PurePosixPath, sample: Sample, labels: dict[PurePosixPath, int]) -> Sample:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from fpainter.data.cache import CachedImages
+from fpainter.data.decode import crop_at
 from fpainter.data.loader import Batch, BatchShare, BatchStream
 from fpainter.data.render_all import pixels_or_reason
 from fpainter.data.sources import open_image
@@ -46,12 +47,19 @@ class ShardStream(BatchStream):
         images: any images of the size and the channels that the batches shall have.
         share: this process's share of every batch.
         buffer_size: encoded images held to shuffle them, positive.
+        crop: how an image gets its size, as in `render`.
     """
 
     def __init__(
-        self, shards: Shards, images: CachedImages, share: BatchShare, buffer_size: int
+        self,
+        shards: Shards,
+        images: CachedImages,
+        share: BatchShare,
+        buffer_size: int,
+        crop: str = "centre",
     ) -> None:
         super().__init__(images, share)
+        self.crop = crop
         self._samples = ShuffledSamples(shards, share, buffer_size)
         self._num_shards = len(shards.titles)
         self._damaged: set[str] = set()
@@ -114,7 +122,8 @@ class ShardStream(BatchStream):
         while True:
             waiting.extend(islice(samples, max(0, size - len(waiting))))
             good: list[Decoded] = []  # the last one first
-            decoded = list(self._decoders.map(self._decode, islice(waiting, size)))
+            places = self.share.places(number) if self.crop == "random" else [0.5] * size
+            decoded = list(self._decoders.map(self._decode, islice(waiting, size), places))
             for one in reversed(decoded):
                 if one is None:  # the one after it takes its place
                     one = good[-1] if good else self._following(waiting, samples)
@@ -146,12 +155,13 @@ class ShardStream(BatchStream):
             f"{waiting[-1].title}"
         )
 
-    def _decode(self, sample: Sample) -> Decoded | None:
+    def _decode(self, sample: Sample, place: float = 0.5) -> Decoded | None:
         """Return pixels and label; None, and a warning why, if there are no pixels."""
         _, channels, height, width = self.images.shape
-        pixels = pixels_or_reason(lambda: open_image(sample.data), (height, width), channels)
+        size, crop = (height, width), self.crop
+        pixels = pixels_or_reason(lambda: open_image(sample.data), size, channels, crop)
         if not isinstance(pixels, str):
-            return pixels, sample.label
+            return crop_at(pixels, size, place), sample.label
         if sample.title not in self._damaged:
             self._damaged.add(sample.title)
             count = len(self._damaged)
