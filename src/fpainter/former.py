@@ -13,6 +13,12 @@ MOVED = {
 }
 PAINTER = "fpainter.generators.painter.FastWeightPainter"
 
+# What heads were told, and are now told by the learning rule unless it is something else.
+ORDERED = {
+    "rate": "scalar", "key_activation": "softmax",
+    "value_activation": "identity", "rate_activation": "sigmoid",
+}  # fmt: skip
+
 CHOICES = {"model/canvas=mean": "model/canvas=learned"}  # of the command line
 GONE = ("model.generator.colours", "callbacks.mean_start")  # keys of the command line
 
@@ -43,7 +49,17 @@ def with_current_names(node: Any, where: str) -> Any:
             f"{where}: its canvas has colours={colours}; this version paints in red, green and "
             "blue alone, so use the version of fpainter that trained it"
         )
+    if target == PAINTER and {"head", "learning_rule"} <= renamed.keys():
+        renamed["head"] = _ordered(renamed["head"], renamed["learning_rule"])
     return renamed
+
+
+def _ordered(head: dict[str, Any], learning_rule: Any) -> dict[str, Any]:
+    """Return the settings of a head that does not know its rule as those of one that does."""
+    if "learning_rule" in head:
+        return head
+    same = {key for key, value in ORDERED.items() if head.get(key) == value}
+    return {**head, **dict.fromkeys(same), "learning_rule": learning_rule}
 
 
 def with_current_overrides(overrides: list[str]) -> list[str]:
