@@ -51,7 +51,7 @@ def test_one_picture(folder: Path, tmp_path: Path) -> None:
     with Image.open(output / "film.gif") as film:
         assert getattr(film, "n_frames", 1) == 3
     (page,) = works_of(output / "viewer.html")
-    assert (page["rule"], page["steps"], page["activation"]) == ("delta", 3, "identity")
+    assert (page["rule"], page["steps"], page["activation"]) == ("strokes", 3, "identity")
     assert "Fitted to a picture in 20 iterations" in (output / "viewer.html").read_text("utf-8")
     found = figures(output)
     assert found["numbers_per_picture"] == 3 * 3 * (12 + 16 + 1)

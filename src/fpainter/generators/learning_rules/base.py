@@ -34,11 +34,14 @@ class LearningRule(nn.Module):
             order key, value, rate.
         equation: one step, in LaTeX.
         source: where it comes from.
+        page: what paints by it in the browser, of `RULES` in viewer/paint.js: ``strokes`` runs the
+            program. It holds for the class that says it, since subclasses may take other steps.
     """
 
     orders: tuple[Order, ...] = (KEY, VALUE, RATE)
     equation: ClassVar[str] = ""
     source: ClassVar[str] = ""
+    page: ClassVar[str] = "strokes"
 
     def step(self, canvas: Tensor, *args: Any, **orders: Any) -> Tensor:
         """Return the canvas [B C H W] after one step, given the orders by name [B C (repeat) *]."""

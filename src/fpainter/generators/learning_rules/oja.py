@@ -26,6 +26,7 @@ class OjaRule(LearningRule):
 
     equation = r"W_t = W_{t-1} + \beta_t v_t f(k_t - W_{t-1}^\top v_t)^\top"
     source = "Oja 1982; Irie & Schmidhuber 2023"
+    page = "oja"
 
     def __init__(self, corrected_key_activation: str = "identity") -> None:
         super().__init__()
