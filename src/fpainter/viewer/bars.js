@@ -64,7 +64,7 @@ class Bars {
       context.font = "bold 16px system-ui, sans-serif";
       context.textAlign = "center";
       for (const [t, {muted}] of changes) {
-        if (t >= painter.steps) continue;
+        if (t >= painter.steps || !(muted || isRated(painter))) continue;
         context.fillText(muted ? "×" : "•", this.left(t + 1), top + rows.length * (ROW + GAP) + 11);
       }
     });

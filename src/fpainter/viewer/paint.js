@@ -95,8 +95,8 @@ function paintStrokes(canvas, painter, sample, t) {
   for (let s = t * painter.perStep; s < (t + 1) * painter.perStep; s++) {
     forRows(canvas, painter, (row, c, y) => {
       const down = fade_rows?.at(c, s), across = fade_columns?.at(c, s);
-      if (down) row.forEach((entry, x) => { row[x] = entry * down[y % down.length]; });
-      if (across) row.forEach((entry, x) => { row[x] = entry * across[x % across.length]; });
+      if (down) multiply(row, down.length > 1 ? down.subarray(y, y + 1) : down);
+      if (across) multiply(row, across);
       const where = read?.at(c, s), rates = rate.at(c, s);
       let error = value.at(c, s)[y];
       for (let x = 0; where && x < row.length; x++) error -= row[x] * where[x];
@@ -139,6 +139,11 @@ function forRows(canvas, {channels, height, width}, act) {
   for (let i = 0; i < channels * height; i++) {
     act(canvas.subarray(i * width, (i + 1) * width), Math.floor(i / height), i % height);
   }
+}
+
+/** Multiply a vector by another, or by the only entry of one. */
+function multiply(vector, factors) {
+  for (let i = 0; i < vector.length; i++) vector[i] *= factors[i % factors.length];
 }
 
 function add(vector, factor, other) {
