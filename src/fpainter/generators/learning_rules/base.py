@@ -32,16 +32,16 @@ class LearningRule(nn.Module):
     Attributes:
         orders: what the head writes for a step. Those that most rules share come first, in the
             order key, value, rate.
-        equation: one step, in LaTeX.
-        source: where it comes from.
         page: what paints by it in the browser, of `RULES` in viewer/paint.js: ``strokes`` runs the
             program. It holds for the class that says it, since subclasses may take other steps.
+        equation: one step, in LaTeX.
+        source: where it comes from.
     """
 
     orders: tuple[Order, ...] = (KEY, VALUE, RATE)
+    page: ClassVar[str] = "strokes"
     equation: ClassVar[str] = ""
     source: ClassVar[str] = ""
-    page: ClassVar[str] = "strokes"
 
     def step(self, canvas: Tensor, *args: Any, **orders: Any) -> Tensor:
         """Return the canvas [B C H W] after one step, given the orders by name [B C (repeat) *]."""

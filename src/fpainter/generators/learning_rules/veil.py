@@ -15,9 +15,9 @@ class VeilRule(LearningRule):
     Source: this package.
     """
 
+    page = "veil"
     equation = r"W_{t,c} = (1 - a_t b_t^\top) \odot W_{t-1,c} + z_{t,c}\, v_t k_t^\top"
     source = "this package"
-    page = "veil"
     orders = (
         KEY._replace(per="image"), VALUE._replace(per="image"),
         Order("columns", "columns", "low_sigmoid", per="image"),
