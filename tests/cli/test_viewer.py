@@ -19,7 +19,7 @@ from fpainter.ops import naive, rank_one
 from fpainter.tasks import viewer
 from fpainter.viewer.__main__ import main
 from tests.cli.conftest import run
-from tests.viewer.test_viewer import unpacked
+from tests.viewer.painters import unpacked
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -47,7 +47,7 @@ def test_page_in_the_run_directory(
     page = tmp_path / "run" / "viewer.html"
     (painter,) = works_of(page)
     assert len(painter["samples"]) == 5
-    assert (painter["steps"], painter["height"], painter["rule"]) == (4, 16, "delta")
+    assert (painter["steps"], painter["height"], painter["rule"]) == (4, 16, "strokes")
     text = page.read_text(encoding="utf-8")
     assert f"{finished_run.name}/last.ckpt" in text
     assert "Iteration 4 (ema weights). LSTM, ProjectLatent, DeltaRule. T=4, 16×16" in text
@@ -65,7 +65,8 @@ def test_images_are_those_of_generate(
     run("generate", *arguments)
     (painter,) = works_of(page)
     for index, sample in enumerate(painter["samples"]):
-        key, value = (unpacked(sample[name], 16).reshape(1, 3, 4, 16) for name in ("key", "value"))
+        parts = (unpacked(sample[name], 16) for name in ("write", "value"))
+        key, value = (part.reshape(1, 3, 4, 16) for part in parts)
         rate = unpacked(sample["rate"], 1).reshape(1, 3, 4, 1)
         rows, cols = naive.delta_rule(key, value, rate)
         painted = ImageRange("signed").to_bytes(rank_one.image(rows, cols).tanh())[0]

@@ -1,5 +1,6 @@
 "use strict";
-// The rates: a row of bars for each painter and channel, aligned with the slider above them.
+// The rates: a row of bars for each painter and channel, aligned with the slider above them. Where a
+// rule has none, one row shows which steps are painted.
 
 // CSS pixels: a row, below it, for the marks of a painter, for its name, the slider's thumb.
 const ROW = 36, GAP = 6, MARKS = 14, NAME = 20, THUMB = 24;
@@ -18,7 +19,7 @@ class Bars {
     for (const {painter} of easels) {
       if (easels.length > 1) this.height += NAME;
       this.tops.push(this.height);
-      this.height += painter.channels * (ROW + GAP) + MARKS;
+      this.height += rowsOf(painter).length * (ROW + GAP) + MARKS;
     }
     canvas.style.height = `${this.height}px`;
     this.listen();
@@ -39,15 +40,15 @@ class Bars {
     const bar = Math.max(1, .72 * (this.left(1) - this.left(0)));
     easels.forEach((easel, index) => {
       const {painter, sample, rate} = easel, top = this.tops[index];
-      const [low, high] = rateDomain(easel);
-      for (let c = 0; c < painter.channels; c++) {
+      const [low, high] = rateDomain(easel), rows = rowsOf(painter);
+      for (let c = 0; c < rows.length; c++) {
         const level = value => top + c * (ROW + GAP) + ROW * (high - value) / (high - low);
         context.fillStyle = colour("line");
         context.fillRect(0, level(0), width, 1);
         for (let t = 0; t < painter.steps; t++) {
           const left = this.left(t + 1) - bar / 2;
           const now = meanRate(painter, rate, c, t), was = meanRate(painter, sample.rate, c, t);
-          context.fillStyle = colour(painter.colours[c]);
+          context.fillStyle = colour(rows[c]);
           context.fillRect(left, level(Math.max(now, 0)), bar, Math.max(1, Math.abs(level(0) - level(now))));
           if (now !== was) {
             context.fillStyle = colour("ink");
@@ -63,8 +64,8 @@ class Bars {
       context.font = "bold 16px system-ui, sans-serif";
       context.textAlign = "center";
       for (const [t, {muted}] of changes) {
-        if (t >= painter.steps) continue;
-        context.fillText(muted ? "×" : "•", this.left(t + 1), top + painter.channels * (ROW + GAP) + 11);
+        if (t >= painter.steps || !(muted || isRated(painter))) continue;
+        context.fillText(muted ? "×" : "•", this.left(t + 1), top + rows.length * (ROW + GAP) + 11);
       }
     });
   }
@@ -76,7 +77,7 @@ class Bars {
     const easel = this.easels[index];
     if (!easel || t < 0 || t >= easel.painter.steps) return null;
     const row = Math.floor((offsetY - this.tops[index]) / (ROW + GAP));
-    return {easel, t, c: Math.min(row, easel.painter.channels - 1)};
+    return {easel, t, c: Math.min(row, rowsOf(easel.painter).length - 1)};
   }
 
   listen() {
@@ -95,7 +96,7 @@ class Bars {
       if (!drag) return;
       const risen = drag.from - event.clientY;
       drag.moved ||= Math.abs(risen) > 3;
-      if (drag.moved) actions.setRate(drag.t, drag.c, drag.rate + risen / drag.unit, event.shiftKey);
+      if (drag.moved && isRated(drag.easel.painter)) actions.setRate(drag.t, drag.c, drag.rate + risen / drag.unit, event.shiftKey);
     });
     canvas.addEventListener("pointerup", () => {
       if (drag && !drag.moved) actions.toggleMute(drag.t);
@@ -105,9 +106,14 @@ class Bars {
   }
 }
 
+/** The colours of a painter's rows of bars. */
+function rowsOf(painter) {
+  return isRated(painter) ? painter.colours : ["grey"];
+}
+
 /** The range in which a painter's rates are drawn: 0..1, more where it has to be. */
 function rateDomain({rate}) {
   let [low, high] = [0, 1];
-  for (const each of rate) [low, high] = [Math.min(low, each), Math.max(high, each)];
+  for (const each of rate.data) [low, high] = [Math.min(low, each), Math.max(high, each)];
   return [low, high];
 }

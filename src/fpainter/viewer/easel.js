@@ -1,5 +1,5 @@
 "use strict";
-// The figure of one painter: canvas, key, value and update at a step.
+// The figure of one painter: canvas, patterns and update at a step.
 
 /** A painter's figure: the canvas as it stands, painted forward where that is possible. */
 class Easel {
@@ -10,7 +10,7 @@ class Easel {
    * @param redraw called when an image has been decoded
    */
   constructor(painter, figure, steps, redraw) {
-    const {height, width, channels} = painter;
+    const {height, width, channels, perStep} = painter;
     Object.assign(this, {painter, steps, redraw, done: -1, refined: null});
     const surface = (selector, w, h) => {
       const canvas = figure.querySelector(selector);
@@ -20,10 +20,11 @@ class Easel {
     };
     this.picture = surface(".picture", width, height);
     this.update = surface(".update canvas", width, height);
-    this.key = surface(".key", width, 1);
-    this.value = surface(".value", 1, height);
+    this.columns = surface(".columns", width, perStep);
+    this.rows = surface(".rows", perStep, height);
     this.note = figure.querySelector(".update p");
     this.canvas = new Float32Array(channels * height * width);
+    this.before = new Float32Array(channels * height * width);  // the last step
     this.added = new Float32Array(channels * height * width);
     figure.style.setProperty("--ratio", width / height);
   }
@@ -33,7 +34,7 @@ class Easel {
     this.index = index;
     const packed = this.painter.samples[index];
     this.sample = unpackSample(this.painter, packed);
-    this.original = factors(this.painter, this.sample, this.sample.rate);
+    this.recorded = recorded(this.painter, unpackSample(this.painter, packed));
     this.start = blank(this.painter);
     this.refined = null;
     if (packed.refined) {
@@ -49,8 +50,7 @@ class Easel {
   /** Take over the changes. */
   follow({changes, mode}) {
     this.rate = changedRates(this.painter, this.sample.rate, changes);
-    this.factors = mode === "rule" && changes.size
-      ? factors(this.painter, this.sample, this.rate) : this.original;
+    this.shown = {...mode === "rule" && changes.size ? this.sample : this.recorded, rate: this.rate};
     this.done = -1;
   }
 
@@ -62,27 +62,27 @@ class Easel {
       this.done = 0;
     }
     while (this.done < wanted) {
-      addUpdate(this.canvas, this.painter, this.factors, this.rate, this.done++);
+      this.before.set(this.canvas);
+      paintStep(this.canvas, this.painter, this.shown, this.done++);
     }
   }
 
   show(step, stretched) {
-    const {painter, picture} = this;
+    const {painter, picture} = this, {columns, rows} = RULES[painter.rule];
     const t = step - 1;
     const adds = t >= 0 && t < painter.steps, refined = step > this.steps && painter.refines;
     this.paint(step);
     this.added.fill(0);
     put(picture, this.canvas, painter.channels, byteOf(painter));
-    if (adds) addUpdate(this.added, painter, this.factors, this.rate, t);
+    if (adds) this.canvas.forEach((entry, i) => { this.added[i] = entry - this.before[i]; });
     if (refined) this.refine();
     put(this.update, this.added, Math.min(painter.channels, 3),
       stretched ? signedByteOf(this.added) : byteOf(painter));
-    const {width, height} = painter;
-    const key = this.vectors(this.factors.cols, width, t);
-    put(this.key, key, Math.min(painter.channels, 3), signedByteOf(key));
-    const value = this.vectors(this.sample.value, height, t);
-    put(this.value, value, Math.min(painter.channels, 3), byteOf(painter));
-    this.note.textContent = adds ? `What step ${step} adds`
+    const across = this.lines(this.shown[columns], t, false);
+    put(this.columns, across, Math.min(painter.channels, 3), signedByteOf(across));
+    const down = this.lines(this.sample[rows], t, true);
+    put(this.rows, down, Math.min(painter.channels, 3), rows === "value" ? byteOf(painter) : signedByteOf(down));
+    this.note.textContent = adds ? `What step ${step} changes`
       : refined ? "What the refiner changes"
       : step === 0 ? "Nothing is painted yet" : "Finished: no more strokes";
     const at = refined ? "refined" : `after ${this.done} of ${painter.steps} steps`;
@@ -104,12 +104,16 @@ class Easel {
     }
   }
 
-  /** The vectors [C size] of step t; zeros where there is no such step. */
-  vectors(all, size, t) {
-    const {channels, steps} = this.painter;
-    const found = new Float32Array(channels * size);
-    for (let c = 0; c < channels && t >= 0 && t < steps; c++) {
-      found.set(all.subarray((c * steps + t) * size, (c * steps + t + 1) * size), c * size);
+  /** The strokes of step t, a line [C strokes size] for each, or upright [C size strokes]. */
+  lines(vectors, t, upright) {
+    const {channels, steps, perStep} = this.painter, {size} = vectors;
+    const found = new Float32Array(channels * perStep * size);
+    if (t < 0 || t >= steps) return found;
+    for (let c = 0; c < channels; c++) {
+      vectors.at(c, t * perStep, perStep).forEach((entry, i) => {
+        const line = Math.floor(i / size), at = i % size;
+        found[c * perStep * size + (upright ? at * perStep + line : i)] = entry;
+      });
     }
     return found;
   }

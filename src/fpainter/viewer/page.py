@@ -1,19 +1,21 @@
-"""Paintings as one HTML page that paints them again in the browser, from their instructions."""
+"""Paintings as one HTML page that paints them again in the browser, stroke by stroke."""
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from torch import Tensor
 
 from fpainter.files import replacing
-from fpainter.generators.learning_rules import DeltaRule, LearningRule, OjaRule, SumRule
+from fpainter.generators.learning_rules import LearningRule
 from fpainter.generators.painter import FastWeightPainter
+from fpainter.generators.painting import Painting
 from fpainter.generators.sampler import Sampler
+from fpainter.ops.precision import widen
 from fpainter.pictures.grids import CHANNELS, to_picture
 from fpainter.pictures.selection import Painted, batches, paint
 
@@ -21,7 +23,7 @@ BATCH_SIZE = 16
 LARGEST = 2**15 - 1  # of the integers that stand for numbers
 # What paint.js knows
 ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
-RULES = {DeltaRule: "delta", SumRule: "sum", OjaRule: "oja"}
+OWN_STEPS = ("oja", "over", "veil")  # of rules, besides programs of strokes
 
 
 def work(
@@ -54,8 +56,6 @@ def work(
         kind = type(painter).__name__
         raise ValueError(f"{kind} does not paint in steps, so there is nothing to see")
     rule = painter.learning_rule
-    if type(rule) not in RULES:
-        raise ValueError(f"the page cannot run {type(rule).__name__}")
     if painter.output_activation not in ACTIVATIONS:
         raise ValueError(
             f"the page knows the output activations {', '.join(ACTIVATIONS)}; "
@@ -63,17 +63,21 @@ def work(
         )
     if painter.channels not in CHANNELS:
         raise ValueError(f"images of {painter.channels} channels cannot be shown")
-    parts = [painter.sequence_processor, painter.input_generator, rule]
-    parts += [painter.refiner] if painter.refines else []
+    modules = [painter.sequence_processor, painter.input_generator, rule]
+    modules += [painter.refiner] if painter.refines else []
     works = [paint(painter, sampler.image_range, *some) for some in batches(BATCH_SIZE, z, label)]
-    canvas, rate = works[0].painting.canvas, works[0].painting.instructions["rate"]
+    programs = [program(rule, each.painting) for each in works]
+    canvas, (parts, reads, per_step) = works[0].painting.canvas, programs[0]
+    rates = [each.parts["rate"].max().item() for each in programs if "rate" in parts]
     height, width = painter.image_size
     return {
         "name": name,
         "iteration": iteration,
         "weights": weights,
-        "model": ", ".join(type(part).__name__.removesuffix("Processor") for part in parts),
-        "rule": RULES[type(rule)],
+        "model": ", ".join(type(each).__name__.removesuffix("Processor") for each in modules),
+        "orders": [order.name.replace("_", " ") for order in rule.orders],
+        "does": (type(rule).__doc__ or "").partition("\n")[0],
+        "rule": vars(type(rule)).get("page", "strokes"),
         "keyActivation": getattr(rule, "corrected_key_activation", "identity"),  # Oja's
         "activation": painter.output_activation,
         "low": sampler.image_range.low,
@@ -81,22 +85,70 @@ def work(
         "colours": list(CHANNELS[painter.channels]),
         "channels": painter.channels,
         "steps": painter.num_steps,
+        "perStep": per_step,
         "height": height,
         "width": width,
-        "rateSize": rate.shape[-1],
+        "sizes": {name: part.shape[-1] for name, part in parts.items()},
+        "reads": reads,
+        "highestRate": max([1.0, *rates]),
         "refines": painter.refines,
         "canvas": None if canvas is None else pack(canvas[0]),
-        "samples": [sample for each in works for sample in _samples(each, rule)],
+        "samples": [
+            sample
+            for each, (parts, *_) in zip(works, programs, strict=True)
+            for sample in _samples(each, parts)
+        ],
     }
 
 
-def _samples(work: Painted, rule: LearningRule) -> list[dict[str, str]]:
-    """Pack instructions, with the rates as the rule applies them, and refined images."""
-    applied = rule.applied(work.painting.instructions, work.painting.canvas)
-    key, value, rate = (applied[name] for name in ("key", "value", "rate"))
+class Program(NamedTuple):
+    """What paint.js needs to follow a rule.
+
+    Attributes:
+        parts: by name [B C S *] of S strokes, or [B 1 S *] where channels share them. Of a program
+            those of `fpainter.ops.strokes.Strokes`, else what was ordered.
+        reads: the part at which a program reads the canvas; None if it does not.
+        per_step: strokes of each painting step.
+    """
+
+    parts: dict[str, Tensor]
+    reads: str | None = None
+    per_step: int = 1
+
+
+def program(rule: LearningRule, painting: Painting) -> Program:
+    """Return what a rule has strokes do for a painting, or what it was ordered.
+
+    What a rule makes of its orders alone is settled here: the gains of recursive least squares, for
+    one, stay as they are when somebody mutes a stroke on the page.
+
+    Raises:
+        ValueError: if the page has no means to follow the rule.
+    """
+    kind, given = vars(type(rule)).get("page", "strokes"), painting.instructions
+    with torch.inference_mode():
+        orders = rule.applied({name: widen(x) for name, x in given.items()}, painting.canvas)
+        if kind in OWN_STEPS:
+            return Program(dict(orders))
+        strokes = rule.strokes(**orders) if kind == "strokes" else None
+    if strokes is None:
+        raise ValueError(
+            f"the page cannot run {type(rule).__name__}: it does not say what it does in `strokes`"
+        )
+    parts = strokes._asdict()
+    del parts["per_step"]
+    reads = None if strokes.read is None else "read"
+    if strokes.read is strokes.write:
+        reads, parts["read"] = "write", None
+    found = {name: part for name, part in parts.items() if part is not None}
+    return Program(found, reads, strokes.per_step)
+
+
+def _samples(work: Painted, parts: Mapping[str, Tensor]) -> list[dict[str, str]]:
+    """Pack what each image is painted with, and refined images."""
     samples = [
-        {"key": pack(k), "value": pack(v), "rate": pack(r)}
-        for k, v, r in zip(key, value, rate, strict=True)
+        {name: pack(part[index]) for name, part in parts.items()}
+        for index in range(len(work.painting))
     ]
     if work.refined is not None:
         for sample, refined in zip(samples, work.show(work.refined), strict=True):
@@ -107,6 +159,8 @@ def _samples(work: Painted, rule: LearningRule) -> list[dict[str, str]]:
 def pack(vectors: Tensor) -> str:
     """Pack vectors as base64 of a float32 scale for each, then their entries as int16.
 
+    Single numbers are float32.
+
     Of what takes two bytes a number this changes the fewest pixels of a finished image: on 24
     cats, 0.08 % by one grey level, where float16 changes 0.7 %; 12 bits would change 1.4 %.
 
@@ -114,6 +168,8 @@ def pack(vectors: Tensor) -> str:
         vectors: [... N] floats.
     """
     vectors = vectors.detach().float().cpu()
+    if vectors.shape[-1] == 1:
+        return base64.b64encode(vectors.numpy().astype("<f4").tobytes()).decode()
     scale = vectors.abs().amax(dim=-1, keepdim=True) / LARGEST
     whole = (vectors / scale.clamp_min(torch.finfo(torch.float32).tiny)).round().short()
     written = scale.numpy().astype("<f4").tobytes() + whole.numpy().astype("<i2").tobytes()

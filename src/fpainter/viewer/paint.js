@@ -1,11 +1,10 @@
 "use strict";
-// Numbers of the page: unpacked instructions, learning rules, canvases, bytes, the link.
+// Numbers of the page: unpacked samples, learning rules, canvases, bytes, the link.
 // No document in here: the tests run this file in Node.
 //
-// A painter is an entry of the page's data. Arrays are flat: key [C T W], value [C T H],
-// rate [C T R] with R = 1 or H, canvas [C H W]. Steps count from 0 in arrays, from 1 for people.
-
-const RATE_LIMITS = [-1, 2];
+// A painter is an entry of the page's data. A sample is what is painted, parts by name: those of
+// a program of strokes, or what the rule orders. A canvas is flat, [C H W]. Steps and strokes count
+// from 0 in arrays, from 1 for people.
 
 const ACTIVATE = {
   identity: x => x,
@@ -14,17 +13,62 @@ const ACTIVATE = {
   tanh: Math.tanh,
 };
 
-/** Vectors of the given size from base64: a float32 scale for each, then int16 entries. */
+/** How to paint a step, and which parts are shown along columns and rows, by the rule's `page`. */
+const RULES = {
+  strokes: {paint: paintStrokes, columns: "write", rows: "value"},
+  oja: {paint: paintOja, columns: "write", rows: "value"},
+  over: {paint: paintOver, columns: "columns", rows: "rows"},
+  veil: {paint: paintVeil, columns: "key", rows: "value"},
+};
+
+/** Vectors of each channel and stroke, flat: [C S size], or [1 S size] where channels share them. */
+class Vectors {
+  constructor(data, size, strokes) { Object.assign(this, {data, size, strokes}); }
+
+  /** The vector of channel c at stroke s, or those of several strokes in a row; a view. */
+  at(c, s, several = 1) {
+    const start = (c * this.strokes + s) * this.size % this.data.length;
+    return this.data.subarray(start, start + several * this.size);
+  }
+
+  /** A copy in which each channel has its own. */
+  copy(channels) {
+    const data = new Float32Array(channels * this.strokes * this.size);
+    for (let i = 0; i < data.length; i += this.data.length) data.set(this.data, i);
+    return new Vectors(data, this.size, this.strokes);
+  }
+}
+
+/** Vectors from base64: a float32 scale for each, then int16 entries; single numbers are float32. */
 function unpack(text, size) {
   const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+  if (size === 1) return new Float32Array(bytes.buffer);
   const count = bytes.length / (4 + 2 * size);
   const scales = new Float32Array(bytes.buffer, 0, count);
   const entries = new Int16Array(bytes.buffer, 4 * count);
   return Float32Array.from(entries, (entry, i) => entry * scales[Math.floor(i / size)]);
 }
 
-function unpackSample({height, width, rateSize}, {key, value, rate}) {
-  return {key: unpack(key, width), value: unpack(value, height), rate: unpack(rate, rateSize)};
+/** A sample, ready to be painted; painting leaves its traces in `written` and `write`. */
+function unpackSample(painter, packed) {
+  const {channels, steps, perStep, rule, sizes} = painter, sample = {rule};
+  for (const name in sizes) {
+    sample[name] = new Vectors(unpack(packed[name], sizes[name]), sizes[name], steps * perStep);
+  }
+  for (const fade of [sample.fade_rows, sample.fade_columns]) {
+    fade?.data.forEach((logarithm, i) => { fade.data[i] = Math.exp(logarithm); });
+  }
+  sample.read = sample[painter.reads];
+  sample.write ??= sample.key?.copy(channels);
+  sample.written = sample.value?.copy(channels);
+  // A step without a rate is painted, 1, or left out, 0.
+  sample.rate = (sample.rate ?? new Vectors(new Float32Array(steps).fill(1), 1, steps)).copy(channels);
+  return sample;
+}
+
+/** Whether the steps of a painter have rates. */
+function isRated({sizes}) {
+  return "rate" in sizes;
 }
 
 /** A fresh canvas: W_0. */
@@ -32,39 +76,78 @@ function blank({canvas, channels, height, width}) {
   return canvas ? unpack(canvas, width) : new Float32Array(channels * height * width);
 }
 
-/**
- * Run the learning rule: what each step writes at rate one (errors [C T H]) and where
- * (cols [C T W]), so that W_t = W_{t-1} + (rate_t ⊙ error_t) col_tᵀ.
- */
-function factors(painter, {key, value}, rate) {
-  const {rule, keyActivation, channels, steps, height, width} = painter;
-  const errors = value.slice(), cols = key.slice();
-  if (rule === "sum") return {errors, cols};
+/** Paint step t of a sample on a canvas. */
+function paintStep(canvas, painter, sample, t) {
+  if (isRated(painter) || sample.rate.at(0, t)[0]) RULES[sample.rule].paint(canvas, painter, sample, t);
+}
+
+/** The sample as it was painted: reads nothing any more, and writes what it wrote, where it wrote. */
+function recorded(painter, sample) {
+  if (!isRated(painter)) return sample;
   const canvas = blank(painter);
-  for (let t = 0; t < steps; t++) {
-    for (let c = 0; c < channels; c++) {
-      const at = c * steps + t;
-      const error = errors.subarray(at * height, (at + 1) * height);
-      const col = cols.subarray(at * width, (at + 1) * width);
-      const matrix = canvas.subarray(c * height * width, (c + 1) * height * width);
-      if (rule === "delta") {
-        for (let y = 0; y < height; y++) {
-          let stored = 0;
-          for (let x = 0; x < width; x++) stored += matrix[y * width + x] * col[x];
-          error[y] -= stored;
-        }
-      } else {
-        for (let x = 0; x < width; x++) {
-          let stored = 0;
-          for (let y = 0; y < height; y++) stored += matrix[y * width + x] * error[y];
-          col[x] -= stored;
-        }
-        if (keyActivation === "softmax") softmax(col);
-      }
-    }
-    addUpdate(canvas, painter, {errors, cols}, rate, t);
+  for (let t = 0; t < painter.steps; t++) paintStep(canvas, painter, sample, t);
+  return {...sample, rule: "strokes", value: sample.written, read: undefined};
+}
+
+/** Run a program: at each stroke the canvas fades, is read and is written on. */
+function paintStrokes(canvas, painter, sample, t) {
+  const {value, write, read, rate, fade_rows, fade_columns, written} = sample;
+  for (let s = t * painter.perStep; s < (t + 1) * painter.perStep; s++) {
+    forRows(canvas, painter, (row, c, y) => {
+      const down = fade_rows?.at(c, s), across = fade_columns?.at(c, s);
+      if (down) multiply(row, down.length > 1 ? down.subarray(y, y + 1) : down);
+      if (across) multiply(row, across);
+      const where = read?.at(c, s), rates = rate.at(c, s);
+      let error = value.at(c, s)[y];
+      for (let x = 0; where && x < row.length; x++) error -= row[x] * where[x];
+      written.at(c, s)[y] = error;
+      add(row, error * rates[y % rates.length], write.at(c, s));
+    });
   }
-  return {errors, cols};
+}
+
+/** Oja's rule: what the canvas answers to the value, read backwards, is taken off the key. */
+function paintOja(canvas, painter, sample, t) {
+  const {key, value, write} = sample;
+  for (let c = 0; c < painter.channels; c++) write.at(c, t).set(key.at(c, t));
+  forRows(canvas, painter, (row, c, y) => add(write.at(c, t), -value.at(c, t)[y], row));
+  for (let c = 0; c < painter.channels; c++) {
+    if (painter.keyActivation === "softmax") softmax(write.at(c, t));
+  }
+  paintStrokes(canvas, painter, sample, t);
+}
+
+/** A matte of one colour covers what is under it. */
+function paintOver(canvas, painter, {columns, rows, colour}, t) {
+  forRows(canvas, painter, (row, c, y) => {
+    const across = columns.at(c, t), down = rows.at(c, t)[y], [z] = colour.at(c, t);
+    for (let x = 0; x < row.length; x++) row[x] += down * across[x] * (z - row[x]);
+  });
+}
+
+/** A matte takes away what is under it, and a coloured stroke is added. */
+function paintVeil(canvas, painter, {key, value, columns, rows, colour}, t) {
+  forRows(canvas, painter, (row, c, y) => {
+    const across = columns.at(c, t), down = rows.at(c, t)[y];
+    for (let x = 0; x < row.length; x++) row[x] -= down * across[x] * row[x];
+    add(row, colour.at(c, t)[0] * value.at(c, t)[y], key.at(c, t));
+  });
+}
+
+/** Act on each row of a canvas: act(row, c, y). */
+function forRows(canvas, {channels, height, width}, act) {
+  for (let i = 0; i < channels * height; i++) {
+    act(canvas.subarray(i * width, (i + 1) * width), Math.floor(i / height), i % height);
+  }
+}
+
+/** Multiply a vector by another, or by the only entry of one. */
+function multiply(vector, factors) {
+  for (let i = 0; i < vector.length; i++) vector[i] *= factors[i % factors.length];
+}
+
+function add(vector, factor, other) {
+  for (let i = 0; factor && i < vector.length; i++) vector[i] += factor * other[i];
 }
 
 function softmax(vector) {
@@ -74,47 +157,33 @@ function softmax(vector) {
   for (let i = 0; i < vector.length; i++) vector[i] /= sum;
 }
 
-/** Add the update of step t to a canvas. */
-function addUpdate(canvas, painter, {errors, cols}, rate, t) {
-  const {channels, steps, height, width, rateSize} = painter;
-  for (let c = 0; c < channels; c++) {
-    const at = c * steps + t;
-    for (let y = 0; y < height; y++) {
-      const row = rate[at * rateSize + y % rateSize] * errors[at * height + y];
-      if (row === 0) continue;
-      const start = (c * height + y) * width;
-      for (let x = 0; x < width; x++) canvas[start + x] += row * cols[at * width + x];
-    }
-  }
-}
-
-/** The rate of a step as one number: the mean over its rows. */
-function meanRate({steps, rateSize}, rate, c, t) {
-  let sum = 0;
-  const start = (c * steps + t) * rateSize;
-  for (let i = 0; i < rateSize; i++) sum += rate[start + i];
-  return sum / rateSize;
+/** The rate of a step as one number: the mean over its strokes and rows. */
+function meanRate({perStep}, rate, c, t) {
+  const rates = rate.at(c, t * perStep, perStep);
+  return rates.reduce((sum, each) => sum + each, 0) / rates.length;
 }
 
 /**
  * The rates after changes, a map from step to {muted, rates: [C] with undefined where as it was}.
- * Rates of rows keep their proportions.
+ * Rates of a step's strokes and rows keep their proportions.
  */
 function changedRates(painter, original, changes) {
-  const {channels, steps, rateSize} = painter;
-  const rate = original.slice();
+  const {channels, steps, perStep} = painter, rate = original.copy(channels);
   for (const [t, {muted, rates}] of changes) {
     for (let c = 0; c < channels && t < steps; c++) {
-      const wanted = muted ? 0 : rates[c];
+      const wanted = muted ? 0 : isRated(painter) ? rates[c] : undefined;
       if (wanted === undefined) continue;
-      const mean = meanRate(painter, original, c, t);
-      const start = (c * steps + t) * rateSize;
-      for (let i = start; i < start + rateSize; i++) {
-        rate[i] = mean ? original[i] * (wanted / mean) : wanted;
-      }
+      const mean = meanRate(painter, original, c, t), step = rate.at(c, t * perStep, perStep);
+      step.forEach((each, i) => { step[i] = mean ? each * (wanted / mean) : wanted; });
     }
   }
   return rate;
+}
+
+/** The rates that a link may have: beyond 0 to 1, or to the highest there is. */
+function rateLimits(painters) {
+  const highest = Math.max(...painters.map(painter => painter.highestRate));
+  return [-highest, 2 * highest];
 }
 
 /** Write the first channels of values [C H W] as RGBA; bytes are clamped and rounded here. */
@@ -155,8 +224,8 @@ function writeLink({image, step, mode, changes}) {
   return parts.join("&");
 }
 
-/** Read a link; whatever does not fit (images, steps, channels) is passed over. */
-function readLink(link, {images, steps, lastStep, channels}) {
+/** Read a link; whatever does not fit (images, steps, channels, rates) is passed over. */
+function readLink(link, {images, steps, lastStep, channels, rates: [low, high]}) {
   const given = new URLSearchParams(link);
   const whole = (text, low, high, otherwise) =>
     /^\d{1,6}$/.test(text) && +text >= low && +text <= high ? +text : otherwise;
@@ -173,7 +242,7 @@ function readLink(link, {images, steps, lastStep, channels}) {
   for (const entry of (given.get("rate") ?? "").split(",")) {
     const [step, channel, text] = entry.split(":");
     const c = whole(channel, 0, channels - 1, -1), rate = parseFloat(text);
-    if (c >= 0 && rate >= RATE_LIMITS[0] && rate <= RATE_LIMITS[1]) {
+    if (c >= 0 && rate >= low && rate <= high) {
       const found = change(step);
       if (found) found.rates[c] = rate;
     }

@@ -8,6 +8,7 @@ const steps = Math.max(...painters.map(painter => painter.steps));
 const channels = Math.max(...painters.map(painter => painter.channels));
 const colours = painters.find(painter => painter.channels === channels).colours;
 const hasRefined = painters.some(painter => painter.refines);
+const rates = rateLimits(painters), highest = rates[1] / 2;
 const HOLD = 1.2;  // seconds on the last step before a loop begins again
 
 const state = {image: 0, step: 0, mode: "terms", changes: new Map()};
@@ -34,7 +35,7 @@ function changeOf(t) {
 }
 
 function setRate(t, c, rate, beyond) {
-  const [low, high] = beyond ? RATE_LIMITS : [0, 1];
+  const [low, high] = beyond ? rates : [0, highest];
   const change = changeOf(t);
   change.muted = false;
   change.rates[c] = Math.round(Math.min(Math.max(rate, low), high) * 1000) / 1000;
@@ -106,11 +107,11 @@ function drawNow() {
   muteButton.disabled = !isStep;
   muteButton.textContent = isStep ? `Mute step ${step}` : "Mute step";
   muteButton.setAttribute("aria-pressed", Boolean(state.changes.get(t)?.muted));
-  const easel = easels.find(({painter}) => t < painter.steps && painter.channels === channels) ?? easels[0];
+  const easel = rated.find(({painter}) => t < painter.steps && painter.channels === channels) ?? rated[0];
   rateSliders.forEach((slider, c) => {
     slider.disabled = !isStep || t >= easel.painter.steps;
     const rate = slider.disabled ? 0 : meanRate(easel.painter, easel.rate, c, t);
-    [slider.min, slider.max] = [Math.min(0, rate), Math.max(1, rate)];
+    [slider.min, slider.max] = [Math.min(0, rate), Math.max(highest, rate)];
     slider.value = rate;
     slider.nextElementSibling.textContent = slider.disabled ? "–" : rate.toFixed(2);
   });
@@ -125,7 +126,8 @@ function keepLink() {
 }
 
 function followLink() {
-  const found = readLink(location.hash.slice(1), {images, steps, lastStep: steps + hasRefined, channels});
+  const limits = {images, steps, lastStep: steps + hasRefined, channels, rates};
+  const found = readLink(location.hash.slice(1), limits);
   Object.assign(state, found);
   choose(state.image);
 }
@@ -163,7 +165,8 @@ function tick(now) {
 
 // Controls
 
-const rateSliders = colours.map((colour, c) => {
+const rated = easels.filter(({painter}) => isRated(painter));
+const rateSliders = (rated.length ? colours : []).map((colour, c) => {
   const label = document.createElement("label");
   const slider = Object.assign(document.createElement("input"), {type: "range", min: 0, max: 1, step: .001});
   label.style.setProperty("--c", `var(--${colour})`);
@@ -189,7 +192,8 @@ stretchBox.addEventListener("change", draw);
 for (const radio of document.querySelectorAll("[name=mode]")) {
   radio.addEventListener("change", () => setMode(radio.value));
 }
-if (painters.every(({rule}) => rule === "sum")) find("#modes").hidden = true;  // both are the same
+// Where nothing is read, both are the same.
+find("#modes").hidden = painters.every(({rule, reads}) => rule !== "oja" && !reads);
 if (matchMedia("(prefers-reduced-motion: reduce)").matches) find("#speed").value = "2";
 
 const KEYS = {
@@ -223,10 +227,10 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
 function paintThumbnail(index) {
   if (index === images) return;
   const [painter] = painters, {width, height, channels} = painter;
-  const sample = unpackSample(painter, painter.samples[index]), made = factors(painter, sample, sample.rate);
+  const sample = unpackSample(painter, painter.samples[index]);
   const canvas = find("#gallery").children[index].firstChild.firstChild;
   const values = blank(painter), context = canvas.getContext("2d", {willReadFrequently: true});
-  for (let t = 0; t < painter.steps; t++) addUpdate(values, painter, made, sample.rate, t);
+  for (let t = 0; t < painter.steps; t++) paintStep(values, painter, sample, t);
   const picture = {context, pixels: context.createImageData(width, height)};
   put(picture, values, channels, byteOf(painter));
   setTimeout(paintThumbnail, 0, index + 1);

@@ -32,6 +32,8 @@ class LearningRule(nn.Module):
     Attributes:
         orders: what the head writes for a step. Those that most rules share come first, in the
             order key, value, rate.
+        page: what paints by it in the browser, of `RULES` in viewer/paint.js: ``strokes`` runs the
+            program. It holds for the class that says it, since subclasses may take other steps.
         equation: one step, in LaTeX.
         source: where it comes from.
         anywhere: whether a picture can be looked at between its pixels. It can if what is written
@@ -39,6 +41,7 @@ class LearningRule(nn.Module):
     """
 
     orders: tuple[Order, ...] = (KEY, VALUE, RATE)
+    page: ClassVar[str] = "strokes"
     equation: ClassVar[str] = ""
     source: ClassVar[str] = ""
     anywhere: ClassVar[bool] = True

@@ -24,6 +24,7 @@ class OjaRule(LearningRule):
     Source: Oja 1982; Irie & Schmidhuber 2023, section 4.3, who report that it did not train well.
     """
 
+    page = "oja"
     equation = r"W_t = W_{t-1} + \beta_t v_t f(k_t - W_{t-1}^\top v_t)^\top"
     source = "Oja 1982; Irie & Schmidhuber 2023"
     anywhere = False

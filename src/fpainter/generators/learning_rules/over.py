@@ -19,6 +19,7 @@ class OverRule(LearningRule):
     Zhou 2019; Zou et al. 2021).
     """
 
+    page = "over"
     equation = r"W_{t,c} = (1 - a_t b_t^\top) \odot W_{t-1,c} + z_{t,c}\, a_t b_t^\top"
     source = "Porter & Duff 1984"
     orders = (

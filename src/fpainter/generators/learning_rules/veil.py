@@ -15,6 +15,7 @@ class VeilRule(LearningRule):
     Source: this package.
     """
 
+    page = "veil"
     equation = r"W_{t,c} = (1 - a_t b_t^\top) \odot W_{t-1,c} + z_{t,c}\, v_t k_t^\top"
     source = "this package"
     orders = (

@@ -1,0 +1,201 @@
+"""What paint.js does in Node: every learning rule as Python paints it, colours, links."""
+
+import importlib
+import json
+import pkgutil
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from fpainter.generators import learning_rules
+from fpainter.generators.learning_rules import DeltaRule, LearningRule, OjaRule, SumRule
+from fpainter.generators.learning_rules.delta_product import DeltaProductRule
+from fpainter.generators.painter import FastWeightPainter
+from fpainter.generators.painting import Painting, StrokePainting
+from fpainter.ops import closed_form
+from fpainter.viewer import page as viewer_page
+from fpainter.viewer.page import work
+from tests.viewer.painters import HEIGHT, WIDTH, T, latents, sampler, unpacked
+
+PAINT = Path(viewer_page.__file__).with_name("paint.js")
+NODE = shutil.which("node")
+pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
+
+
+def rules() -> dict[str, LearningRule]:
+    """Return every rule of the package by the name of its class."""
+    names = [module.name for module in pkgutil.iter_modules(learning_rules.__path__)]
+    found = dict[str, LearningRule]()
+    for name in names:
+        module = importlib.import_module(f"{learning_rules.__name__}.{name}")
+        for each in vars(module).values():
+            if isinstance(each, type) and issubclass(each, LearningRule):
+                found[each.__name__] = each()
+    return {name: rule for name, rule in found.items() if type(rule) is not LearningRule}
+
+
+# Oja's rule blows up with large values.
+BOUNDED = {"value_activation": "tanh", "value_scale": 0.5, "key_scale": 4.0}
+UNIT = {"image_range": "unit"}
+KINDS: dict[str, dict[str, Any]] = {
+    **{name: {"rule": rule} for name, rule in rules().items()},
+    "first rate one": {"rule": DeltaRule("one"), "activation": "sigmoid", **UNIT},
+    "exact step": {"rule": DeltaRule(step_size="exact"), "activation": "identity"},
+    "a rate for each row": {"rule": DeltaRule(), "rate": "row"},
+    "three strokes": {"rule": DeltaProductRule(3)},
+    "no rates": {"rule": SumRule(), "rate": "none", "key_activation": "identity"},
+    "OjaRule": {"rule": OjaRule(), "key_activation": "softmax", **BOUNDED},
+    "oja, a rate for each row": {"rule": OjaRule(), "rate": "row", **BOUNDED},
+    "oja, softmax": {"rule": OjaRule("softmax"), "activation": "relu"},
+}
+
+
+def in_node(code: str, **given: Any) -> Any:
+    """Run code after paint.js; it returns plain data."""
+    script = f"{PAINT.read_text()}\nconst given = {json.dumps(given)};\n"
+    script += f"console.log(JSON.stringify((() => {{ {code} }})()));"
+    assert NODE is not None
+    done = subprocess.run([NODE, "-"], input=script, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+# Paints sample 0 of `given.painter`, once for each of `given.runs`: [mode, changes], the changes a
+# list of [step from 0, change].
+PAINTED = """
+const {painter, runs} = given, sample = unpackSample(painter, painter.samples[0]);
+const replay = recorded(painter, unpackSample(painter, painter.samples[0]));
+return runs.map(([mode, changes]) => {
+  const rate = changedRates(painter, sample.rate, new Map(changes)), canvas = blank(painter);
+  const shown = {...mode === "rule" ? sample : replay, rate};
+  for (let t = 0; t < painter.steps; t++) paintStep(canvas, painter, shown, t);
+  const pixels = new Uint8ClampedArray(4 * painter.height * painter.width);
+  toPixels(canvas, painter.channels, pixels, byteOf(painter));
+  return [...pixels];
+});
+"""
+CHANGES = [[0, {"muted": True, "rates": [0.5]}], [2, {"muted": False, "rates": [0.25]}],
+           [T, {"muted": True, "rates": []}]]  # fmt: skip
+RUNS: list[tuple[str, list[Any]]] = [
+    (mode, changes) for changes in ([], CHANGES) for mode in ("terms", "rule")
+]
+
+
+def changed(rule: LearningRule, painting: Painting, mode: str) -> Tensor:
+    """Return the canvas [B C H W] with `CHANGES`, as Python has it."""
+    orders = rule.applied(painting.instructions, painting.canvas)
+    strokes = rule.strokes(**orders)
+    if not isinstance(painting, StrokePainting):
+        return painting.without([1]).image()
+    was = (orders["rate"] if strokes is None else strokes.rate).expand(
+        -1, painting.rows.shape[1], -1, -1
+    )
+    steps = was.unflatten(2, (T, -1)).clone()
+    steps[:, :, 0] = 0
+    steps[:, 0, 2] *= 0.25 / steps[:, 0, 2].mean(dim=(1, 2), keepdim=True)
+    rate = steps.flatten(2, 3)
+    if mode == "terms":
+        rows, cols = painting.rows * rate / was, painting.cols
+    elif strokes is None:
+        rows, cols = closed_form.oja_rule(
+            orders["key"], orders["value"], rate, painting.canvas,
+            rule.corrected_key_activation == "softmax",
+        )  # fmt: skip
+    else:
+        rows = closed_form.program(*strokes._replace(rate=rate)[:-1], painting.canvas)
+        cols = painting.cols
+    return replace(painting, rows=rows, cols=cols).image()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("channels", "learned"), [(1, True), (3, False), (3, True), (4, False)], ids=str
+)
+def test_page_paints_what_python_paints(kind: str, channels: int, learned: bool) -> None:
+    drawn = sampler(**{"channels": channels, "learned": learned} | KINDS[kind])
+    z, painter = latents(), drawn.generator
+    assert isinstance(painter, FastWeightPainter)
+    pages = in_node(PAINTED, painter=work(drawn, z, "", 0, ""), runs=RUNS)
+    for (mode, changes), pixels in zip(RUNS, pages, strict=True):
+        exported = drawn(z)[0].int()
+        assert exported.float().std() > 10
+        if changes:
+            before = exported
+            with torch.inference_mode():
+                canvas = changed(painter.learning_rule, painter.paint(z), mode)
+                exported = drawn.image_range.to_bytes(painter.activate(canvas))[0].int()
+            assert (exported - before).abs().max() > 5
+        assert (pixels_of(pixels, channels) - exported).abs().max() <= 1
+
+
+def pixels_of(pixels: list[int], channels: int) -> Tensor:
+    """Return the bytes [C H W] of a canvas painted by the page."""
+    shown = torch.tensor(pixels).reshape(HEIGHT, WIDTH, 4).movedim(-1, 0)
+    if channels < 4:
+        assert (shown[3] == 255).all()
+    return shown[:channels]
+
+
+def test_rates_beyond_one_are_known() -> None:
+    z = latents()
+    assert work(sampler(), z, "", 0, "")["highestRate"] == 1
+    drawn = sampler(DeltaRule(step_size="normalised"), rate="row")
+    data = work(drawn, z, "", 0, "")
+    size = data["sizes"]["rate"]
+    highest = max(unpacked(sample["rate"], size).max().item() for sample in data["samples"])
+    assert highest > 1
+    assert data["highestRate"] == pytest.approx(highest)
+    assert in_node("return rateLimits([given.painter]);", painter=data) == pytest.approx(
+        [-highest, 2 * highest]
+    )
+
+
+def test_update_is_shown_with_its_signs() -> None:
+    shown = in_node(
+        "const pixels = new Uint8ClampedArray(12);"
+        "toPixels([-2, 0, 1], 1, pixels, signedByteOf([-2, 0, 1]));"
+        "const none = new Uint8ClampedArray(4); toPixels([0], 1, none, signedByteOf([0]));"
+        "return [[...pixels], [...none]];"
+    )
+    assert shown == [[0, 0, 0, 255, 128, 128, 128, 255, 191, 191, 191, 255], [128, 128, 128, 255]]
+
+
+LIMITS = {"images": 5, "steps": 7, "lastStep": 8, "channels": 3, "rates": [-1, 2]}
+READ = (
+    "const {changes, ...state} = readLink(given.link, given.limits);"
+    "return {...state, changes: [...changes]};"
+)
+
+
+def test_link_keeps_the_state() -> None:
+    link = "image=3&step=5&mode=rule&mute=2,7&rate=2:0:0.5,4:2:-0.125"
+    state = in_node(READ, link=link, limits=LIMITS)
+    assert state == {
+        "image": 3, "step": 5, "mode": "rule",
+        "changes": [
+            [1, {"muted": True, "rates": [0.5]}],
+            [6, {"muted": True, "rates": []}],
+            [3, {"muted": False, "rates": [None, None, -0.125]}],
+        ],
+    }  # fmt: skip
+    written = in_node(
+        "return writeLink(readLink(given.link, given.limits));", link=link, limits=LIMITS
+    )
+    assert written == link
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["", "image", "image=5&step=9", "image=-1&step=1e1&mode=rules", "%&&=%zz&step=%31%30",
+     "mute=0,8,x,,1.5,999999999999&rate=1:3:0.5,1:0:9,1:2:-9,1:0:x,1,1:0,0:0:0.5,::,1:-1:0.5",
+     "image=<script>&__proto__=1&step=NaN&rate=1:0:Infinity"],
+)  # fmt: skip
+def test_broken_links_are_passed_over(link: str) -> None:
+    state = in_node(READ, link=link, limits=LIMITS)
+    assert state == {"image": 0, "step": 8, "mode": "terms", "changes": []}
