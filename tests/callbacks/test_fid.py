@@ -61,7 +61,6 @@ def test_a_log_is_told_how_far_a_score_is(
         "+callbacks.bar.seconds_between_lines=0", f"hydra.run.dir={tmp_path}",
         f"fid.cache_dir={tmp_path}")  # fmt: skip
     lines = capsys.readouterr().out
-    assert "statistics of the reals: 4 of 12 images, " in lines
     assert "features of the reals: 8 of 12 images, " in lines
     assert "FID: 4 of 6 images, " in lines
     assert " a second, 0:00:00 left" in lines

@@ -55,6 +55,10 @@ def test_scores_of_classes_do_not_depend_on_batches(tmp_path: Path) -> None:
     z = latents(0, range(20), sampler.d_latent)
     drawn = sampler(z, torch.ones(20, dtype=torch.int64))
     assert table["fid"][1] == pytest.approx(score.score(lambda i: drawn[list(i)], 20))
+    # The reals of a class are among all, whose features are there.
+    features = toy_features(tmp_path / "3")
+    mean = features.extractor(reals.batch(range(9))).double().mean(dim=0)
+    torch.testing.assert_close(features.statistics(reals).moments.mean, mean)
     assert len({OneClass(images, label).fingerprint for label in range(3)}) == 3
 
 

@@ -33,8 +33,9 @@ def test_second_call_reads_the_file_and_leaves_the_network_alone(tmp_path: Path)
     assert extractor.calls == calls > 0
     assert torch.equal(first.moments.cov, second.moments.cov)
     assert torch.equal(first.sqrt_cov, second.sqrt_cov)
-    files = [path.name for path in (tmp_path / "statistics").glob("[!.]*")]
-    assert files == [first.path.name]
+    files = {path.name for path in (tmp_path / "statistics").glob("[!.]*")}
+    features = toy_features(tmp_path, extractor)._path(images, 40, "sample")
+    assert files == {first.path.name, features.name}
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "other shape", "one bit"])
@@ -54,7 +55,7 @@ def test_a_damaged_file_is_rebuilt(
         path.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else b"")
     with caplog.at_level(logging.WARNING):
         again = toy_features(tmp_path, TinyExtractor()).statistics(images)
-    assert "computing the statistics again" in caplog.text
+    assert "computing the statistics of the reals again" in caplog.text
     assert torch.equal(again.moments.cov, first.moments.cov)
     assert path.read_bytes() == whole
 
@@ -91,7 +92,7 @@ def test_progress_begins_at_none_and_ends_at_the_total(tmp_path: Path) -> None:
         seen.append((what, done, total))
 
     toy_features(tmp_path, batch_size=16, report=report).statistics(ToyImages())
-    assert seen == [("statistics of the reals", done, 40) for done in (0, 16, 32, 40)]
+    assert seen == [("features of the reals", done, 40) for done in (0, 16, 32, 40)]
 
 
 def test_a_failed_run_leaves_no_file(tmp_path: Path) -> None:
@@ -145,6 +146,58 @@ def test_a_sample_is_spread_over_the_images_and_kept(tmp_path: Path) -> None:
     few = ToyImages(8)
     few.fingerprint = images.fingerprint
     assert toy_features(tmp_path, extractor).statistics(few).moments.num == 8
+
+
+@pytest.mark.parametrize("num", [40, 9])
+def test_statistics_keep_the_features(
+    num: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    images, extractor = ToyImages(), TinyExtractor()
+    features = toy_features(tmp_path, extractor, batch_size=7)
+    features.statistics(images)
+    calls = extractor.calls
+    with caplog.at_level(logging.INFO):
+        sample = features.sample(images, num)
+    assert extractor.calls == calls
+    assert caplog.messages[0].startswith("features of 40 reals are read from")
+    expected = extractor(images.tensor[[place * 40 // num for place in range(num)]])
+    torch.testing.assert_close(sample, expected)
+
+
+def test_features_that_are_kept_make_statistics(tmp_path: Path) -> None:
+    images, extractor = ToyImages(), TinyExtractor()
+    expected = toy_features(tmp_path / "a", extractor, batch_size=7).statistics(images)
+    features = toy_features(tmp_path / "b", extractor, batch_size=7)
+    features.sample(images, 40)
+    calls = extractor.calls
+    found = features.statistics(images)
+    assert extractor.calls == calls
+    torch.testing.assert_close(found.moments.cov, expected.moments.cov, rtol=1e-12, atol=1e-15)
+
+
+def test_damaged_features_are_computed_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = ToyImages()
+    sample = toy_features(tmp_path).sample(images, 40)
+    path = toy_features(tmp_path)._path(images, 40, "sample")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:])
+    assert torch.equal(toy_features(tmp_path).sample(images, 40), sample)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "computing the features of the reals again" in caplog.text
+    assert path.read_bytes() == whole
+
+
+def test_features_of_very_many_images_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = ToyImages()
+    expected = toy_features(tmp_path / "a", batch_size=7).statistics(images)
+    monkeypatch.setattr(features, "MOST_KEPT", 39)
+    found = toy_features(tmp_path / "b", batch_size=7).statistics(images)
+    assert torch.equal(found.moments.cov, expected.moments.cov)
+    assert len([*(tmp_path / "b" / "statistics").glob("[!.]*")]) == 1
 
 
 def test_moments_from_elsewhere_are_found(tmp_path: Path) -> None:

@@ -48,27 +48,28 @@ class OneClass:
     """The real images of one class, as a set of their own.
 
     Attributes:
-        images: all, with ``labels`` [N].
+        whole: all images, with ``labels`` [N].
         label: the class.
     """
 
-    images: Images
+    whole: Images
     label: int
 
     @cached_property
-    def _places(self) -> list[int]:
-        labels: Tensor = getattr(self.images, "labels", torch.empty(0))
+    def places(self) -> list[int]:
+        """Return the indices of the images in the whole set."""
+        labels: Tensor = getattr(self.whole, "labels", torch.empty(0))
         return (labels == self.label).nonzero().flatten().tolist()
 
     @property
     def fingerprint(self) -> str:
         """Changes whenever a pixel, the order or a label does."""
-        content = f"{self.images.fingerprint} class {self.label}"
+        content = f"{self.whole.fingerprint} class {self.label}"
         return hashlib.sha256(content.encode()).hexdigest()
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self.places)
 
     def batch(self, indices: Sequence[int], /) -> Tensor:
         """Return images uint8 [B C H W]."""
-        return self.images.batch([self._places[index] for index in indices])
+        return self.whole.batch([self.places[index] for index in indices])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +16,15 @@ from fpainter.data.cache import default_cache_dir
 from fpainter.errors import UserError
 from fpainter.evaluation.inception.network import load_inception
 from fpainter.evaluation.metrics.frechet import Moments, RunningMoments, matrix_sqrt
-from fpainter.evaluation.processes import rank, summed, world_size
+from fpainter.evaluation.processes import from_first, rank, summed, world_size
 from fpainter.evaluation.protocols import Protocol, get_protocol
 from fpainter.evaluation.statistics_file import cached, write
 from fpainter.progress import Report
+
+log = logging.getLogger(__name__)
+
+# Reals of a set whose single features are kept beside its statistics, 8 kB each.
+MOST_KEPT = 100_000
 
 # Raise this when the numbers in the file would come out otherwise.
 _VERSION = 1
@@ -27,7 +33,11 @@ Draw = Callable[[Sequence[int]], Tensor]  # indices -> images uint8 [B C H W]
 
 
 class Images(Interface):
-    """A set of images that can be read by index."""
+    """A set of images that can be read by index.
+
+    A part of another set may have the attributes `whole`, that set, and `places`, the indices in
+    it: then it needs no pass of its own where the features of the whole set are kept.
+    """
 
     @property
     def fingerprint(self) -> str:
@@ -162,14 +172,18 @@ class Features:
             num: images of all processes.
             what: is being done, for the report.
         """
-        # Each process fills its own rows.
-        found = torch.zeros(num, self.extractor.num_features, device=self.extractor.device)
+        # Each process fills its own rows; where there is one, the device need not hold them.
+        device = self.extractor.device if world_size() > 1 else "cpu"
+        found = torch.zeros(num, self.extractor.num_features, device=device)
         for indices, features in self.extract(draw, num, what):
-            found[list(indices)] = features.float()
+            found[list(indices)] = features.float().to(device)
         return summed(found).cpu()
 
     def statistics(self, images: Images) -> RealStatistics:
         """Read the statistics of real images from their file, or compute and keep them.
+
+        Their single features, or those of the set that they are a part of, are kept on the way
+        unless there are more than `MOST_KEPT`.
 
         Args:
             images: the real images.
@@ -186,7 +200,7 @@ class Features:
 
         def compute() -> dict[str, Tensor]:
             running = RunningMoments(size, self.extractor.device)
-            for _, features in self.extract(images.batch, num, what):
+            for features in self._batches(images, what):
                 running.add(features)
             running.sum_over_processes()
             return _tensors(running.moments()) if rank() == 0 else {}
@@ -194,8 +208,20 @@ class Features:
         what = "statistics of the reals"
         path = self._path(images, num)
         shapes = {"mean": (size,), "cov": (size, size), "sqrt_cov": (size, size)}
-        found = cached(path, shapes, compute, partial(self.report, what, 0, num))
+        found = from_first(cached(path, shapes, compute, partial(self.report, what, 0, num), what))
         return RealStatistics(Moments(num, found["mean"], found["cov"]), found["sqrt_cov"], path)
+
+    def _batches(self, images: Images, what: str) -> Iterator[Tensor]:
+        """Yield batches [B F] that are, over all processes, the features of all images."""
+        whole = getattr(images, "whole", images)
+        if len(whole) > MOST_KEPT:
+            yield from (features for _, features in self.extract(images.batch, len(images), what))
+            return
+        features = self._kept(whole, len(whole))
+        if rank() == 0:
+            places = torch.as_tensor(getattr(images, "places", range(len(whole))))
+            for part in places.split(self.batch_size):
+                yield features[part].to(self.extractor.device)
 
     def store(self, moments: Moments, images: Images) -> None:
         """Put moments that were computed elsewhere where `statistics` looks for them.
@@ -225,18 +251,34 @@ class Features:
         Returns:
             [num F] float32 on the CPU.
         """
-        num, what = min(num, len(images)), "features of the reals"
-        shape = (num, self.extractor.num_features)
+        num = min(num, len(images))
+        if from_first(self._path(images, len(images), "sample").is_file()):
+            features = self._kept(images, len(images))
+            places = _spread(range(num if rank() == 0 else 0), num, len(images))
+            return from_first(features[places])
+        return from_first(self._kept(images, num))
+
+    def _kept(self, images: Images, num: int) -> Tensor:
+        """Read features [num F] of images spread evenly over a set, or compute and keep them.
+
+        They are in the first process alone, and mapped from the file where they were there.
+        """
+        made: list[Tensor] = []
 
         def draw(places: Sequence[int]) -> Tensor:
-            return images.batch([place * len(images) // num for place in places])
+            return images.batch(_spread(places, num, len(images)))
 
         def compute() -> dict[str, Tensor]:
-            return {"features": self.gather(draw, num, what)}
+            made.append(self.gather(draw, num, what))
+            return {"features": made[0]}
 
+        what = "features of the reals"
         path = self._path(images, num, "sample")
-        wait = partial(self.report, what, 0, num)
-        return cached(path, {"features": shape}, compute, wait)["features"]
+        shapes = {"features": (num, self.extractor.num_features)}
+        found = cached(path, shapes, compute, partial(self.report, what, 0, num), what)
+        if found and not made:
+            log.info("features of %s reals are read from %s", f"{num:,}", path)
+        return found.get("features", torch.empty(0, self.extractor.num_features))
 
     def _path(self, images: Images, num: int, *what: str) -> Path:
         """Return the file of what was computed of `num` images."""
@@ -247,6 +289,11 @@ class Features:
         parts = [images.fingerprint, self.protocol.name, weights, num, _VERSION, *what, *device]
         key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         return self.cache_dir / "statistics" / f"{key}.safetensors"
+
+
+def _spread(places: Sequence[int], num: int, total: int) -> list[int]:
+    """Return the indices of some of `num` images that are spread evenly over a set."""
+    return [place * total // num for place in places]
 
 
 def _tensors(moments: Moments) -> dict[str, Tensor]:

@@ -29,6 +29,7 @@ def cached(
     shapes: Shapes,
     compute: Callable[[], dict[str, Tensor]],
     wait: Callable[[], None] = lambda: None,
+    what: str = "statistics",
 ) -> dict[str, Tensor]:
     """Read tensors from a file; compute and write them if they are not there.
 
@@ -39,23 +40,27 @@ def cached(
         shapes: of each tensor; a file that holds others is damaged.
         compute: makes the tensors; what the first process returns counts.
         wait: called now and then while another run of this machine makes them.
+        what: they are, for messages.
 
     Returns:
-        The tensors, in every process.
+        The tensors, mapped from the file where they were in it; in the first process alone.
     """
-    found = _read(path, shapes)
+    found = _read(path, shapes, what)
     if from_first(found is None):
-        with _alone(path, wait):
-            # Another run may have done the work while this one waited for its turn.
-            found = _read(path, shapes)
+        with _alone(path, wait, what):
+            # Another run may have done the work while this one waited for its turn. That a file is
+            # damaged was said at the first look.
+            found = _read(path, shapes, what, log.debug)
             if from_first(found is None):
                 found = compute()
                 if rank() == 0:
                     write(path, found)
-    return from_first(found or {})
+    return found if found is not None and rank() == 0 else {}
 
 
-def _read(path: Path, shapes: Shapes) -> dict[str, Tensor] | None:
+def _read(
+    path: Path, shapes: Shapes, what: str, say: Callable[..., None] = log.warning
+) -> dict[str, Tensor] | None:
     """Return the tensors of a file; None if it is missing or damaged, or in other processes."""
     if rank() > 0 or not path.is_file():
         return None
@@ -65,11 +70,11 @@ def _read(path: Path, shapes: Shapes) -> dict[str, Tensor] | None:
             checksum = file.get_tensor(_CHECKSUM)
     # A damaged header leads the reader to types and sizes that no tensor can have.
     except Exception as error:
-        log.warning("%s cannot be read (%s); computing the statistics again", path, error)
+        say("%s cannot be read (%s); computing the %s again", path, error, what)
         return None
     fit = all(tuple(tensors[name].shape) == shapes[name] for name in shapes)
     if not fit or not torch.equal(checksum, _checksum(tensors)):
-        log.warning("%s does not hold what its name says; computing the statistics again", path)
+        say("%s does not hold what its name says; computing the %s again", path, what)
         return None
     return tensors
 
@@ -91,14 +96,14 @@ def _checksum(tensors: Mapping[str, Tensor]) -> Tensor:
     """Return a number [] that tells of bits that flipped, which the format does not notice."""
     found = 0
     for name in sorted(tensors):
-        data = tensors[name].cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        data = tensors[name].cpu().contiguous().flatten().view(torch.uint8).numpy().data
         found = zlib.crc32(f"{name} {tensors[name].dtype}".encode(), found)
         found = zlib.crc32(data, found)
     return torch.tensor(found)
 
 
 @contextmanager
-def _alone(path: Path, wait: Callable[[], None]) -> Iterator[None]:
+def _alone(path: Path, wait: Callable[[], None], what: str) -> Iterator[None]:
     """Let one run of this machine at a time into the block of a path; the others wait.
 
     The first process holds the lock and tells the others of its run at every look that they still
@@ -107,7 +112,7 @@ def _alone(path: Path, wait: Callable[[], None]) -> Iterator[None]:
     """
     lock = FileLock(path.with_name(f".{path.stem}.lock"))
     if from_first(not _take(lock)):
-        log.info("another run is computing the same statistics; waiting for them")
+        log.info("another run is computing the same %s; waiting for them", what)
         while from_first(not _take(lock)):
             wait()
             time.sleep(_SECONDS_BETWEEN_LOOKS)
