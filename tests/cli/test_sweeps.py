@@ -20,6 +20,7 @@ from tests.cli.test_commands import pytestmark as lightning_warnings
 from tests.cli.test_commands import rows
 
 pytestmark = lightning_warnings
+MINUTES = "callbacks.budget.stop_after_cpu_minutes"
 SWEEP = ["-m", *SMALL, "num_iterations=3", "callbacks.samples.every=0", "callbacks.strips.every=0"]
 
 
@@ -85,6 +86,51 @@ def test_more_iterations_go_on_and_other_settings_are_refused(tmp_path: Path) ->
     assert f"{tmp_path}/1 holds a run with other settings" in message
     assert "data.seed is 1 there and 3 here" in message
     assert table(tmp_path)[2][4].startswith("failed: ")
+
+
+@pytest.mark.parametrize(
+    ("budget", "more"),
+    [
+        ("trainer.max_time=00:00:00:01", "trainer.max_time=00:01:00:00"),
+        (f"{MINUTES}=0.001", f"{MINUTES}=60"),
+    ],
+    ids=["time", "cpu"],
+)
+def test_a_job_whose_budget_is_spent_is_finished(budget: str, more: str, tmp_path: Path) -> None:
+    sweep = [*SWEEP, "seed=0", f"hydra.sweep.dir={tmp_path}"]
+    last = tmp_path / "0" / "checkpoints" / "last.ckpt"
+    run("train", *sweep, "num_iterations=100_000", budget)
+    assert table(tmp_path)[1][-1] == f"finished: ended by {budget}"
+    written = last.stat().st_mtime_ns
+    run("train", *sweep, "num_iterations=100_000", budget)
+    assert last.stat().st_mtime_ns == written
+    done = earlier_start(tmp_path / "0")
+    assert done is not None
+    planned = done.iteration + 1
+    run("train", *sweep, f"num_iterations={planned}", more)
+    assert table(tmp_path)[1][-2:] == [f"{planned} of {planned}", "finished"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "planned", "minutes", "finished"),
+    [
+        (True, 9, 1, f"finished: ended by {MINUTES}=1"),
+        (False, 9, 1, None),  # killed
+        (True, 5, 1, None),  # it had no more to do, and has now
+        (True, 9, 2, None),
+        (True, 9, None, None),
+    ],
+)
+def test_when_an_early_end_is_one(
+    ended: bool, planned: int, minutes: int | None, finished: str | None
+) -> None:
+    def config(iterations: int, minutes: int | None) -> dict[str, Any]:
+        budget = {"budget": {"stop_after_cpu_minutes": minutes}}
+        return {"num_iterations": iterations, "trainer": {"max_time": None}, "callbacks": budget}
+
+    start = EarlierStart(Path(), 5, None, config(planned, 1), ended)
+    assert start.finished(OmegaConf.create(config(9, minutes))) == finished
+    assert start.finished(OmegaConf.create(config(5, minutes))) == "finished"
 
 
 def test_a_job_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ class RunCheckpoints(Checkpoint):
             "image_size": size,
         }
         self._saved_at = -1
+        self._ended = False
 
     def setup(self, trainer: Trainer, pl_module: GANModule, stage: str) -> None:
         """Remove what a start left that was killed while saving."""
@@ -129,6 +130,7 @@ class RunCheckpoints(Checkpoint):
         """
         if trainer.world_size == 1 and stop_requested():
             raise SIGTERMException(128 + signal.SIGTERM)
+        self._ended = True
         self._save_best(trainer)
         self._save_last(trainer, pl_module)
 
@@ -180,8 +182,8 @@ class RunCheckpoints(Checkpoint):
         return f"; the state saved before is whole, go on from it with ckpt={kept}" if kept else ""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far, and what kind of score it is."""
-        return {"best_score": self.best_score, **self.scored_by}
+        """Return the best score so far, what kind of score it is, and whether the run has ended."""
+        return {"best_score": self.best_score, "ended": self._ended, **self.scored_by}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the best score so far.

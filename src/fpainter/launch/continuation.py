@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from fpainter.checkpoints.record import in_hydras_grammar
 from fpainter.errors import UserError
@@ -19,6 +19,8 @@ from fpainter.paths import existing
 # What makes two runs the same run; all else may change when one goes on.
 SAME = ("model", "data", "image_size", "batch_size", "seed", "warm_start")
 ELSEWHERE = ("cache_dir",)  # keys that say where something lies on this machine
+# What may end a run in good order before its last iteration.
+BUDGETS = ("trainer.max_time", "callbacks.budget.stop_after_cpu_minutes")
 
 
 def complete_arguments(arguments: list[str]) -> list[str]:
@@ -173,12 +175,31 @@ class EarlierStart:
         iteration: how many are done.
         best_fid: None without scores.
         config: the resolved config, plain data.
+        ended: whether it ended in good order, with its last scores and pictures.
     """
 
     checkpoint: Path
     iteration: int
     best_fid: float | None
     config: dict[str, Any]
+    ended: bool = False
+
+    def finished(self, config: DictConfig) -> str | None:
+        """Say that the run is finished, and how; None if it has something left to do.
+
+        A spent budget counts as long as it is not changed.
+
+        Args:
+            config: with the iterations and budgets that the run has now.
+        """
+        if self.iteration >= config.num_iterations:
+            return "finished"
+        if not self.ended or self.iteration >= self.config["num_iterations"]:
+            return None
+        then = OmegaConf.create(self.config)
+        had, has = ({k: OmegaConf.select(c, k) for k in BUDGETS} for c in (then, config))
+        spent = [f"{key}={value}" for key, value in has.items() if value is not None]
+        return f"finished: ended by {' or '.join(spent)}" if spent and had == has else None
 
 
 def earlier_start(run_dir: Path) -> EarlierStart | None:
@@ -196,7 +217,9 @@ def earlier_start(run_dir: Path) -> EarlierStart | None:
     last = whole_checkpoint(last)
     checkpoint = read_checkpoint(last, key="auto_resume")
     fid, config = best_fid(checkpoint), checkpoint["fpainter"]["config"]
-    return EarlierStart(last, checkpoint["iteration"], fid["value"] if fid else None, config)
+    ended = checkpoint.get("callbacks", {}).get("RunCheckpoints", {}).get("ended", False)
+    best = fid["value"] if fid else None
+    return EarlierStart(last, checkpoint["iteration"], best, config, bool(ended))
 
 
 def same_run(run_dir: Path, *configs: dict[str, Any]) -> EarlierStart | None:

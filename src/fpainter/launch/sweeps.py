@@ -75,7 +75,8 @@ def _settings(job: Path) -> dict[str, str]:
 
 def _results(job: Path) -> list[str]:
     """Return best FID, iterations and status."""
-    planned = OmegaConf.load(job / ".hydra" / "config.yaml").num_iterations
+    config = OmegaConf.load(job / ".hydra" / "config.yaml")
+    assert isinstance(config, DictConfig)
     try:
         found = earlier_start(job)
     except UserError as error:
@@ -85,5 +86,5 @@ def _results(job: Path) -> list[str]:
     if (job / FAILED).is_file():
         status = f"failed: {(job / FAILED).read_text().splitlines()[0]}"
     else:
-        status = "finished" if done >= planned else "not finished"
-    return [fid, f"{done:,} of {planned:,}", status]
+        status = (found and found.finished(config)) or "not finished"
+    return [fid, f"{done:,} of {config.num_iterations:,}", status]

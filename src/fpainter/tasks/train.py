@@ -63,8 +63,8 @@ def train(cfg: DictConfig) -> float | None:
     records = {stage.number: _recorded(stage.config) for stage in stages}
     if in_sweep() or (cfg.auto_resume and ckpt is None):
         before = same_run(run_dir, *(config for config, _ in records.values()))
-        if before is not None and before.iteration >= cfg.num_iterations:
-            log.info("%s is finished", run_dir)
+        if before is not None and (finished := before.finished(cfg)):
+            log.info("%s is %s", run_dir, finished)
             return before.best_fid
         ckpt = ckpt if before is None else before.checkpoint
     done = read_checkpoint(ckpt)["iteration"] if ckpt and len(stages) > 1 else 0
