@@ -77,7 +77,10 @@ def test_features_take_part_where_there_are_weights(
         (["image='{picture}'", *QUICK, "projection.space=w"], "FastWeightPainter has no styles"),
         (["image='{picture}'", *QUICK, "projection.space=q"], "space must be one of z, w, w+"),
         (["image='{picture}'", *QUICK, "projection.lr=0"], "lr must be a number above 0"),
-        (["image='{picture}'", *QUICK, "projection.features=x"], "projection.features=x: must"),
+        (
+            ["image='{picture}'", *QUICK, "projection.features=x"],
+            "features must be a number of 0 or more; got x (in projection)",
+        ),
         (["image='{picture}'", *QUICK, "projection.num_steps=0"], "must be at least 1"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Sizes as configs and files give them: whole numbers, images, weights."""
+"""Numbers and sizes as configs and files give them: whole numbers, images, weights."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,24 @@ if TYPE_CHECKING:  # commands answer mistakes about sizes before they bring torc
 def is_whole(value: Any, least: int = 1) -> bool:
     """Say whether a value, of whatever kind, is a whole number and at least `least`."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def check_number(name: str, value: Any, zero: bool = False) -> None:
+    """Refuse a value, of whatever kind, that is no finite number above 0.
+
+    Args:
+        name: of the value, for the message.
+        value: to be checked.
+        zero: allow 0, too.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if type(value) in (int, float) and (0 < value < float("inf") or (zero and value == 0)):
+        return
+    raise ValueError(
+        f"{name} must be a number {'of 0 or more' if zero else 'above 0'}; got {value}"
+    )
 
 
 def as_size(image_size: int | Sequence[int]) -> tuple[int, int]:

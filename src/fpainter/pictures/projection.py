@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from fpainter.generators.latents import latents
 from fpainter.generators.sampler import Sampler, evaluating
 from fpainter.generators.synthesis.generator import SynthesisGenerator
 from fpainter.generators.synthesis.styles import FromStyles
+from fpainter.nn.sizes import check_number
 from fpainter.pictures.latents_file import StoredLatents
 from fpainter.pictures.selection import batches
 from fpainter.progress import Report
@@ -52,11 +52,8 @@ class Search:
     def __post_init__(self) -> None:
         if self.space not in SPACES:
             raise ValueError(f"space must be one of {', '.join(SPACES)}; got {self.space}")
-        for name, least in (("lr", "above 0"), ("prior", "0 or more")):
-            value: Any = getattr(self, name)
-            finite = type(value) in (int, float) and math.isfinite(value)
-            if not finite or value < 0 or (name == "lr" and not value):
-                raise ValueError(f"{name} must be a number {least}; got {value}")
+        check_number("lr", self.lr)
+        check_number("prior", self.prior, zero=True)
 
     def check(self, sampler: Sampler) -> None:
         """Raise ValueError if styles are looked for where there are none."""

@@ -24,7 +24,7 @@ from fpainter.generators.written import written_painter
 from fpainter.launch.devices import pick_device
 from fpainter.launch.settings import blaming, check_numbers
 from fpainter.nn.image_range import ImageRange
-from fpainter.nn.sizes import as_size
+from fpainter.nn.sizes import as_size, check_number
 from fpainter.paths import existing
 from fpainter.pictures.film import painting_film, save_film
 from fpainter.pictures.grids import grid, labelled
@@ -82,11 +82,9 @@ def _check(cfg: DictConfig) -> tuple[int, int]:
     """Find mistakes before anything is optimised; return the size of pictures."""
     several = ["num_images"] if cfg.num_images is not None else []
     check_numbers(cfg, "num_steps", "iterations", "batch_size", *several)
-    for key in ("lr", "gain"):
-        if type(cfg[key]) not in (int, float) or not 0 < cfg[key] < float("inf"):
-            raise UserError(f"{key}={cfg[key]}: must be a number above 0")
-    if type(cfg.early) not in (int, float) or not 0 <= cfg.early < float("inf"):
-        raise UserError(f"early={cfg.early}: must be 0 or more")
+    for key in ("lr", "gain", "early"):
+        with blaming(key):
+            check_number(key, cfg[key], zero=key == "early")
     with blaming("image_size"):
         size = as_size(cfg.image_size)
     if min(size) < SMALLEST:

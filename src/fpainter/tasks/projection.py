@@ -4,7 +4,6 @@ import logging
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -19,7 +18,7 @@ from fpainter.evaluation.likeness import Likeness
 from fpainter.evaluation.protocols import get_protocol
 from fpainter.generators.base import PaintingGenerator
 from fpainter.launch.settings import blaming, fill_from
-from fpainter.nn.sizes import as_size
+from fpainter.nn.sizes import as_size, check_number
 from fpainter.paths import existing
 from fpainter.pictures.grids import grid, labelled
 from fpainter.pictures.latents_file import write_latents
@@ -53,11 +52,12 @@ def prepare_projection(trained: TrainedPainter, selection: Selection, cfg: DictC
         space = options.space or default_space(sampler)
         search = Search(space, *rest, cfg.seed, selection.batch_size)
         search.check(sampler)
-    weight = _weight(options.features)
+        check_number("features", options.features, zero=True)
 
     def write(output: Path) -> list[str]:
         device = next(sampler.generator.parameters()).device
-        network = _network(trained, cfg, device) if weight else None
+        network = _network(trained, cfg, device) if options.features else None
+        weight = options.features
         likeness = Likeness(target.to(device), sampler.image_range, network, weight)
         with reporting(unit="done") as report:
             found = project(sampler, likeness, search, selection.label, report)
@@ -83,17 +83,6 @@ def _read_picture(trained: TrainedPainter, where: str, path: Path) -> Tensor:
     except Exception as error:  # damage leads Pillow to errors of nearly any type
         raise UserError(f"{where}: not a readable image ({first_line(error)})") from error
     return torch.from_numpy(pixels)
-
-
-def _weight(value: Any) -> float:
-    """Return the weight of features.
-
-    Raises:
-        UserError: if it is no number of at least 0.
-    """
-    if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
-        raise UserError(f"projection.features={value}: must be a number, 0 or more")
-    return value
 
 
 def _network(
