@@ -214,7 +214,7 @@ def test_processes_finish_a_score_before_they_stop(whom: str, tmp_path: Path) ->
     )  # fmt: skip
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stdout + stopped.stderr
     assert "Traceback" not in stopped.stderr
-    assert len(list(cache.rglob("*.safetensors"))) == 1
+    assert len(list(cache.rglob("*.safetensors"))) == 2  # statistics, and the features they are of
     assert state(run_dir)["iteration"] == 3
     assert rows(run_dir)[-1]["fid"]
 
