@@ -19,7 +19,7 @@ from fpainter.nn.sizes import as_size
 CHANGES = {"softmax": -1.0, "unit": -0.5}
 # Activations of what means something entry by entry: grown, it has the same entries, not the same
 # inner products.
-LEVELS = ("double_sigmoid", "fade", "sigmoid", "softplus")
+LEVELS = ("double_sigmoid", "fade", "low_sigmoid", "sigmoid", "softplus")
 
 
 class InstructionHead(nn.Module):
@@ -50,7 +50,7 @@ class InstructionHead(nn.Module):
         value_scale: factor on the activated values; growing sets it.
 
     Raises:
-        ValueError: if an option is unknown.
+        ValueError: if an option is unknown, or there is no rate to be as `rate` says.
 
     Source: Irie & Schmidhuber 2023, Eq. 8 (which shows no bias; the released code has one).
     """
@@ -79,10 +79,14 @@ class InstructionHead(nn.Module):
         self.channels = channels
         ordered = learning_rule.orders if learning_rule else (KEY, VALUE, RATE)
         given = {"key": key_activation, "value": value_activation, "rate": rate_activation}
-        self.orders = tuple(_activated(order, given.get(order.name)) for order in ordered)
+        self.orders = tuple(
+            _activated(order, given.get(order.like or order.name)) for order in ordered
+        )
         if rate is not None:
             axis = {"scalar": "scalar", "row": "rows", "none": "none"}
             check_choice("rate", rate, axis)
+            if all(order.name != "rate" for order in self.orders):
+                raise ValueError(f"rate={rate}: {type(learning_rule).__name__} orders no rate")
             self.orders = tuple(
                 order._replace(axis=axis[rate]) if order.name == "rate" else order
                 for order in self.orders
@@ -129,13 +133,14 @@ class InstructionHead(nn.Module):
 
     def _read(self, order: Order, written: Tensor) -> Tensor:
         x = rearrange(written, "b t (s c d) -> b c (t s) d", s=self.strokes, c=self._groups(order))
-        if order.axis == "none":
-            return x.new_ones(*x.shape[:-1], 1)
         if order.repeat is not None:
             x = rearrange(x, "b c t (n d) -> b c t n d", n=order.repeat)
+        if order.axis == "none":
+            return x.new_ones(*x.shape[:-1], 1)
         if self.basis == "cosine" and self._waves(order):
             x = from_cosines(x, self.cols if order.axis == "columns" else self.rows)
-        return _scaled(ACTIVATIONS[order.activation](x), self.scales.get(order.name, 1.0))
+        scale = self.scales.get(order.like or order.name, 1.0)
+        return _scaled(ACTIVATIONS[order.activation](x), scale)
 
     def _waves(self, order: Order) -> bool:
         """Return whether the basis of an order can be one of waves."""
