@@ -55,7 +55,7 @@ def instructed(
     return found
 
 
-def still(rule: LearningRule) -> dict[str, float]:
+def still(rule: LearningRule) -> dict[str, Any]:
     """Return fades of zero."""
     return {order.name: 0.0 for order in rule.orders if order.activation == "fade"}
 
@@ -94,7 +94,7 @@ def test_every_rule_says_what_it_is() -> None:
 @pytest.mark.parametrize("rate", [0.0, 1.0, 2.0])
 def test_at_the_limits(rule: LearningRule, fade: float, rate: float) -> None:
     """No fade, the fastest one 65 times in a row, and rates that leave, store and mirror."""
-    fades = dict.fromkeys(still(rule), fade)
+    fades: dict[str, Any] = dict.fromkeys(still(rule), fade)
     instructions = instructed(rule, rate=rate, **fades)
     if rate == 2 and "key" in instructions:
         instructions["key"] = torch.nn.functional.normalize(instructions["key"], dim=-1)
@@ -142,7 +142,8 @@ def test_half_precision_is_painted_in_single(rule: LearningRule) -> None:
 
 @of_all()
 def test_nothing_ordered_leaves_the_canvas(rule: LearningRule) -> None:
-    instructions = instructed(rule, **dict.fromkeys(QUIET, 0.0), **still(rule))
+    zeros: dict[str, Any] = dict.fromkeys(QUIET, 0.0)
+    instructions = instructed(rule, **zeros, **still(rule))
     canvas = random_canvas()
     if getattr(rule, "first_rate", "applied") == "one":
         canvas.zero_()
