@@ -229,6 +229,25 @@ def test_steps_that_are_stable_at_any_rate(name: str) -> None:
     assert ((before * after >= -1e-9) & (after.abs() < 0.01 * before.abs() + 1e-9)).all()
 
 
+def test_the_implicit_step_minimises_what_it_says() -> None:
+    rule, before = RULES["delta_implicit"], random_canvas()
+    given = {name: x[:, :, :1] for name, x in instructed(rule).items()}
+    after = rule(given, before).image().requires_grad_(True)
+    key, value, rate = (x[:, :, 0] for x in given.values())
+    missed = value - torch.einsum("bchw,bcw->bch", after, key)
+    loss = (after - before).square().sum() + (rate * missed.square()).sum()
+    (gradient,) = torch.autograd.grad(loss, after)
+    assert gradient.abs().max() < 1e-12
+
+
+def test_the_exact_step_is_many_small_ones() -> None:
+    rule, canvas, many = RULES["delta_exact"], random_canvas(), 4096
+    given = {name: x[:, :, :1] for name, x in instructed(rule).items()}
+    small = {name: x.repeat_interleave(many, dim=2) for name, x in given.items()}
+    expected = DeltaRule()(small | {"rate": small["rate"] / many}, canvas).image()
+    assert apart(rule(given, canvas).image(), expected) < 1e-3
+
+
 def test_recursive_least_squares_keeps_promises() -> None:
     size = (2, 3, 16, 10, 24)
     given = instructed(DeltaRule(), size, rate=1.0)
@@ -345,3 +364,13 @@ def test_a_painting_without_a_closed_form_is_painted_again() -> None:
     without = painting.without([2]).without([6])
     assert without.left_out == {2, 6}
     torch.testing.assert_close(without.image(), OverRule()(some, canvas).image())
+
+
+def test_strokes_that_are_left_out_write_nothing() -> None:
+    rule, size = DeltaProductRule(2), (2, 3, 7, 5, 6)
+    painting = rule(instructed(rule, size), random_canvas(size))
+    without = painting.without([2]).without([6])
+    assert without.left_out == {2, 6}
+    updates = painting.updates()
+    kept = updates.sum(dim=1) - updates[:, 1] - updates[:, 5]
+    torch.testing.assert_close(without.image() - without.canvases([0])[:, 0], kept)
