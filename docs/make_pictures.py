@@ -125,7 +125,7 @@ def draw_triangle(ckpt: Path) -> None:
     sampler = load_painter(ckpt).sampler
     assert isinstance(sampler.generator, PaintingGenerator)
     work = paint(sampler.generator, sampler.image_range, latents(0, [0], sampler.d_latent))
-    key, value, rate = (part[0, 0] for part in work.painting.instructions)
+    key, value, rate = (part[0, 0] for part in work.painting.instructions.values())
     system = torch.eye(len(key)) + (rate * (key @ key.mT)).tril(-1)
     right, rows = rate * value, work.painting.rows[0, 0]
     figure = Figure(figsize=(8.4, 3.1), layout="constrained", facecolor="white")
@@ -147,7 +147,7 @@ def draw_sum_of_the_same_orders(ckpt: Path) -> None:
     work = paint(sampler.generator, sampler.image_range, latents(0, range(2), sampler.d_latent))
     steps = shown_steps(work.painting.num_steps, 8)
     painting = work.painting
-    rows, cols = sum_rule(*painting.instructions)
+    rows, cols = sum_rule(**painting.instructions)
     added = torch.einsum("bcth,bctw->btchw", rows, cols).cumsum(dim=1)
     shown = [painting.canvases(steps), added[:, [step - 1 for step in steps]]]
     frames = torch.stack([work.show(each) for each in shown], dim=1).flatten(0, 2)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fpainter.generators.canvas import LearnedCanvas
 from fpainter.generators.input_generators import ProjectLatent, RepeatLatent
 from fpainter.generators.instruction_head import InstructionHead
-from fpainter.generators.learning_rules import DeltaRule, SumRule
+from fpainter.generators.learning_rules import DeltaRule, LearningRule, SumRule
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.sequence_processors import LSTMProcessor
 from fpainter.nn.cosine import cosine_basis
@@ -31,6 +31,7 @@ def build(
         if repeat
         else ProjectLatent(D_LATENT, STEPS, 3, 10, "tanh", embedding)
     )
+    ordering = rule if isinstance(rule, LearningRule) else None
     return FastWeightPainter(
         STEPS,
         D_LATENT,
@@ -39,7 +40,7 @@ def build(
         channels,
         inputs,
         LSTMProcessor(inputs.d_input, D_HIDDEN, 2, D_LATENT, state_kaiming=repeat),
-        InstructionHead(D_HIDDEN, size, channels, **head),
+        InstructionHead(D_HIDDEN, size, channels, learning_rule=ordering, **head),
         rule or DeltaRule(),
         LearnedCanvas(size, channels) if learned else None,
     )

@@ -19,7 +19,7 @@ from fpainter.nn.sizes import as_size
 CHANGES = {"softmax": -1.0, "unit": -0.5}
 # Activations of what means something entry by entry: grown, it has the same entries, not the same
 # inner products.
-LEVELS = ("double_sigmoid", "fade", "sigmoid", "softplus")
+LEVELS = ("double_sigmoid", "fade", "low_sigmoid", "sigmoid", "softplus")
 
 
 class InstructionHead(nn.Module):
@@ -50,7 +50,7 @@ class InstructionHead(nn.Module):
         value_scale: factor on the activated values; growing sets it.
 
     Raises:
-        ValueError: if an option is unknown.
+        ValueError: if an option is unknown, or there is no rate to be as `rate` says.
 
     Source: Irie & Schmidhuber 2023, Eq. 8 (which shows no bias; the released code has one).
     """
@@ -79,10 +79,14 @@ class InstructionHead(nn.Module):
         self.channels = channels
         ordered = learning_rule.orders if learning_rule else (KEY, VALUE, RATE)
         given = {"key": key_activation, "value": value_activation, "rate": rate_activation}
-        self.orders = tuple(_activated(order, given.get(order.name)) for order in ordered)
+        self.orders = tuple(
+            _activated(order, given.get(order.like or order.name)) for order in ordered
+        )
         if rate is not None:
             axis = {"scalar": "scalar", "row": "rows", "none": "none"}
             check_choice("rate", rate, axis)
+            if all(order.name != "rate" for order in self.orders):
+                raise ValueError(f"rate={rate}: {type(learning_rule).__name__} orders no rate")
             self.orders = tuple(
                 order._replace(axis=axis[rate]) if order.name == "rate" else order
                 for order in self.orders
@@ -140,11 +144,13 @@ class InstructionHead(nn.Module):
     def shaped(self, order: Order, written: Tensor) -> Tensor:
         """Return an order's numbers [B C T *], or [B C T repeat *], as they were written."""
         x = rearrange(written, "b t (s c d) -> b c (t s) d", s=self.strokes, c=self._groups(order))
-        return x if order.repeat is None else x.unflatten(-1, (order.repeat, -1))
+        if order.repeat is None:
+            return x
+        return rearrange(x, "b c t (n d) -> b c t n d", n=order.repeat)
 
     def scaled(self, order: Order, activated: Tensor) -> Tensor:
         """Multiply by the scale of keys or values."""
-        scale = self.scales.get(order.name, 1.0)
+        scale = self.scales.get(order.like or order.name, 1.0)
         return activated if scale == 1 else activated * scale
 
     def waves(self, order: Order) -> bool:

@@ -23,6 +23,8 @@ class Order(NamedTuple):
         per: ``channel``, or ``image`` if all channels share it.
         repeat: how many of them a step has; None: one, without an axis of its own.
         patterned: whether it is written in the head's basis; else entry by entry.
+        like: an order whose activation and scale it shares, whatever the head is told they are:
+            what the canvas is read with, besides the key, is ``like="key"``.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Order(NamedTuple):
     per: str = "channel"
     repeat: int | None = None
     patterned: bool = True
+    like: str | None = None
 
 
 # What the slow net wrote for all steps, by the names of the orders: the key, column patterns

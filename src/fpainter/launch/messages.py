@@ -58,7 +58,7 @@ def explained() -> Iterator[None]:
 def explain(error: BaseException | None) -> str | None:
     """Say what the user can mend in a sentence; None for any other error."""
     if isinstance(error, MissingMandatoryValue):
-        return f"give {error.full_key}=..."
+        return f"give {_own_key(error.full_key)}=..."
     computing = re.match(r"ValueError raised while resolving interpolation: (.+)", str(error))
     if isinstance(error, InterpolationResolutionError) and computing:
         return computing[1]  # of our resolvers
@@ -69,11 +69,21 @@ def explain(error: BaseException | None) -> str | None:
         # What constructors raise when they are given something they cannot use.
         given = isinstance(cause, ValueError | TypeError | ModuleNotFoundError)
         message = str(cause) if given else explain(cause)
+        if loading := re.match(r"Error loading '(.+)':\n(.+)", str(cause)):
+            message = (
+                f"cannot find {loading[1]}: {loading[2]}; is its name right? Run from the folder "
+                "that its module is in, or add that folder to PYTHONPATH"
+            )
         key = re.search(r"full_key: (\S+)", str(error))
-        return f"{message} (in {key[1]})" if message and key else message
+        return f"{message} (in {_own_key(key[1])})" if message and key else message
     if isinstance(error, OSError):
         return _of_the_system(error)
     return None if error is None else _of_torch_and_lightning(error)
+
+
+def _own_key(key: str | None) -> str:
+    """Return where a setting is given; the head has the learning rule by reference."""
+    return str(key).replace(".head.learning_rule", ".learning_rule")
 
 
 def _of_the_system(error: OSError) -> str | None:

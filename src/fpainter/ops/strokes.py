@@ -8,8 +8,8 @@ from it, what is written and how strongly:
     W <- W + u p^T                  write at p
 
 Shapes: B batch, C channels, S strokes, H rows, W columns. What all channels share may have one
-channel. :mod:`fpainter.ops.closed_form` runs a program without a loop, :mod:`fpainter.ops.naive`
-with one, and :mod:`fpainter.ops.rank_one` adds up what came of it.
+channel. :mod:`fpainter.ops.closed_form` runs a program without a loop, and
+:mod:`fpainter.ops.rank_one` adds up what came of it.
 """
 
 from typing import NamedTuple

@@ -1,6 +1,6 @@
 """What a learning rule is: what it orders from the slow net, and what a step does to the canvas."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -49,6 +49,14 @@ class LearningRule(nn.Module):
     def step(self, canvas: Tensor, *args: Any, **orders: Any) -> Tensor:
         """Return the canvas [B C H W] after one step, given the orders by name [B C (repeat) *]."""
         raise NotImplementedError(f"{type(self).__name__} does not say what a step does")
+
+    def stepper(self) -> Callable[..., Tensor]:
+        """Return what takes the steps of one painting, one after the other.
+
+        It is `step`, unless a rule remembers more than the canvas: then a function with the
+        arguments of `step` and a memory that is empty at first.
+        """
+        return self.step
 
     def strokes(self, *args: Any, **orders: Any) -> Strokes | None:
         """Return all steps as a program, given the orders by name [B C T (repeat) *]."""
@@ -122,10 +130,11 @@ class LearningRule(nn.Module):
         """
         orders = {name: widen(x) for name, x in self.applied(instructions, canvas).items()}
         canvas = self._empty(orders) if canvas is None else widen(canvas)
+        step = self.stepper()
         for t in range(orders[self.orders[0].name].shape[2]):
             if t + 1 not in left_out:
                 with torch.autocast(canvas.device.type, enabled=False):
-                    canvas = self.step(canvas, **{name: x[:, :, t] for name, x in orders.items()})
+                    canvas = step(canvas, **{name: x[:, :, t] for name, x in orders.items()})
             yield canvas
 
     def key_factor(self, height: float, width: float) -> float:

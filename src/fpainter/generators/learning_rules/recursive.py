@@ -1,12 +1,11 @@
 """Recursive least squares."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from fpainter.generators.learning_rules.base import LearningRule, outer, read
-from fpainter.generators.painting import Instructions
 from fpainter.ops.strokes import Strokes
 
 SMALLEST_RATE = 1e-6
@@ -43,22 +42,25 @@ class RecursiveRule(LearningRule):
             raise ValueError(f"ridge must be positive; got {ridge}")
         self.ridge = ridge
 
-    def run(
-        self, instructions: Instructions, canvas: Tensor | None, left_out: Collection[int] = ()
-    ) -> Iterator[Tensor]:
-        """Yield the canvas after each step; see `LearningRule.run`."""
-        keys, values, rates = (instructions[order.name] for order in self.orders)
-        canvas = self._empty(instructions) if canvas is None else canvas
-        certain = torch.eye(keys.shape[-1]).to(keys) / self.ridge
-        for t in range(keys.shape[2]):
-            key, value, rate = keys[:, :, t], values[:, :, t], rates[:, :, t]
-            if t + 1 not in left_out:
-                turned = read(certain, key)
-                inner = (turned * key).sum(dim=-1, keepdim=True)
-                gain = turned / (1 / rate.clamp_min(SMALLEST_RATE) + inner)
-                canvas = canvas + outer(value - read(canvas, key), gain)
-                certain = certain - outer(gain, turned)
-            yield canvas
+    def stepper(self) -> Callable[..., Tensor]:
+        """Return steps that remember which keys they have seen: P, the inverse of what they weigh.
+
+        Raises:
+            ValueError: in a step, if rates are of rows.
+        """
+        certain: Tensor | None = None
+
+        def step(canvas: Tensor, key: Tensor, value: Tensor, rate: Tensor) -> Tensor:
+            nonlocal certain
+            noise = _noise(rate)
+            if certain is None:
+                certain = self._certain(key)
+            turned = read(certain, key)
+            gain = turned / (noise + (turned * key).sum(dim=-1, keepdim=True))
+            certain = certain - outer(gain, turned)
+            return canvas + outer(value - read(canvas, key), gain)
+
+        return step
 
     def strokes(self, key: Tensor, value: Tensor, rate: Tensor) -> Strokes:
         """Read at the keys, write at the gains.
@@ -66,14 +68,32 @@ class RecursiveRule(LearningRule):
         With ``L L^T = K P_0 K^T + diag(1 / beta)``, the rows of ``L^-1 K P_0``, each over its entry
         of the diagonal of L, are the gains: leading blocks of a Cholesky factor are the factors of
         leading blocks. It is done for some dozens of steps at a time, and P carried on.
+
+        Raises:
+            ValueError: if rates are of rows.
         """
-        certain = torch.eye(key.shape[-1]).to(key) / self.ridge
-        gains = []
+        certain, gains = self._certain(key), []
         for k, beta in zip(key.split(CHUNK, dim=2), rate.split(CHUNK, dim=2), strict=True):
             turned = k @ certain  # [B C T W]
-            noise = torch.diag_embed(1 / beta[..., 0].clamp_min(SMALLEST_RATE))
+            noise = torch.diag_embed(_noise(beta)[..., 0])
             lower = torch.linalg.cholesky(turned @ k.mT + noise)
             found = torch.linalg.solve_triangular(lower, turned, upper=False)
             gains.append(found / lower.diagonal(dim1=-2, dim2=-1).unsqueeze(-1))
             certain = certain - found.mT @ found
         return Strokes(value, torch.cat(gains, dim=2), key, torch.ones_like(rate))
+
+    def _certain(self, key: Tensor) -> Tensor:
+        return torch.eye(key.shape[-1]).to(key) / self.ridge
+
+
+def _noise(rate: Tensor) -> Tensor:
+    """Return ``1 / beta`` [... 1], what a step's value may be wrong by.
+
+    Raises:
+        ValueError: if there is more than one rate for a step.
+    """
+    if rate.shape[-1] != 1:
+        raise ValueError(
+            f"the recursive rule takes one rate for each step, rate=scalar; got {rate.shape[-1]}"
+        )
+    return 1 / rate.clamp_min(SMALLEST_RATE)

@@ -18,7 +18,7 @@ class SmudgeRule(LearningRule):
     equation = r"W_t = W_{t-1} + \beta_t (v_t + m_t W_{t-1} q_t - W_{t-1} k_t) k_t^\top"
     source = "this package; SRWM, Irie et al. 2022"
     orders = (
-        KEY, VALUE, RATE, Order("source", "columns", "softmax"),
+        KEY, VALUE, RATE, Order("source", "columns", "softmax", like="key"),
         Order("amount", "scalar", "low_sigmoid", patterned=False),
     )  # fmt: skip
 
