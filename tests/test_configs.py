@@ -319,3 +319,10 @@ def test_sweeps(name: str, compose: Compose) -> None:
     assert isinstance(with_it, dict)
     del with_it["hydra"], without["hydra"]
     assert with_it == without
+
+
+def test_the_sweep_of_learning_rules_has_all(compose: Compose) -> None:
+    """All but rules from elsewhere, rules as the released code has them, and a step size."""
+    swept = compose("+sweep=learning_rules").hydra.sweeper.params["model/learning_rule"]
+    all_rules = {n for n in direct_options("model/learning_rule") if "released" not in n}
+    assert {*swept.replace(" ", "").split(",")} == all_rules - {"custom", "delta_exact"}

@@ -141,26 +141,30 @@ def test_a_job_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     assert found["0"].startswith("failed: batch_size must be")
 
 
-@pytest.mark.parametrize(
-    ("name", "key", "values"),
-    [
-        ("painting_steps", "model.generator.num_steps", ["64", "32", "16", "8"]),
-        ("learning_rules", "model/learning_rule", ["delta", "sum", "oja"]),
-    ],
-)
-def test_sweeps_of_the_paper(
-    name: str, key: str, values: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_paper_s_sweep_of_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = [option for option in SWEEP[1:] if "num_steps" not in option]
     monkeypatch.setenv("FPAINTER_LOGS", str(tmp_path))
-    run("train", f"+sweep={name}", *small, "num_iterations=1")
+    run("train", "+sweep=painting_steps", *small, "num_iterations=1")
     (directory,) = (tmp_path / "sweeps").iterdir()
     head, *body = table(directory)
-    assert [row[head.index(key)] for row in body] == values
+    steps = [row[head.index("model.generator.num_steps")] for row in body]
+    assert steps == ["64", "32", "16", "8"]
     assert {row[-1] for row in body} == {"finished"}
     # A job is no sweep when it is taken up by hand.
     run("train", f"ckpt={directory / '0' / 'checkpoints' / 'last.ckpt'}", "num_iterations=2")
     assert earlier_start(directory / "0").iteration == 2  # type: ignore[union-attr]
+
+
+def test_jobs_of_equal_size_are_recorded_with_their_numbers(tmp_path: Path) -> None:
+    equal = [
+        "model/learning_rule=delta,coupled", "model.generator.d_hidden=${equal_parameters:16}",
+        "model.generator.num_steps=${equal_numbers:4}",
+    ]  # fmt: skip
+    run("train", *SWEEP, *equal, "num_iterations=1", f"hydra.sweep.dir={tmp_path}")
+    parts = [OmegaConf.load(tmp_path / job / "config.yaml").model.generator for job in "01"]
+    assert [part.num_steps for part in parts] == [4, 11]  # 4 * 99 / 36
+    assert parts[0].d_hidden == 16 < parts[1].d_hidden == parts[1].head.d_hidden
+    assert [row[-1] for row in table(tmp_path)[1:]] == ["finished", "finished"]
 
 
 def test_a_run_goes_on_by_itself_when_asked_to(tmp_path: Path) -> None:

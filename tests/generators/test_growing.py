@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from fpainter.errors import UserError
 from fpainter.generators.growing import grown_scales, grown_state
-from fpainter.generators.learning_rules import DeltaRule, OjaRule, SumRule
+from fpainter.generators.learning_rules import DeltaRule, LearningRule, OjaRule, SumRule
+from fpainter.generators.learning_rules.delta_product import DeltaProductRule
 from fpainter.generators.lightgan import LightGANGenerator
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.nn.cosine import cosine_basis
@@ -81,6 +82,30 @@ def test_cosines_are_sampled_more_finely(
     ]
     expected = waves[0] @ old.paint(z).image() @ waves[1].T
     torch.testing.assert_close(new.paint(z).image(), expected, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("small", "large"), [((4, 8), (8, 16)), ((8, 4), (8, 16))], ids=str)
+@pytest.mark.parametrize("rule", [DeltaRule, SumRule, OjaRule, DeltaProductRule])
+@pytest.mark.parametrize("key", ["identity", "unit"])
+def test_coarse_strokes_stay_the_same(
+    small: tuple[int, int], large: tuple[int, int], rule: type[LearningRule], key: str
+) -> None:
+    options: dict[str, Any] = {"rule": rule(), "key_activation": key}
+    options |= {"basis": "scales", "scales": [2, 4, 8], "gain": 3.0}
+    old = build(small, **options)
+    new, z = grow(old, large, **options), torch.randn(3, D_LATENT)
+    matrices = [torch.eye(s).double() for s in small]
+    for axis, (after, before) in enumerate(zip(large, small, strict=True)):
+        while before < after:
+            matrices[axis] = isometric_interpolation(2 * before, before) @ matrices[axis]
+            before *= 2
+    up, across = (matrix.float() for matrix in matrices)
+    torch.testing.assert_close(
+        new.paint(z).image(), up @ old.paint(z).image() @ across.T, atol=1e-5, rtol=1e-4
+    )
+    # What was coarser than the smaller picture is written as it was.
+    before, after = (p.state_dict()["head.to_instructions.weight"][: 3 * 2] for p in (old, new))
+    assert torch.equal(before, after)
 
 
 def test_growing_twice_and_without_a_change() -> None:

@@ -13,6 +13,7 @@ from fpainter.generators.learning_rules import DeltaRule, LearningRule, SumRule
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.sequence_processors import LSTMProcessor
 from fpainter.nn.cosine import cosine_basis
+from fpainter.nn.interpolation import isometric_interpolation
 
 STEPS, D_LATENT, D_HIDDEN = 5, 6, 8
 
@@ -55,9 +56,10 @@ def build(
         {"rule": SumRule(), "rate": "none"},
         {"rate": "row", "learned": True, "d_wide": 9, "embedding": True},
         {"strokes": 3, "basis": "cosine", "key_activation": "unit"},
+        {"strokes": 2, "basis": "scales", "scales": [2, 9], "rate": "row"},
         {"value_activation": "tanh", "rate_activation": "identity", "key_activation": "identity"},
     ],
-    ids=["project", "repeat", "sum", "row", "strokes", "free"],
+    ids=["project", "repeat", "sum", "row", "strokes", "scales", "free"],
 )
 def test_gradient_reaches_every_parameter(options: dict[str, Any], channels: int) -> None:
     painter = build(channels=channels, **options)
@@ -223,3 +225,43 @@ def test_a_cosine_head_writes_amplitudes() -> None:
     expected = (values[:, 2].view(3, 3, 7) @ waves).detach()
     torch.testing.assert_close(painter.paint(z).instructions["value"][:, :, 2].detach(), expected)
     assert not [name for name in painter.state_dict() if "rows" in name or "cols" in name]
+
+
+def test_strokes_take_turns_in_their_scales() -> None:
+    painter, z = build((8, 16), basis="scales", scales=[2, 8, 32]), torch.randn(3, D_LATENT)
+    head, painting = painter.head, painter.paint(z)
+    assert isinstance(head, InstructionHead)
+    assert painter.num_steps == painting.num_steps == 3 * STEPS
+    # The coarsest first; none is finer than the picture.
+    assert head.sizes == [3 * (2 + 8 + 16), 3 * (2 + 8 + 8), 3 * 3]
+    h = painter.sequence_processor(painter.input_generator(z), z)
+    values = head.write(h)[..., head.sizes[0] :][..., : head.sizes[1]]
+    coarse, *fine = values[:, 2].split([3 * 2, 3 * 8, 3 * 8], dim=-1)  # of the third step
+    drawn = painting.instructions["value"][:, :, 6:9].unbind(dim=2)  # [B C H] of each stroke
+    matrix = isometric_interpolation(8, 4) @ isometric_interpolation(4, 2)
+    torch.testing.assert_close(drawn[0], coarse.view(3, 3, 2) @ matrix.T.float())
+    for expected, got in zip(fine, drawn[1:], strict=True):
+        torch.testing.assert_close(got, expected.view(3, 3, 8))
+    assert {*painter.state_dict()} == {*build((8, 16)).state_dict()}
+
+
+def test_one_scale_as_large_as_the_picture_is_the_picture() -> None:
+    torch.manual_seed(0)
+    scaled = build((8, 8), basis="scales", scales=[8, 8])
+    torch.manual_seed(0)
+    plain, z = build((8, 8), strokes=2), torch.randn(3, D_LATENT)
+    torch.testing.assert_close(scaled.paint(z).image(), plain.paint(z).image())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"basis": "scales"}, r"scales must be whole numbers, at least 1 each; got \(\)"),
+        ({"basis": "scales", "scales": [8, 0]}, r"got \[8, 0\]"),
+        ({"scales": [8]}, "scales are of use with basis: scales; got basis: pixels"),
+        ({"basis": "waves"}, "basis must be one of .*'scales'.*; got 'waves'"),
+    ],
+)
+def test_scales_that_are_of_no_use(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(**options)

@@ -4,7 +4,8 @@ import math
 
 import torch
 
-from fpainter.nn.cosine import cosine_basis, from_cosines
+from fpainter.nn.cosine import cosine_basis
+from fpainter.nn.patterns import combined
 
 
 def test_rows_are_orthogonal_waves() -> None:
@@ -17,15 +18,15 @@ def test_rows_are_orthogonal_waves() -> None:
 def test_a_larger_side_samples_the_same_waves() -> None:
     small, large = torch.randn(3, 6), torch.zeros(3, 9)
     large[:, :6] = small
-    coarse, fine = from_cosines(small, cosine_basis(6)), from_cosines(large, cosine_basis(9))
+    coarse, fine = combined(small, cosine_basis(6)), combined(large, cosine_basis(9))
     torch.testing.assert_close(fine @ fine.T / 9, coarse @ coarse.T / 6)
     # At the middle of every third pixel of 18 lie those of 6.
-    finer = from_cosines(torch.cat([small, torch.zeros(3, 12)], 1), cosine_basis(18))
+    finer = combined(torch.cat([small, torch.zeros(3, 12)], 1), cosine_basis(18))
     torch.testing.assert_close(finer[:, 1::3], coarse)
 
 
 def test_half_precision_is_widened() -> None:
     coefficients = torch.randn(4, 16)
     with torch.autocast("cpu", torch.bfloat16):
-        narrow = from_cosines(coefficients, cosine_basis(16))
+        narrow = combined(coefficients, cosine_basis(16))
     torch.testing.assert_close(narrow, coefficients @ cosine_basis(16))

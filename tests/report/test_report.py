@@ -15,6 +15,7 @@ from PIL import Image
 from fpainter.report.data import collect
 from fpainter.report.figures import Line, curves, plot, step_plots
 from fpainter.report.page import html, markdown
+from fpainter.report.rules import by_rule, rule_plots, rule_strips, rule_table
 from fpainter.report.tables import ABSENT, Table, compare, score_table
 
 NOW = datetime(2026, 1, 2, 3, 4)
@@ -318,3 +319,53 @@ def test_plots_follow_the_page() -> None:
 def test_lines_of_one_colour_differ_in_their_dashes() -> None:
     lines = [Line("", style, []) for style in range(36)]
     assert len({(line.colour, line.dash) for line in lines}) == 36
+
+
+def test_learning_rules_are_compared(tmp_path: Path) -> None:
+    header = "iteration,seconds,cpu_seconds,fid\n"
+    columns = {"0": (80.0, 60.0), "1": (90.0, 70.0), "2": (50.0, 55.0)}
+    for job, (first, last) in columns.items():
+        steps = {"model.generator.num_steps": 188} if job == "2" else {}
+        lines = f"100,0.5,60,{first}\n150,0.5,90,\n200,0.5,120,{last}\n"
+        run = make_run(tmp_path / job, {"seed": int(job)} | steps, header + lines)
+        add_pictures(run, 100, 200)
+        log = f"parameters: generator {5.5 + int(job)} M, discriminator 12.33 M;"
+        (run / "train.log").write_text(log)
+        rule = "coupled" if job == "2" else "delta"
+        (run / "overrides.yaml").write_text(f"[seed={job}, model/learning_rule={rule}]")
+        scores = {"effective_rank": 3 + int(job), "step_shares": [0.5, 0.25 * int(job)]}
+        add_scores(tmp_path / "eval" / job, {"results": [result(run / "last.ckpt", scores=scores)]})
+    report = collect(tmp_path)
+    delta, coupled = (cells(rule_table(report), row) for row in (0, 1))
+    assert delta == {
+        "learning rule": "delta", "runs": "0, 1", "steps": "8",
+        "parameters, G in millions": "6 ± 0.71",
+        "best FID ↓, while training, png, 1,000 fakes": "65.00 ± 7.1", "CPU minutes": "2 ± 0",
+        "s per iteration": "0.5 ± 0", "effective rank, evaluated": "3.5 ± 0.71",
+    }  # fmt: skip
+    assert coupled["best FID ↓, while training, png, 1,000 fakes"] == "50.00"
+    assert (coupled["steps"], coupled["effective rank, evaluated"]) == ("188", "5")
+    by_iteration, by_time, shares = rule_plots(report)
+    assert by_iteration.lines == [
+        Line("delta", 0, [(100, 85.0), (200, 65.0)]), Line("coupled", 1, [(100, 50.0), (200, 55.0)])
+    ]  # fmt: skip
+    assert by_time.lines[0] == Line("delta", 0, [(60, 85.0), (120, 65.0)])
+    assert shares.lines[0] == Line("delta", 0, [(1, 0.5), (2, 0.125)])
+    strips = rule_strips(report)
+    assert [(strip.rule, strip.run.name) for strip in strips] == [("delta", "0"), ("coupled", "2")]
+    page = page_of(tmp_path)
+    assert page.alts[:2] == [
+        "Painting strips of 0 at iteration 200", "Painting strips of 2 at iteration 200",
+    ]  # fmt: skip
+    assert len(page.alts) == len({*page.alts}) == 6  # no strip is there twice
+    assert "## Learning rules" in markdown(report, NOW)
+
+
+def test_one_rule_is_not_compared(tmp_path: Path) -> None:
+    make_run(tmp_path / "a")
+    (make_run(tmp_path / "b") / "overrides.yaml").write_text("[model/learning_rule")
+    assert by_rule(collect(tmp_path)) == {}
+    assert "Learning rules" not in page_of(tmp_path).text
+    make_run(tmp_path / "c", {"model.generator.learning_rule._target_": "rules.Own"})
+    assert [*by_rule(collect(tmp_path))] == ["DeltaRule", "Own"]
+    assert "Learning rules" in page_of(tmp_path).text

@@ -74,7 +74,7 @@ class LoopedPainter(nn.Module):
             and painter.head.orders[-1].axis != "none"
             and painter.head.basis == "pixels"
             and painter.head.strokes == 1
-            and painter.head.scales == {"key": 1, "value": 1}
+            and painter.head.factors == {"key": 1, "value": 1}
             and not painter.refines
             and painter.supervision.num_canvases == 1
         ):

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from fpainter.generators.learning_rules import KEY, RATE, VALUE, LearningRule, Order
 from fpainter.generators.painting import Instructions
 from fpainter.nn.activations import ACTIVATIONS, check_choice
-from fpainter.nn.cosine import cosine_basis, from_cosines
 from fpainter.nn.init import uniform_
-from fpainter.nn.interpolation import isometric_interpolation, linear_interpolation
+from fpainter.nn.interpolation import interpolation_at, linear_interpolation
 from fpainter.nn.linear import Linear
+from fpainter.nn.patterns import basis as basis_of
+from fpainter.nn.patterns import combined
 from fpainter.nn.sizes import as_size
 
 # By which power of the ratio of sizes an activation changes interpolated vectors; others do not.
@@ -41,9 +42,12 @@ class InstructionHead(nn.Module):
         rate_activation: ``sigmoid`` keeps rates in (0, 1); ``identity`` leaves them free.
         basis: what the linear layer writes for keys and values: ``pixels``, or amplitudes of a
             ``cosine`` of each frequency, which are added up before the activation. Neighbouring
-            pixels then learn together, and patterns are smooth from the first step on.
+            pixels then learn together, and patterns are smooth from the first step on. ``scales``:
+            pixels of a picture of another size for each stroke, interpolated before the activation.
         decay: how fast the cosines' amplitudes fall with the frequency, ``(1 + f)^-decay``.
-        strokes: painting steps that are written at each step of the slow net, one after the other.
+        scales: sides of those pictures, such as 8, 16, 32, 64, which take turns.
+        strokes: painting steps that are written at each step of the slow net, one after the other;
+            with scales, of each of them.
         d_wide: size of a ReLU layer in between; None means none.
         gain: factor on the initial bound.
         key_scale: factor on the activated keys; growing sets it.
@@ -67,6 +71,7 @@ class InstructionHead(nn.Module):
         rate_activation: str | None = None,
         basis: str = "pixels",
         decay: float = 1.0,
+        scales: Sequence[int] | None = None,
         strokes: int = 1,
         d_wide: int | None = None,
         gain: float = 1.0,
@@ -75,7 +80,7 @@ class InstructionHead(nn.Module):
     ) -> None:
         super().__init__()
         self.d_hidden = d_hidden
-        self.image_size = height, width = as_size(image_size)
+        self.image_size = as_size(image_size)
         self.channels = channels
         ordered = learning_rule.orders if learning_rule else (KEY, VALUE, RATE)
         given = {"key": key_activation, "value": value_activation, "rate": rate_activation}
@@ -91,30 +96,36 @@ class InstructionHead(nn.Module):
                 order._replace(axis=axis[rate]) if order.name == "rate" else order
                 for order in self.orders
             )
-        self.basis = check_choice("basis", basis, ("pixels", "cosine"))
-        self.decay = decay
-        self.rows: Tensor
-        self.cols: Tensor
-        if basis == "cosine":
-            self.register_buffer("rows", cosine_basis(height, decay), persistent=False)
-            self.register_buffer("cols", cosine_basis(width, decay), persistent=False)
-        self.scales = {"key": key_scale, "value": value_scale}
         if strokes < 1:
             raise ValueError(f"strokes must be at least 1; got {strokes}")
-        self.strokes = strokes
-        self.sizes = [strokes * self._numbers(order) for order in self.orders]
+        self.basis = basis
+        self.patterns = basis_of(basis, self.image_size, strokes, decay, scales)
+        self.strokes = len(self.patterns.sizes["rows"])
+        self.layout = (self.orders, basis, strokes, tuple(scales or ()))
+        self.factors = {"key": key_scale, "value": value_scale}
+        self.sizes = [self._patterns(order) * sum(self._sides(order)) for order in self.orders]
         self.widen = (
             nn.Sequential(nn.Linear(d_hidden, d_wide), nn.ReLU()) if d_wide else nn.Identity()
         )
         self.to_instructions = Linear(d_wide or d_hidden, sum(self.sizes))
-        # The bound does not depend on whether rates are of rows, of steps or none.
-        uniform_(self.to_instructions, fan=sum(map(self._numbers, ordered)), gain=gain)
+        # The bound depends neither on the basis nor on whether rates are of rows, of steps or none.
+        numbers = sum(self._patterns(order) * self._side(order) for order in ordered)
+        uniform_(self.to_instructions, fan=numbers, gain=gain)
 
-    def _numbers(self, order: Order) -> int:
-        """Return how many numbers a step has of an order."""
+    def _patterns(self, order: Order) -> int:
+        """Return how many patterns, or single numbers, a painting step has of an order."""
+        return self._groups(order) * (order.repeat or 1)
+
+    def _side(self, order: Order) -> int:
+        """Return how many entries each of them has."""
         height, width = self.image_size
-        side = {"columns": width, "rows": height, "scalar": 1, "none": 0}[order.axis]
-        return self._groups(order) * (order.repeat or 1) * side
+        return {"columns": width, "rows": height, "scalar": 1, "none": 0}[order.axis]
+
+    def _sides(self, order: Order) -> list[int]:
+        """Return how many numbers are written for one of them, in each stroke."""
+        return (
+            self.patterns.sizes[order.axis] if _drawn(order) else [self._side(order)] * self.strokes
+        )
 
     def _groups(self, order: Order) -> int:
         return self.channels if order.per == "channel" else 1
@@ -137,12 +148,20 @@ class InstructionHead(nn.Module):
         x = self.shaped(order, written)
         if order.axis == "none":
             return x.new_ones(*x.shape[:-1], 1)
-        if self.waves(order):
-            x = from_cosines(x, self.cols if order.axis == "columns" else self.rows)
         return self.scaled(order, ACTIVATIONS[order.activation](x))
 
-    def shaped(self, order: Order, written: Tensor) -> Tensor:
-        """Return an order's numbers [B C T *], or [B C T repeat *], as they were written."""
+    def shaped(self, order: Order, written: Tensor, places: Tensor | None = None) -> Tensor:
+        """Return an order's patterns or numbers [B C T *], [B C T repeat *], before the activation.
+
+        Args:
+            order: what they are.
+            written: its part of what was written.
+            places: where patterns along its axis are looked at, in [0, 1]; None: at the pixels.
+        """
+        if _drawn(order):
+            written = self.patterns(written, order.axis, places)
+        elif places is not None:
+            written = combined(written, interpolation_at(places, self._side(order)).mT.to(written))
         x = rearrange(written, "b t (s c d) -> b c (t s) d", s=self.strokes, c=self._groups(order))
         if order.repeat is None:
             return x
@@ -150,12 +169,8 @@ class InstructionHead(nn.Module):
 
     def scaled(self, order: Order, activated: Tensor) -> Tensor:
         """Multiply by the scale of keys or values."""
-        scale = self.scales.get(order.like or order.name, 1.0)
+        scale = self.factors.get(order.like or order.name, 1.0)
         return activated if scale == 1 else activated * scale
-
-    def waves(self, order: Order) -> bool:
-        """Return whether an order's numbers are amplitudes of cosines."""
-        return self.basis == "cosine" and order.patterned and order.axis in ("columns", "rows")
 
     def grown_from(
         self, old: "InstructionHead", state: Mapping[str, Tensor]
@@ -169,9 +184,7 @@ class InstructionHead(nn.Module):
         to 64×64 and averaged down, they differed by 1 %, and by 5 % with keys interpolated
         linearly. See `fpainter.generators.growing`.
         """
-        if self.image_size == old.image_size:
-            return {}
-        if (self.orders, self.basis, self.strokes) != (old.orders, old.basis, old.strokes):
+        if self.image_size == old.image_size or self.layout != old.layout:
             return {}
 
         def grown(numbers: Tensor) -> Tensor:
@@ -185,15 +198,16 @@ class InstructionHead(nn.Module):
         """Return the numbers [N * side, ...] of an order for larger sides."""
         if order.axis not in ("columns", "rows"):
             return numbers
-        axis = ("rows", "columns").index(order.axis)
-        if self.waves(order):
-            larger = _more_frequencies
-        else:
-            levels = order.activation in LEVELS or not order.patterned
-            larger = linear_interpolation if levels else isometric_interpolation
-        matrix = larger(self.image_size[axis], old.image_size[axis])
-        vectors = numbers.reshape(-1, matrix.shape[1], *numbers.shape[1:])
-        return torch.einsum("ij,nj...->ni...", matrix, vectors).flatten(0, 1)
+        levels = self.basis == "pixels" and order.activation in LEVELS
+        larger = linear_interpolation if levels or not order.patterned else self.patterns.larger
+        sides, before, num = self._sides(order), old._sides(order), self._patterns(order)
+        grown = []
+        for new, side, part in zip(
+            sides, before, numbers.split([num * side for side in before]), strict=True
+        ):
+            vectors = part.unflatten(0, (num, side))
+            grown.append(torch.einsum("ij,nj...->ni...", larger(new, side), vectors).flatten(0, 1))
+        return torch.cat(grown)
 
     def grown_scales(self, key_factor: float, height: float, width: float) -> dict[str, float]:
         """Return the scales of this head when it is grown.
@@ -207,8 +221,8 @@ class InstructionHead(nn.Module):
         of = {order.name: CHANGES.get(order.activation, 0.0) for order in self.orders}
         key_change, value_change = width ** of.get("key", 0.0), height ** of.get("value", 0.0)
         return {
-            "key_scale": self.scales["key"] * key_factor / key_change,
-            "value_scale": self.scales["value"] / key_factor / value_change,
+            "key_scale": self.factors["key"] * key_factor / key_change,
+            "value_scale": self.factors["value"] / key_factor / value_change,
         }
 
 
@@ -219,6 +233,6 @@ def _activated(order: Order, activation: str | None) -> Order:
     return order._replace(activation=check_choice(f"{order.name}_activation", activation))
 
 
-def _more_frequencies(new: int, old: int) -> Tensor:
-    """Return the matrix [new old] that puts zeros behind the amplitudes of lower frequencies."""
-    return torch.eye(new, old, dtype=torch.float64)
+def _drawn(order: Order) -> bool:
+    """Return whether an order is written in the head's basis."""
+    return order.patterned and order.axis in ("columns", "rows")

@@ -17,9 +17,9 @@ from torch import Tensor
 from fpainter.generators.instruction_head import InstructionHead
 from fpainter.generators.painting import Instructions, Order
 from fpainter.nn.activations import ACTIVATIONS
-from fpainter.nn.cosine import cosines
-from fpainter.nn.interpolation import interpolation_at
 from fpainter.nn.sizes import as_size
+
+AXES = ("rows", "columns")
 
 
 class View(NamedTuple):
@@ -71,7 +71,7 @@ class View(NamedTuple):
             axis: ``rows`` or ``columns``.
             side: pixels of the trained picture along it.
         """
-        index = ("rows", "columns").index(axis)
+        index = AXES.index(axis)
         num, (begin, end) = self.image_size[index], self.window[index::2]
         samples = max(1, math.ceil(side * (end - begin) / num))
         inside = (torch.arange(num * samples, dtype=torch.float64) + 0.5) / (num * samples)
@@ -94,18 +94,12 @@ def instructions_at(head: InstructionHead, written: Tensor, view: View) -> Instr
 
 
 def _at(head: InstructionHead, order: Order, written: Tensor, view: View) -> Tensor:
-    if order.axis not in ("rows", "columns"):
+    if order.axis not in AXES:
         return head.read_order(order, written)
-    numbers = head.shaped(order, written)
-    side = numbers.shape[-1]
+    side = head.image_size[AXES.index(order.axis)]
     places = view.places(order.axis, side)
-    if head.waves(order):
-        here = cosines(side, (torch.arange(side).double() + 0.5) / side, head.decay)
-        there = cosines(side, places.flatten(), head.decay)
-    else:
-        here, there = torch.eye(side), interpolation_at(places.flatten(), side).mT
-    found = _activated(order.activation, numbers @ here.to(numbers), numbers @ there.to(numbers))
-    found = head.scaled(order, found)
+    here, there = head.shaped(order, written), head.shaped(order, written, places.flatten())
+    found = head.scaled(order, _activated(order.activation, here, there))
     return reduce(found, "... (n samples) -> ... n", "mean", n=len(places))
 
 

@@ -5,8 +5,6 @@ import math
 import torch
 from torch import Tensor
 
-from fpainter.ops.precision import full_precision
-
 
 def cosine_basis(side: int, decay: float = 1.0) -> Tensor:
     """Return the cosines of all frequencies, sampled at the middle of each pixel.
@@ -41,9 +39,3 @@ def cosines(num: int, places: Tensor, decay: float = 1.0) -> Tensor:
     waves = torch.cos(math.pi * frequency * places) * 2**0.5
     waves[0] = 1.0
     return waves * (1 + frequency) ** -decay
-
-
-@full_precision
-def from_cosines(coefficients: Tensor, basis: Tensor) -> Tensor:
-    """Add up cosines: coefficients [... side] times a basis [side side]."""
-    return coefficients @ basis

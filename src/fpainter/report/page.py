@@ -13,6 +13,7 @@ from fpainter.report import tables
 from fpainter.report.data import Report, collect
 from fpainter.report.figures import curves, step_plots
 from fpainter.report.markdown import markdown_table
+from fpainter.report.rules import rule_plots, rule_strips, rule_table
 
 
 def report(runs: Path, output: Path) -> None:
@@ -60,6 +61,9 @@ def html(report: Report, now: datetime) -> str:
         curves=curves(report),
         by_step=step_plots(report),
         by_step_table=tables.step_table(report),
+        rules=rule_table(report),
+        rule_plots=rule_plots(report),
+        rule_strips=rule_strips(report),
         runs=report.runs,
         differing=differing,
         shared=shared,
@@ -82,6 +86,7 @@ def markdown(report: Report, now: datetime) -> str:
     differing, _ = tables.config_tables(report.runs)
     shown = {
         "Scores": tables.score_table(report),
+        "Learning rules": rule_table(report),
         "FID by painting step": tables.step_table(report),
         "Configuration: what differs": differing,
     }
