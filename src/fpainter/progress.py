@@ -11,6 +11,8 @@ from rich.progress import Progress, Task
 
 log = logging.getLogger(__name__)
 
+SECONDS_BETWEEN_LINES = 15.0  # of a log; a silence that is longer looks as if all had stopped
+
 # Called with what is being done, images (or other units) done and in total.
 Report = Callable[[str, int, int], None]
 
@@ -25,7 +27,10 @@ class ProgressReport:
     """
 
     def __init__(
-        self, bars: Progress, seconds_between_lines: float = 30.0, unit: str = "images"
+        self,
+        bars: Progress,
+        seconds_between_lines: float = SECONDS_BETWEEN_LINES,
+        unit: str = "images",
     ) -> None:
         self.bars = bars
         self.seconds_between_lines = seconds_between_lines
@@ -52,8 +57,19 @@ def _line(task: Task, total: int, unit: str) -> str:
     line = f"{task.description}: {task.completed:,.0f} of {total:,} {unit}"
     if not task.completed or not task.elapsed:
         return line
-    left = timedelta(seconds=round(task.elapsed * (total / task.completed - 1)))
-    return f"{line}, {task.completed / task.elapsed:,.3g} a second, {left} left"
+    left = time_left(task.elapsed, task.completed, total)
+    return f"{line}, {task.completed / task.elapsed:,.3g} a second, {left}"
+
+
+def time_left(elapsed: float, done: float, total: float) -> str:
+    """Say how long the rest takes if it goes on as until now, such as ``0:16:10 left``.
+
+    Args:
+        elapsed: seconds for what is done.
+        done: of it, positive.
+        total: of it.
+    """
+    return f"{timedelta(seconds=round(elapsed * (total / done - 1)))} left"
 
 
 @contextmanager
@@ -66,4 +82,5 @@ def reporting(quiet: bool = False, unit: str = "images") -> Iterator[ProgressRep
     """
     console = Console(stderr=True, quiet=quiet)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
-        yield ProgressReport(bars, float("inf") if quiet else 30.0, unit)
+        seconds = float("inf") if quiet else SECONDS_BETWEEN_LINES
+        yield ProgressReport(bars, seconds, unit)

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from fpainter.benchmarks.per_image import per_image
 from fpainter.benchmarks.released import LoopedPainter, as_released
 from fpainter.benchmarks.stopwatch import medians, peak_memory
+from fpainter.data.loader import Batch
 from fpainter.generators.synthesis.generator import SynthesisGenerator
 from fpainter.training.gan_module import GANModule
 
@@ -220,7 +221,7 @@ def train(module: GANModule, reals: Tensor, device: torch.device, precision: str
 
 def fit(
     module: GANModule,
-    batches: Iterable[Tensor],
+    batches: Iterable[Batch],
     device: torch.device,
     precision: str,
     watch: Callback,
@@ -229,7 +230,7 @@ def fit(
 
     Args:
         module: what is trained.
-        batches: of real images, uint8 [B C H W].
+        batches: of real images, uint8 [B C H W], with or without their labels.
         device: where.
         precision: of the trainer.
         watch: called as all callbacks are.

@@ -64,6 +64,17 @@ def peak_memory(function: Callable[[], Any], device: torch.device) -> float | No
         return None
 
 
+def most_memory(device: torch.device) -> float | None:
+    """Return the bytes in use at most so far: on a GPU, or by the process with its libraries.
+
+    Returns:
+        bytes; None where the system does not tell.
+    """
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    return _from_status("VmHWM") if _STATUS.is_file() else None
+
+
 def _from_status(name: str) -> float:
     lines = (line.split() for line in _STATUS.read_text().splitlines())
     return next(float(line[1]) * 1024 for line in lines if line[0] == f"{name}:")

@@ -76,8 +76,9 @@ class FIDCallback(Callback):
                 raise ValueError(f"{name} is no single number; fpainter.eval computes it")
         self.protocol = get_protocol(protocol).name
         self.every = every if enabled else 0
+        self.num_images = num_images
         # Devices and images are known when training starts.
-        self._load_features = partial(
+        self.load_features = partial(
             Features.load, protocol, weights_path, cache_dir, batch_size=batch_size
         )
         self._scorer_of = partial(Scorer, metrics=metrics, num_images=num_images, seed=seed)
@@ -96,6 +97,8 @@ class FIDCallback(Callback):
             trainer.strategy.barrier()
         if not trainer.strategy.reduce_boolean_decision(self._scorer is not None):
             self._scorer = None  # another process, perhaps on another machine, cannot score
+        if isinstance(trainer.progress_bar_callback, IterationBar):
+            trainer.progress_bar_callback.awaits_scores = self._scorer is not None
         if self._owed_at == pl_module.iteration:
             self._score(trainer, pl_module)
 
@@ -103,7 +106,7 @@ class FIDCallback(Callback):
         # The Fréchet distance needs float64, which Apple's GPUs have not.
         device = "cpu" if module.device.type == "mps" else module.device
         try:
-            features = self._load_features(device=device, report=partial(self._show, trainer))
+            features = self.load_features(device=device, report=partial(self._show, trainer))
         except UserError as error:
             log.warning("training goes on without FID: %s", error)
             return
@@ -143,6 +146,7 @@ class FIDCallback(Callback):
         trainer.callback_metrics["fid"] = torch.tensor(scores["fid"])
         bar = trainer.progress_bar_callback
         if isinstance(bar, IterationBar):
+            bar.awaits_scores = False
             line = f"iteration {module.iteration}: FID {scores['fid']:.2f} ({self.protocol})"
             if "fid_unrefined" in scores:
                 line += f", {scores['fid_unrefined']:.2f} before the refiner"

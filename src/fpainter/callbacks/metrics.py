@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from fpainter.loggers.metrics_file import MetricsFile
-from fpainter.progress import ProgressReport
+from fpainter.progress import SECONDS_BETWEEN_LINES, ProgressReport, time_left
 from fpainter.training.gan_module import GANModule
 
 SHORT = {"loss/discriminator": "D", "loss/generator": "G"}
@@ -85,20 +85,28 @@ class MetricsReport(Callback):
 
 
 class IterationBar(ProgressBar):
-    """A bar over iterations with losses, FID and time left.
+    """A bar over iterations with losses, FID, images per second and time left.
 
-    Without a terminal (a log file, a batch job) it prints a line now and then instead.
+    Without a terminal (a log file, a batch job) it prints a line now and then instead. Images per
+    second are those of iterations alone; the time left counts scores, pictures and saving as often
+    and as long as until then.
 
     Args:
         seconds_between_lines: how often to print without a terminal.
+
+    Attributes:
+        awaits_scores: whether there will be scores, and none has shown yet how long they take.
     """
 
-    def __init__(self, seconds_between_lines: float = 30.0) -> None:
+    def __init__(self, seconds_between_lines: float = SECONDS_BETWEEN_LINES) -> None:
         super().__init__()
         self.console = Console()
         self.seconds_between_lines = seconds_between_lines
+        self.awaits_scores = False
         self._last_line = 0.0
         self._losses = ""
+        self._begun, self._begun_at = 0.0, 0  # when, and at which iteration
+        self._spent, self._seen = 0.0, 0  # seconds and images of iterations since the last line
         self._progress: Progress | None = None
         self._scores: ProgressReport | None = None
 
@@ -123,24 +131,42 @@ class IterationBar(ProgressBar):
             "training", total=trainer.max_steps, completed=pl_module.iteration, note=""
         )
         self._scores = ProgressReport(self._progress, self.seconds_between_lines)
+        self._begun, self._begun_at = time.monotonic(), pl_module.iteration
         self._progress.start()
         self._redirect_logs()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: GANModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Move the bar; read losses only as often as they are logged, to spare the device."""
         assert self._progress is not None
         iteration = pl_module.iteration
         if due_for_report(trainer, pl_module):
             losses = {short: float(pl_module.metrics[name]) for name, short in SHORT.items()}
             self._losses = " ".join(f"{short} {loss:.2f}" for short, loss in losses.items())
+        self._spent += time.perf_counter() - pl_module.begun
+        images = batch if isinstance(batch, torch.Tensor) else batch[0]
+        self._seen += trainer.world_size * len(images)
         fid = trainer.callback_metrics.get("fid")
         note = self._losses if fid is None else f"{self._losses} FID {fid:.1f}"
-        self._progress.update(self._training, completed=iteration, note=note)
+        speed = f"{self._seen / self._spent:.3g} images/s"
+        self._progress.update(self._training, completed=iteration, note=f"{note} {speed}")
         now = time.monotonic()
         waited = now - self._last_line > self.seconds_between_lines
         if waited and not self.console.is_terminal:
-            self.say(f"iteration {iteration}/{trainer.max_steps} {note}".rstrip())
+            line = f"iteration {iteration}/{trainer.max_steps} {note}".rstrip()
+            self.say(line + self._left(now, iteration, trainer.max_steps))
             self._last_line = now
+            self._spent, self._seen = 0.0, 0
+
+    def _left(self, now: float, iteration: int, end: int) -> str:
+        """Say how fast iterations are, and how long the others take; the first says nothing yet."""
+        done = iteration - self._begun_at
+        if done < 2:
+            return ""
+        left = time_left(now - self._begun, done, end - self._begun_at)
+        scores = " without scores" if self.awaits_scores else ""
+        return f", {self._seen / self._spent:.3g} images a second, {left}{scores}"
 
     def score(self, what: str, done: int, total: int) -> None:
         """Show how far a score has come, on a line of its own that goes when it is done."""
@@ -149,7 +175,7 @@ class IterationBar(ProgressBar):
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
-        self.console.print(line, highlight=False)
+        self.console.print(line, highlight=False, soft_wrap=True)  # a log has no width
 
     def teardown(self, *args: Any, **kwargs: Any) -> None:
         """Take the bar away when the run ends or fails, so that what is said then can be read."""

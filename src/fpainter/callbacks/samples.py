@@ -62,6 +62,10 @@ class PictureCallback(Callback, ABC):
     def draw(self, selection: Selection) -> Image.Image | None:
         """Return a picture of the images; None where there is nothing to draw."""
 
+    def picture(self, module: GANModule) -> Image.Image | None:
+        """Return what `draw` makes of the averaged generator."""
+        return self.draw(Selection(module.sampler(), self.seed, tuple(range(self.num_images))))
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
         """Draw when it is time to."""
         if self.every and pl_module.iteration % self.every == 0:
@@ -74,7 +78,7 @@ class PictureCallback(Callback, ABC):
 
     @rank_zero_only
     def _save(self, trainer: Trainer, module: GANModule) -> None:
-        picture = self.draw(Selection(module.sampler(), self.seed, tuple(range(self.num_images))))
+        picture = self.picture(module)
         self._drawn_at = module.iteration
         if picture is None:
             return

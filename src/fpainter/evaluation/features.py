@@ -125,7 +125,7 @@ class Features:
         cache_dir: str | Path | None,
         device: torch.device | str,
         batch_size: int,
-        report: Report,
+        report: Report = lambda what, done, total: None,
     ) -> "Features":
         """Load the Inception network for the protocol of a name.
 
@@ -210,6 +210,13 @@ class Features:
         shapes = {"mean": (size,), "cov": (size, size), "sqrt_cov": (size, size)}
         found = from_first(cached(path, shapes, compute, partial(self.report, what, 0, num), what))
         return RealStatistics(Moments(num, found["mean"], found["cov"]), found["sqrt_cov"], path)
+
+    def missing(self, images: Images) -> int:
+        """Return the bytes of what `statistics` would keep of real images; 0 if it is there."""
+        num, size = len(images), self.extractor.num_features
+        if self._path(images, num).is_file():
+            return 0
+        return 8 * size * (2 * size + 1) + (4 * size * num if num <= MOST_KEPT else 0)
 
     def _batches(self, images: Images, what: str) -> Iterator[Tensor]:
         """Yield batches [B F] that are, over all processes, the features of all images."""

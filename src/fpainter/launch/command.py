@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fpainter.data.finding import find_images
 from fpainter.errors import UserError, first_line
 from fpainter.launch.allocator import keep_freed_memory
+from fpainter.launch.auto_experiment import with_settings
 from fpainter.launch.auto_size import with_image_size
 from fpainter.launch.configs import CONFIG_DIR, what_is_wrong
 from fpainter.launch.continuation import locate_checkpoint
@@ -40,18 +41,22 @@ def launch(config_name: str, task: str) -> None:
         register()  # here, too, for jobs that a launcher starts in processes of their own
         # Only a UserError lets `RefusedRun` end the program before Hydra adds lines of its own.
         with explained():
-            if note is not None:
-                log.info(note)
+            for line in notes:
+                log.info(line)
             find_inputs(cfg)
+            if "torch" not in sys.modules:
+                log.info("starting")  # libraries take seconds to load, from a slow disk a minute
             return pkgutil.resolve_name(task)(cfg)
 
-    note: str | None = None
+    notes: list[str] = []
     # Hydra would print its own summary of an error and hide the cause; we want the exception.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     start = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
     register()
     with sentences():
+        sys.argv[1:], notes = with_settings(config_name, sys.argv[1:])
         sys.argv[1:], note = with_image_size(config_name, sys.argv[1:])
+        notes += [note] if note else []
         try:
             start(run)()
         except SystemExit as error:

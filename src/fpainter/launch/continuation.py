@@ -21,6 +21,8 @@ SAME = ("model", "data", "image_size", "batch_size", "seed", "warm_start")
 ELSEWHERE = ("cache_dir",)  # keys that say where something lies on this machine
 # What may end a run in good order before its last iteration.
 BUDGETS = ("trainer.max_time", "callbacks.budget.stop_after_cpu_minutes")
+# What looks at the data when a run begins; one that goes on does not look again.
+LOOKS = ("experiment=auto", "image_size=auto")
 
 
 def complete_arguments(arguments: list[str]) -> list[str]:
@@ -42,6 +44,8 @@ def complete_arguments(arguments: list[str]) -> list[str]:
     """
     given = dict(a.split("=", 1) for a in arguments if "=" in a and not a.startswith("-"))
     if _is_given(given, "ckpt"):
+        arguments = [each for each in arguments if each not in LOOKS]
+        given = {key: value for key, value in given.items() if f"{key}={value}" not in LOOKS}
         path = find_checkpoint(given["ckpt"], given.get("hydra.run.dir"))
         if path.is_dir():
             raise UserError(
@@ -54,7 +58,7 @@ def complete_arguments(arguments: list[str]) -> list[str]:
         if "hydra.run.dir" not in given and path.parent.name == "checkpoints":
             rest.append(f"hydra.run.dir={in_hydras_grammar(str(path.parent.parent))}")
         ckpt = f"ckpt={in_hydras_grammar(str(path))}"
-        return [*_stored_overrides(_record(path, "ckpt"), given), *rest, ckpt]
+        return [*stored_overrides(_record(path, "ckpt")["overrides"], given), *rest, ckpt]
     if _is_given(given, "warm_start.ckpt") and not given.keys() & {"model", "experiment"}:
         path = find_checkpoint(given["warm_start.ckpt"], key="warm_start.ckpt")
         if path.is_dir():
@@ -66,7 +70,7 @@ def complete_arguments(arguments: list[str]) -> list[str]:
 
             return [*exported_overrides(path, chosen, _new_size(given)), *arguments]
         record = _record(path, "warm_start.ckpt")
-        stored = _stored_overrides(record, given)
+        stored = stored_overrides(record["overrides"], given)
         # What that run itself went on from is not what this one does.
         own = ("warm_start.", "stage=", "ckpt=", "auto_resume=")
         stored = [override for override in stored if not override.startswith(own)]
@@ -106,13 +110,18 @@ def _is_given(overrides: dict[str, str], key: str) -> bool:
     return overrides.get(key, "null") not in ("null", "")
 
 
-def _stored_overrides(record: dict[str, Any], given: dict[str, str]) -> list[str]:
-    """Return the overrides of a checkpoint's run that are not given anew."""
+def stored_overrides(overrides: list[str], given: Mapping[str, str]) -> list[str]:
+    """Return the overrides of an earlier run that are not given anew.
+
+    Args:
+        overrides: of that run, in order.
+        given: the command line's overrides.
+    """
     # Another data set, say, does not have the settings of the one before.
     groups = tuple(f"{name}." for name in given)
     return [
         override
-        for override in with_current_overrides(record["overrides"])
+        for override in with_current_overrides(overrides)
         if override.split("=", 1)[0] not in given and not override.startswith(groups)
     ]
 

@@ -1,4 +1,4 @@
-"""Run directories of commands that are refused."""
+"""Run directories of commands that are refused, and of dry runs."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from fpainter.launch.messages import fail
 class RefusedRun(Callback):
     """End a refused command with its sentence, and take back what Hydra has written for it.
 
-    Hydra makes the run directory, with the config and a log in it, before the task can refuse.
+    Hydra makes the run directory, with the config and a log in it, before the task can refuse. It
+    is taken back after a dry run, too.
     When the task has written something of its own, all stays; so do the directories of sweeps.
     """
 
@@ -27,9 +28,10 @@ class RefusedRun(Callback):
         self.others = self._others()
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Take back what Hydra has written if the task has refused."""
+        """Take back what Hydra has written if the task has refused or was a dry run."""
         error = kwargs["job_return"]._return_value
-        if not isinstance(error, UserError):
+        refused = isinstance(error, UserError)
+        if not refused and not config.get("dry_run"):
             return
         if self._others() == self.others:
             for file in self._contents():
@@ -40,7 +42,8 @@ class RefusedRun(Callback):
             for folder in self.new:
                 if folder.is_dir() and not any(folder.iterdir()):
                     folder.rmdir()
-        fail(str(error))
+        if refused:
+            fail(str(error))
 
     def _contents(self) -> dict[Path, bytes]:
         """Return what is in the files that Hydra writes."""

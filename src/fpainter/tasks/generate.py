@@ -28,9 +28,10 @@ from fpainter.pictures.latents_file import StoredLatents
 from fpainter.pictures.selection import Selection
 from fpainter.pictures.strips import check_normalisation
 from fpainter.pictures.walk import check_walk, training_walk, walk_images
+from fpainter.progress import reporting
 from fpainter.tasks.augmentation import show_augmentation, without_painter
 from fpainter.tasks.chosen import chosen_images, edited_sampler, numbers, write_chosen
-from fpainter.tasks.nearest import show_nearest, training_images
+from fpainter.tasks.nearest import prepare_nearest
 from fpainter.tasks.paintings import write_film, write_frames, write_spectrum_of, write_strips
 from fpainter.tasks.projection import prepare_projection
 from fpainter.tasks.styles import Writer, prepare_attention, prepare_mixing, prepare_noise
@@ -39,13 +40,14 @@ log = logging.getLogger(__name__)
 
 # What else can be asked for: looks for mistakes, and returns what writes into a folder.
 PREPARED: dict[str, Callable[[TrainedPainter, Selection, DictConfig], Writer]] = {
+    "nearest": prepare_nearest,
     "mixing": prepare_mixing,
     "noise": prepare_noise,
     "attention": prepare_attention,
     "projection": prepare_projection,
     "augmentation": lambda trained, _, cfg: partial(show_augmentation, cfg, trained),
 }
-KINDS = ("images", "grid", "strips", "film", "walk", "spectrum", "nearest", *PREPARED)
+KINDS = ("images", "grid", "strips", "film", "walk", "spectrum", *PREPARED)
 BY_DEFAULT = ("images", "grid", "strips")
 OF_PAINTERS = ("strips", "film", "spectrum")  # what shows painting steps
 GRID_AT_MOST = 1024  # images; a larger grid would be no picture any more
@@ -88,7 +90,6 @@ def generate(cfg: DictConfig) -> None:
     selection = chosen_images(trained, cfg)
     kinds = _kinds(cfg.what, selection.sampler)
     others = _others(trained, selection.stored, cfg) if "walk" in kinds else None
-    reals = training_images(trained, cfg) if "nearest" in kinds else None
     writers = [PREPARED[kind](trained, selection, cfg) for kind in kinds if kind in PREPARED]
     written = []
     if "images" in kinds or "grid" in kinds:
@@ -101,8 +102,6 @@ def generate(cfg: DictConfig) -> None:
         written += _write_walk(selection, cfg, output, others)
     if "spectrum" in kinds:
         written += write_spectrum_of(selection, cfg, output)
-    if reals is not None:
-        written += show_nearest(selection, cfg, output, *reals)
     for write in writers:
         written += write(output)
     log.info("%s written to %s", ", ".join(written), output)
@@ -194,14 +193,18 @@ def _write_images(
         selection = selection.first(GRID_AT_MOST)
     shown: dict[str, list[Tensor]] = {}
     room = GRID_AT_MOST
-    for part in selection.slices():
-        for name, images in part.images().items():
-            if "images" in kinds:
-                (output / name).mkdir(exist_ok=True)
-                for index, image in zip(part.indices, images, strict=True):
-                    to_picture(image).save(output / name / f"{index:06d}.png")
-            shown.setdefault(name, []).append(images[:room])
-        room = max(0, room - len(part.indices))
+    done, total = 0, len(selection.indices)
+    with reporting() as report:
+        for part in selection.slices():
+            report("Painting", done, total)
+            for name, images in part.images().items():
+                if "images" in kinds:
+                    (output / name).mkdir(exist_ok=True)
+                    for index, image in zip(part.indices, images, strict=True):
+                        to_picture(image).save(output / name / f"{index:06d}.png")
+                shown.setdefault(name, []).append(images[:room])
+            room = max(0, room - len(part.indices))
+            done += len(part.indices)
     written = [f"{len(selection.indices)} {name}" for name in shown] if "images" in kinds else []
     if "images" in kinds:
         written.append(write_chosen(selection, cfg.truncation, output / "latents.npz"))

@@ -1,6 +1,8 @@
 """Samples of a checkpoint beside the training images that are nearest to them."""
 
 import logging
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,19 +20,21 @@ from fpainter.pictures.nearest import draw_distances, draw_nearest, write_distan
 from fpainter.pictures.selection import Selection
 from fpainter.progress import reporting
 from fpainter.tasks.reals import reals_of
+from fpainter.tasks.styles import Writer
 
 log = logging.getLogger(__name__)
 
 
-def training_images(trained: TrainedPainter, cfg: DictConfig) -> tuple[CachedImages, DictConfig]:
-    """Return all of a painter's training images, and its run's ``fid``.
+def prepare_nearest(trained: TrainedPainter, selection: Selection, cfg: DictConfig) -> Writer:
+    """Find the feature network and all training images; return what writes the comparison.
 
     Args:
         trained: the painter.
+        selection: the samples.
         cfg: composed from ``configs/generate.yaml``.
 
     Raises:
-        UserError: if they are not there, or were streamed.
+        UserError: if there are no weights or no training images, or these were streamed.
     """
     if cfg.crop is not None:
         raise UserError("what=nearest: compares whole pictures; leave out crop")
@@ -43,33 +47,37 @@ def training_images(trained: TrainedPainter, cfg: DictConfig) -> tuple[CachedIma
             "what=nearest: needs all training images, but only the first of streamed ones are "
             "kept; give them as a folder or a zip file: data=folder data.dir=PATH"
         )
-    return data.images, fid
+    with blaming("nearest or fid"):
+        # Before images are decoded and drawn: weights may not be there.
+        features = Features.load(
+            fid.protocol, fid.weights_path, fid.cache_dir, pick_device(cfg.device), cfg.batch_size
+        )
+    return partial(show_nearest, selection, cfg, features, data.images)
 
 
 def show_nearest(
-    selection: Selection, cfg: DictConfig, output: Path, reals: CachedImages, fid: DictConfig
+    selection: Selection, cfg: DictConfig, features: Features, reals: CachedImages, output: Path
 ) -> list[str]:
     """Write samples beside their nearest training images, and how near those are.
 
     Args:
         selection: the samples.
         cfg: composed from ``configs/generate.yaml``.
+        features: the network and its cache.
+        reals: the training images.
         output: folder for what is written.
-        reals: from `training_images`, like `fid`.
-        fid: protocol, weights and cache.
 
     Returns:
         The names of the files.
 
     Raises:
-        UserError: if there are no weights or too few training images.
+        UserError: if there are too few training images.
     """
     chosen, numbers = cfg.nearest, selection.indices
     samples = torch.cat([part.images()["images"] for part in selection.slices()])
-    network = fid.protocol, fid.weights_path, fid.cache_dir, pick_device(cfg.device)
     with reporting() as report, blaming("nearest or fid"):
         copies = find_copies(
-            Features.load(*network, cfg.batch_size, report),
+            replace(features, report=report),
             reals,
             lambda indices: samples[list(indices)],
             len(samples),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from omegaconf import DictConfig
+from PIL import Image
 
 from fpainter.generators.painting import shown_steps
 from fpainter.launch.settings import blaming
@@ -10,6 +11,7 @@ from fpainter.pictures.film import Frames, painting_film, save_film
 from fpainter.pictures.selection import Selection
 from fpainter.pictures.spectrum import draw_spectrum, spectrum, write_spectrum
 from fpainter.pictures.strips import draw_strips
+from fpainter.progress import reporting
 from fpainter.tasks.chosen import numbers
 
 
@@ -43,8 +45,13 @@ def write_frames(frames: Frames, film: DictConfig, path: Path, hold: float) -> l
         hold: seconds for which the last frame stays.
     """
     path = path.with_suffix(f".{film.format}")
-    with blaming("film"):
-        save_film(frames, path, film.fps, hold, film.scale)
+
+    def draw(index: int) -> Image.Image:
+        report("Film", index, len(frames))
+        return frames.draw(index)
+
+    with reporting(unit="frames") as report, blaming("film"):
+        save_film(Frames(len(frames), draw), path, film.fps, hold, film.scale)
     return [path.name]
 
 

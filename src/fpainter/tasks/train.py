@@ -1,13 +1,12 @@
 """Training: modules, data, callbacks and trainer put together from the config."""
 
 import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from lightning import Trainer, seed_everything
+from lightning import Trainer
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
 
@@ -15,25 +14,18 @@ from fpainter.callbacks.checkpoints import RunCheckpoints
 from fpainter.callbacks.growing import GrowingCheckpointFile
 from fpainter.callbacks.record import RunRecord
 from fpainter.callbacks.stopping import Stopping
-from fpainter.callbacks.warm_start import WarmStart
-from fpainter.checkpoints.inference import (
-    add_generator,
-    exported_state,
-    read_checkpoint,
-    weights_name,
-)
+from fpainter.checkpoints.inference import read_checkpoint
 from fpainter.checkpoints.record import in_hydras_grammar
-from fpainter.data.datamodule import ImageDataModule
 from fpainter.data.streaming.formats import absolute
 from fpainter.errors import UserError
-from fpainter.launch.continuation import find_checkpoint, same_run
+from fpainter.launch.continuation import same_run
 from fpainter.launch.processes import launched, launching
-from fpainter.launch.settings import blaming, in_sweep
+from fpainter.launch.settings import in_sweep
 from fpainter.launch.stages import Stage, stages_from, stages_of
 from fpainter.loggers.metrics_file import MetricsFile
+from fpainter.tasks.assembled import assembled, warm_start
 from fpainter.tasks.classes import with_classes
-from fpainter.training.gan_module import GANModule
-from fpainter.training.precision import check_precision, pick_precision, set_matmul_precision
+from fpainter.tasks.dry_run import dry_run
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +34,6 @@ PATHS = (
     "warm_start.ckpt", "data.dir", "data.shards", "data.path", "data.cache_dir",
     "fid.weights_path", "fid.cache_dir",
 )  # fmt: skip
-# Lightning's: what torch does about it, and that the generator's average is in evaluation mode.
-KNOWN_WARNINGS = (".*LeafSpec.*", ".*in eval mode at the start of training.*")
-# What a warm start can keep of another run's checkpoint, but not of an exported painter.
-OPTIONS_OF_FILES = ("discriminator", "generator_optimiser", "discriminator_optimiser")
 
 
 def train(cfg: DictConfig) -> float | None:
@@ -60,6 +48,9 @@ def train(cfg: DictConfig) -> float | None:
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     cfg = with_classes(cfg, run_dir)
     stages, ckpt = stages_of(cfg), cfg.ckpt
+    if cfg.dry_run:
+        dry_run(stages, ckpt, run_dir)
+        return None
     records = {stage.number: _recorded(stage.config) for stage in stages}
     if in_sweep() or (cfg.auto_resume and ckpt is None):
         before = same_run(run_dir, *(config for config, _ in records.values()))
@@ -96,15 +87,7 @@ def _train_stage(
         What has kept its checkpoints, and how many iterations are done now.
     """
     cfg, run_dir = stage.config, run.directory
-    precision = pick_precision(cfg.trainer.precision, cfg.trainer.accelerator)
-    check_precision(precision)
-    set_matmul_precision(cfg.matmul_precision)
-    with blaming("seed"):
-        seed_everything(cfg.seed, verbose=False)
-    data: ImageDataModule = instantiate(cfg.data)
-    module: GANModule = instantiate(cfg.model)
-    for generator in (module.generator, module.generator_ema):
-        generator.class_names = data.class_names
+    module, data, precision = assembled(cfg)
     checkpoints: RunCheckpoints = instantiate(cfg.checkpoints)
     callbacks = [
         *(instantiate(callback) for callback in cfg.callbacks.values() if callback),
@@ -112,13 +95,11 @@ def _train_stage(
         checkpoints,
     ]
     if ckpt is None:  # a run that goes on has its own weights
-        callbacks += _warm_start(module, run_dir, **cfg.warm_start)
+        callbacks += warm_start(module, run_dir, **cfg.warm_start)
     loggers: list[Logger] = [
         MetricsFile(run_dir),
         *(instantiate(logger) for logger in (cfg.logger or {}).values() if logger),
     ]
-    for message in KNOWN_WARNINGS:
-        warnings.filterwarnings("ignore", message)
     trainer: Trainer = instantiate(
         cfg.trainer, precision=precision, callbacks=callbacks, logger=loggers
     )
@@ -137,30 +118,6 @@ def _train_stage(
     if trainer.is_global_zero:
         log.info("results in %s\n%s", run_dir, _contents(run_dir))
     return checkpoints, module.iteration
-
-
-def _warm_start(
-    module: GANModule, run_dir: Path, ckpt: str | None, **options: Any
-) -> list[WarmStart]:
-    """Return the callback that loads another run's weights, if they are asked for."""
-    if ckpt is None:
-        if not all(p.requires_grad for p in module.generator.parameters()):
-            raise UserError(
-                "a part of the generator is frozen and has not learnt anything yet; "
-                "give the checkpoint of a trained painter with warm_start.ckpt=PATH"
-            )
-        return []
-    path = find_checkpoint(ckpt, key="warm_start.ckpt")
-    weights = weights_name(options["weights"], "warm_start.weights")
-    if path.is_dir():
-        checkpoint = exported_state(path, weights)
-        log.info("%s holds a generator alone: discriminator and optimisers start anew", path)
-        options |= dict.fromkeys(OPTIONS_OF_FILES, "reset")
-    else:
-        checkpoint = read_checkpoint(path, key="warm_start.ckpt")
-        add_generator(checkpoint, weights, path, f"warm_start.ckpt={path}")
-    with blaming("warm_start"):
-        return [WarmStart(run_dir, checkpoint, ckpt, **options)]
 
 
 def _recorded(cfg: DictConfig) -> tuple[dict[str, Any], list[str]]:
