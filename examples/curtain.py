@@ -27,6 +27,7 @@ class CurtainRule(LearningRule):
 
     equation = r"W_t = \bar W + \beta_t (v_t - \bar W k_t) k_t^\top, \bar W = W_{t-1} D(x_t)"
     source = "examples/curtain.py"
+    anywhere = False  # where a column is, is counted from the left edge of what is painted
     orders = (KEY, VALUE, RATE, Order("edge", "scalar", "low_sigmoid", patterned=False))
 
     def step(
