@@ -1,5 +1,6 @@
 """What is reported, and under which iteration."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import Callback, Trainer
+from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from fpainter.callbacks.metrics import MetricsReport
+from fpainter.callbacks.metrics import IterationBar, MetricsReport
 from fpainter.loggers.metrics_file import MetricsFile
 from fpainter.pictures.curves import read_metrics
 from tests.training.test_gan_module import Watch, batches
@@ -103,3 +104,36 @@ def test_seconds_are_those_of_fetching_copying_and_training(
     (_, first), (_, second) = read_metrics(tmp_path / "metrics.csv")["seconds"]
     assert 0.2 < first < 1.0
     assert 0.2 < second < 1.0
+
+
+class Awaited(Callback):
+    """A second of scoring after the second iteration."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(trainer.progress_bar_callback, IterationBar)
+        trainer.progress_bar_callback.awaits_scores = True
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        assert isinstance(trainer.progress_bar_callback, IterationBar)
+        if trainer.progress_bar_callback.awaits_scores and trainer.global_step == 2:
+            time.sleep(1.0)
+            trainer.progress_bar_callback.awaits_scores = False
+
+
+def test_a_log_is_told_how_fast_iterations_are_and_how_long_they_last(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is not iterations is left as often as until now, once it has been."""
+    trainer = Trainer(
+        accelerator="cpu", max_steps=20, logger=False, enable_checkpointing=False,
+        enable_model_summary=False, callbacks=[IterationBar(0.0), Awaited()],
+    )  # fmt: skip
+    trainer.fit(gan(), iter(batches(21)))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "iteration 1/20"
+    last = r"iteration {}/20, [\d.e+]+ images a second, 0:00:(\d\d) left{}"
+    assert re.fullmatch(last.format(2, " without scores"), lines[1])
+    after = re.fullmatch(last.format(3, ""), lines[2])
+    assert after is not None
+    assert 5 <= int(after[1]) < 30  # a second for each three iterations, of 17
+    assert lines[-1].endswith(", 0:00:00 left")

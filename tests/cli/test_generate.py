@@ -17,6 +17,8 @@ from torch import Tensor
 
 from fpainter.checkpoints.inference import TrainedPainter, load_painter
 from fpainter.data.datamodule import ImageDataModule
+from fpainter.errors import UserError
+from fpainter.evaluation.inception import network
 from fpainter.generators.base import Generator, PaintingGenerator
 from fpainter.generators.latents import latents
 from fpainter.generators.sampler import Sampler
@@ -281,6 +283,20 @@ def test_nearest_training_images_of_an_exported_painter(ckpt: str, tmp_path: Pat
     distances = [row["of"] for row in table(out / "distances.csv")]
     assert distances == ["held-back reals"] * 4 + ["samples"] * 2
     assert "100.0 % of 2 samples are nearer to a" in (out / "generate.log").read_text()
+
+
+def test_weights_that_are_missing_are_noticed_before_anything_is_done(
+    ckpt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(path: object = None) -> None:
+        raise UserError("none were found")
+
+    monkeypatch.setattr(network, "find_weights", none)
+    monkeypatch.setenv("FPAINTER_CACHE", str(tmp_path / "cache"))
+    run_dir = tmp_path / "run"
+    words = refused("generate", ckpt, "what=[images,nearest]", f"hydra.run.dir={run_dir}")
+    assert "none were found" in words
+    assert not list(tmp_path.iterdir())  # no images, not even of the cache
 
 
 def test_an_exported_painter_does_not_know_where_its_images_are(ckpt: str, tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ class IterationBar(ProgressBar):
         images = batch if isinstance(batch, torch.Tensor) else batch[0]
         self._seen += trainer.world_size * len(images)
         fid = trainer.callback_metrics.get("fid")
-        note = self._losses if fid is None else f"{self._losses} FID {fid:.1f}"
+        note = self._losses if fid is None else f"{self._losses} FID {fid:.1f}".lstrip()
         speed = f"{self._seen / self._spent:.3g} images/s"
         self._progress.update(self._training, completed=iteration, note=f"{note} {speed}")
         now = time.monotonic()

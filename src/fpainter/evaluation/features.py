@@ -206,17 +206,10 @@ class Features:
             return _tensors(running.moments()) if rank() == 0 else {}
 
         what = "statistics of the reals"
-        path = self._path(images, num)
+        path = self.path(images, num)
         shapes = {"mean": (size,), "cov": (size, size), "sqrt_cov": (size, size)}
         found = from_first(cached(path, shapes, compute, partial(self.report, what, 0, num), what))
         return RealStatistics(Moments(num, found["mean"], found["cov"]), found["sqrt_cov"], path)
-
-    def missing(self, images: Images) -> int:
-        """Return the bytes of what `statistics` would keep of real images; 0 if it is there."""
-        num, size = len(images), self.extractor.num_features
-        if self._path(images, num).is_file():
-            return 0
-        return 8 * size * (2 * size + 1) + (4 * size * num if num <= MOST_KEPT else 0)
 
     def _batches(self, images: Images, what: str) -> Iterator[Tensor]:
         """Yield batches [B F] that are, over all processes, the features of all images."""
@@ -245,7 +238,7 @@ class Features:
                 f"moments of {moments.num} images and {len(moments.mean)} features do not fit "
                 f"{len(images)} images and {self.extractor.num_features} features"
             )
-        write(self._path(images, len(images)), _tensors(moments))
+        write(self.path(images, len(images)), _tensors(moments))
 
     def sample(self, images: Images, num: int) -> Tensor:
         """Read single features of real images from their file, or compute and keep them.
@@ -259,7 +252,7 @@ class Features:
             [num F] float32 on the CPU.
         """
         num = min(num, len(images))
-        if from_first(self._path(images, len(images), "sample").is_file()):
+        if from_first(self.path(images, len(images), "sample").is_file()):
             features = self._kept(images, len(images))
             places = _spread(range(num if rank() == 0 else 0), num, len(images))
             return from_first(features[places])
@@ -280,15 +273,15 @@ class Features:
             return {"features": made[0]}
 
         what = "features of the reals"
-        path = self._path(images, num, "sample")
+        path = self.path(images, num, "sample")
         shapes = {"features": (num, self.extractor.num_features)}
         found = cached(path, shapes, compute, partial(self.report, what, 0, num), what)
         if found and not made:
             log.info("features of %s reals are read from %s", f"{num:,}", path)
         return found.get("features", torch.empty(0, self.extractor.num_features))
 
-    def _path(self, images: Images, num: int, *what: str) -> Path:
-        """Return the file of what was computed of `num` images."""
+    def path(self, images: Images, num: int, *what: str) -> Path:
+        """Return the file of what is computed of `num` images: nothing else: their statistics."""
         kind = self.extractor.device.type
         # Files of CPUs had their names before those of other devices were told from them.
         device = () if kind == "cpu" else (f"{kind} float32",)

@@ -31,6 +31,8 @@ def with_settings(config_name: str, arguments: list[str]) -> tuple[list[str], li
     """
     if AUTO not in arguments:
         return arguments, []
+    # There is no log yet, and libraries take seconds to load, from a slow disk a minute.
+    print(f"{AUTO}: looking at the images and the machine", file=sys.stderr, flush=True)
     arguments = [each for each in arguments if each != AUTO_SIZE]  # the same, and more
     cfg = looking_config(AUTO, config_name, arguments)
     if cfg is None:
@@ -47,10 +49,11 @@ def with_settings(config_name: str, arguments: list[str]) -> tuple[list[str], li
     from fpainter.launch.machine import machine
 
     source = source_of(cfg, AUTO)
-    print(f"{AUTO}: looking at {source.name}", file=sys.stderr)  # there is no log yet
     looks = None if _is_stream(cfg) else looks_of(source)
     here = machine(cfg.trainer.accelerator)
     own = {key: OmegaConf.select(cfg, key) for key in _given_keys(given, cfg)}
+    if not cfg.fid.enabled:
+        own |= {f"fid.{key}": value for key, value in cfg.fid.items()}
     choices = sorted(Settings(looks, here, own).choices, key=lambda c: c.key != "experiment")
     seen = f"{len(source):,} images of" if looks else "the stream"
     notes = [f"{AUTO} for {seen} {source.name} and {here}; what you give yourself stays:"]

@@ -180,7 +180,7 @@ class Settings:
         why = "each score takes a moment" if gpu else "a CPU sees 8 a second and core"
         self._choose("fid.num_images", fakes, f"fakes per score: {why}")
         every = max(iterations // 600 * 100, 100)
-        self._choose("fid.every", every, "six scores")
+        self._choose("fid.every", every, f"{-(-iterations // every)} scores")
 
     def _num_images(self) -> int | None:
         return None if self.looks is None else self.looks.num_images

@@ -19,7 +19,7 @@ from fpainter.callbacks.samples import PictureCallback
 from fpainter.checkpoints.inference import read_checkpoint
 from fpainter.data.cache import CachedImages
 from fpainter.errors import UserError
-from fpainter.evaluation.features import Features
+from fpainter.evaluation.features import MOST_KEPT, Features
 from fpainter.evaluation.metrics.frechet import Moments, frechet_distance
 from fpainter.launch.devices import pick_device
 from fpainter.launch.settings import in_sweep
@@ -173,10 +173,11 @@ def _add_scores(
         num, f"{callback.num_images:,}", _time(seconds), rate,
     )  # fmt: skip
     costs.seconds["scores"] = num * seconds
-    missing = features.missing(images)
-    if missing:
+    if not features.path(images, len(images)).is_file():
+        size, single = features.extractor.num_features, len(images) <= MOST_KEPT
         costs.seconds["statistics of the reals"] = len(images) / rate + 2 * of_distance
-        costs.bytes["statistics of the reals"] = missing
+        # Two matrices in float64, and single features in float32.
+        costs.bytes["statistics of the reals"] = 16 * size**2 + single * 4 * size * len(images)
 
 
 def _scoring(features: Features, module: GANModule) -> tuple[float, float]:
