@@ -16,9 +16,9 @@ import torch
 from hydra.utils import instantiate
 from torch import Tensor
 
+from fpainter.data.finding import image_source
 from fpainter.data.portraits import Portraits
 from fpainter.data.render_all import render_all
-from fpainter.data.sources import image_source
 from fpainter.fitting.fit import best_rank, fit_numbers
 from fpainter.fitting.scores import score
 from fpainter.generators.written import written_painter
