@@ -18,8 +18,24 @@ from fpainter.pictures.nearest import draw_distances, draw_nearest, write_distan
 from fpainter.pictures.selection import Selection
 from fpainter.progress import reporting
 from fpainter.tasks.reals import reals_of
+from fpainter.tasks.styles import Writer
 
 log = logging.getLogger(__name__)
+
+
+def prepare_nearest(trained: TrainedPainter, selection: Selection, cfg: DictConfig) -> Writer:
+    """Return what writes samples beside their nearest training images.
+
+    Args:
+        trained: the painter.
+        selection: the samples.
+        cfg: composed from ``configs/generate.yaml``.
+
+    Raises:
+        UserError: if there are no training images to compare with.
+    """
+    reals, fid = training_images(trained, cfg)
+    return lambda output: show_nearest(selection, cfg, output, reals, fid)
 
 
 def training_images(trained: TrainedPainter, cfg: DictConfig) -> tuple[CachedImages, DictConfig]:
