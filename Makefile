@@ -1,12 +1,16 @@
-# A newcomer's two commands: make demo, make test. Both need Python 3.11 or newer and nothing else.
+# A newcomer's three commands: make show, make demo, make test. They need Python 3.11 or newer and
+# nothing else.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types check clean
+.PHONY: show demo test lint types check clean
 
-demo: $(VENV)/.demo
+show: $(VENV)/.package
+	$(BIN)/python -m fpainter.viewer open=true
+
+demo: $(VENV)/.package
 	$(BIN)/python -m fpainter.train experiment=demo
 
 test: lint types check
@@ -26,13 +30,13 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("fpainter needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -q -e '.[inception]'
+$(VENV)/.package: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q -e .
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install -q -e '.[dev]'
-	touch $@ $(VENV)/.demo
+	touch $@ $(VENV)/.package
 
 clean:
 	rm -rf $(VENV) logs outputs .mypy_cache .pytest_cache .ruff_cache

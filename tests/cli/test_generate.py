@@ -24,7 +24,7 @@ from fpainter.generators.latents import latents
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
 from fpainter.pictures.grids import LABEL_HEIGHT
-from fpainter.tasks import generate
+from fpainter.tasks import chosen
 from tests.cli.conftest import SMALL, refused, run
 
 pytestmark = [
@@ -129,7 +129,7 @@ def photographer(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
     Path("a.ckpt").touch()
     sampler = Sampler(Photographer(), ImageRange("signed"))
     trained = TrainedPainter(sampler, OmegaConf.create(), 1, "ema", Path("a.ckpt"))
-    monkeypatch.setattr(generate, "load_painter", lambda *_: trained)
+    monkeypatch.setattr(chosen, "load_painter", lambda *_, **__: trained)
 
 
 @pytest.mark.usefixtures("photographer")

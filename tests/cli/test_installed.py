@@ -6,6 +6,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+from fpainter.paths import own_painter
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -31,6 +33,8 @@ def test_wheel(tmp_path: Path) -> None:
     assert carried == {path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.yaml")}
     assert (unpacked / "fpainter" / "py.typed").is_file()
     assert (unpacked / "fpainter" / "generators" / "model_card.md").is_file()
+    ours = {path.name for path in own_painter().iterdir()}
+    assert {p.name for p in (unpacked / "fpainter" / "painters" / "portraits").iterdir()} == ours
     # From a directory with no configs of its own, and with this checkout out of sight.
     code = (
         "import sys, fpainter.train, fpainter.launch.configs as configs; "
@@ -39,6 +43,9 @@ def test_wheel(tmp_path: Path) -> None:
     )
     shown = command("-c", code, cwd=tmp_path, PYTHONPATH=str(unpacked))
     assert "num_steps: 32" in shown
+    paint = "import sys, fpainter.generate as command; sys.argv = ['generate']; command.main()"
+    command("-c", paint, cwd=tmp_path, PYTHONPATH=str(unpacked), FPAINTER_LOGS=str(tmp_path))
+    assert len([*tmp_path.glob("generate/*/images/*.png")]) == 64
 
 
 def test_help_names_the_groups(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_options_with_dashes() -> None:
 
 
 def test_a_checkpoint_that_is_not_given(tmp_path: Path) -> None:
-    assert refused("generate", f"hydra.run.dir={tmp_path}") == "fpainter: give ckpt=...\n"
+    assert refused("export", f"hydra.run.dir={tmp_path}") == "fpainter: give ckpt=...\n"
 
 
 def test_a_run_directory_is_no_checkpoint(finished_run: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ NOWHERE = [
     ("eval", ["images=/nowhere"], "images=/nowhere: there is no such file"),
     ("eval", [f"ckpt={__file__}", "data=folder", "data.dir=/nowhere"], "no folder or file"),
     ("generate", ["ckpt=/nowhere"], "ckpt=/nowhere: there is no such file"),
-    ("generate", [], "give ckpt=..."),
+    ("export", [], "give ckpt=..."),
     ("dataset", ["source=/nowhere", "output=x.zip"], "source=/nowhere: there is no such file"),
     ("dataset", ["output=x.zip"], "no images to train on. Give data.dir=PATH"),
     ("fit", ["image=/nowhere"], "image=/nowhere: there is no such file"),

@@ -16,7 +16,7 @@ from fpainter.generators.base import Generator
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.image_range import ImageRange
 from fpainter.ops import naive, rank_one
-from fpainter.tasks import viewer
+from fpainter.tasks import chosen
 from fpainter.viewer.__main__ import main
 from tests.cli.conftest import run
 from tests.viewer.painters import unpacked
@@ -139,12 +139,12 @@ def test_a_generator_that_does_not_paint(
 ) -> None:
     sampler = Sampler(Photographer(), ImageRange("signed"))
     trained = TrainedPainter(sampler, OmegaConf.create(), 1, "ema", Path("a.ckpt"))
-    real = viewer.load_painter
+    real = chosen.load_painter
 
     def load(path: str, *rest: Any, **named: Any) -> TrainedPainter:
         return trained if path == "a.ckpt" else real(path, *rest, **named)
 
-    monkeypatch.setattr(viewer, "load_painter", load)
+    monkeypatch.setattr(chosen, "load_painter", load)
     monkeypatch.chdir(tmp_path)
     Path("a.ckpt").touch()
     with pytest.raises(SystemExit):

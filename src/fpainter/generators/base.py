@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fpainter.errors import UserError
 from fpainter.generators.painting import Painting
+from fpainter.paths import own_painter
 
 
 class Fakes(NamedTuple):
@@ -82,16 +83,18 @@ class Generator(nn.Module):
         raise ValueError(f"{name}: must be one of {shown}, or a number in 0..{len(names) - 1}")
 
     @classmethod
-    def from_pretrained(cls, path: str | Path) -> Self:
+    def from_pretrained(cls, path: str | Path | None = None) -> Self:
         """Load what ``fpainter.export`` wrote, in evaluation mode and without gradients.
 
         Args:
-            path: the folder, or ``owner/name`` on the Hugging Face hub.
+            path: the folder, or ``owner/name`` on the Hugging Face hub; None: the painter of drawn
+                portraits that comes with the package.
 
         Raises:
             UserError: if there is no such folder, it cannot be used, or it holds another kind of
                 generator than this class.
         """
+        path = own_painter() if path is None else path
         from fpainter.generators.pretrained import load_pretrained  # which imports this class
 
         generator = load_pretrained(path).sampler.generator

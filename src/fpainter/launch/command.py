@@ -82,10 +82,8 @@ def find_inputs(cfg: DictConfig) -> None:
     Raises:
         UserError: if there is no such file or folder; with what to do about it.
     """
-    # Augmentation can be looked at before there is a painter.
-    needed = OmegaConf.select(cfg, "what") != "augmentation"
     for key in ("ckpt", "compare", "images", "import", "latents", "image", "source"):
-        for path in entries(OmegaConf.select(cfg, key, throw_on_missing=needed)):
+        for path in entries(OmegaConf.select(cfg, key, throw_on_missing=True)):
             on_the_hub = key in ("ckpt", "compare") and is_hub_name(path)
             if path is not None and not on_the_hub:
                 existing(path, key)

@@ -1,6 +1,7 @@
 """Real images as augmentation shows them to the discriminator."""
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,15 @@ from fpainter.launch.settings import entries, fill_from
 from fpainter.nn.image_range import ImageRange
 from fpainter.pictures.grids import grid, labelled
 from fpainter.tasks.reals import build_data, reals_of
+from fpainter.tasks.styles import Writer
 from fpainter.trusted import build
 
 WIDTH = 64  # pixels at least that an image is wide, so that its label fits
 
 
-def without_painter(cfg: DictConfig) -> bool:
-    """Tell whether augmentation is all that is asked for, and no checkpoint is given."""
-    no_checkpoint = OmegaConf.is_missing(cfg, "ckpt") or cfg.ckpt is None
-    return no_checkpoint and entries(cfg.what) == ["augmentation"]
+def prepare_augmentation(trained: TrainedPainter | None, _: object, cfg: DictConfig) -> Writer:
+    """Return what writes augmented reals: see `show_augmentation`."""
+    return partial(show_augmentation, cfg, trained)
 
 
 def show_augmentation(cfg: DictConfig, trained: TrainedPainter | None, output: Path) -> list[str]:

@@ -5,21 +5,39 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from fpainter.checkpoints.inference import TrainedPainter
+from fpainter.checkpoints.inference import TrainedPainter, load_painter
 from fpainter.errors import UserError
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.sampler import Sampler
 from fpainter.generators.synthesis.styles import FromStyles
 from fpainter.generators.view import View
+from fpainter.launch.devices import pick_device
 from fpainter.launch.settings import blaming, entries
 from fpainter.nn.sizes import as_size
-from fpainter.paths import existing
+from fpainter.paths import existing, own_painter
 from fpainter.pictures.latents_file import StoredLatents, read_latents, write_latents
 from fpainter.pictures.selection import Selection, edited, whole_numbers
 from fpainter.pictures.styles import from_styles, truncated
 from fpainter.tasks.classes import chosen_label
 
 log = logging.getLogger(__name__)
+
+
+def chosen_painter(cfg: DictConfig, key: str = "ckpt") -> TrainedPainter:
+    """Load the painter that a command names; where it names none, the package's own, and say so.
+
+    Args:
+        cfg: of a command with ``weights`` and ``device``.
+        key: where the painter is named.
+
+    Raises:
+        UserError: if it cannot be used.
+    """
+    path = cfg[key]
+    if path is None:
+        path = own_painter()
+        log.info("no %s= is given: this is the painter of portraits that comes with fpainter", key)
+    return load_painter(str(path), cfg.weights, pick_device(cfg.device), key=key)
 
 
 def numbers(cfg: DictConfig, key: str) -> tuple[int, ...]:

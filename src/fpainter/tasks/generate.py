@@ -3,9 +3,9 @@
 import glob
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+import pkgutil
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -29,23 +29,26 @@ from fpainter.pictures.selection import Selection
 from fpainter.pictures.strips import check_normalisation
 from fpainter.pictures.walk import check_walk, training_walk, walk_images
 from fpainter.progress import reporting
-from fpainter.tasks.augmentation import show_augmentation, without_painter
-from fpainter.tasks.chosen import chosen_images, edited_sampler, numbers, write_chosen
-from fpainter.tasks.nearest import prepare_nearest
+from fpainter.tasks.chosen import (
+    chosen_images,
+    chosen_painter,
+    edited_sampler,
+    numbers,
+    write_chosen,
+)
 from fpainter.tasks.paintings import write_film, write_frames, write_spectrum_of, write_strips
-from fpainter.tasks.projection import prepare_projection
-from fpainter.tasks.styles import Writer, prepare_attention, prepare_mixing, prepare_noise
 
 log = logging.getLogger(__name__)
 
-# What else can be asked for: looks for mistakes, and returns what writes into a folder.
-PREPARED: dict[str, Callable[[TrainedPainter, Selection, DictConfig], Writer]] = {
-    "nearest": prepare_nearest,
-    "mixing": prepare_mixing,
-    "noise": prepare_noise,
-    "attention": prepare_attention,
-    "projection": prepare_projection,
-    "augmentation": lambda trained, _, cfg: partial(show_augmentation, cfg, trained),
+# What else can be asked for: looks for mistakes, and returns what writes into a folder. Imported
+# when it is asked for: with data come Lightning and seconds.
+PREPARED = {
+    "nearest": "fpainter.tasks.nearest:prepare_nearest",
+    "mixing": "fpainter.tasks.styles:prepare_mixing",
+    "noise": "fpainter.tasks.styles:prepare_noise",
+    "attention": "fpainter.tasks.styles:prepare_attention",
+    "projection": "fpainter.tasks.projection:prepare_projection",
+    "augmentation": "fpainter.tasks.augmentation:prepare_augmentation",
 }
 KINDS = ("images", "grid", "strips", "film", "walk", "spectrum", *PREPARED)
 BY_DEFAULT = ("images", "grid", "strips")
@@ -82,15 +85,15 @@ def generate(cfg: DictConfig) -> None:
     if cfg.image is not None and "projection" not in entries(cfg.what):
         raise UserError(f"image={cfg.image}: is what what=projection looks for; give that, too")
     output = Path(HydraConfig.get().runtime.output_dir)
-    if without_painter(cfg):
-        written = show_augmentation(cfg, None, output)
+    if cfg.ckpt is None and entries(cfg.what) == ["augmentation"]:  # which needs no painter
+        written = _prepared("augmentation")(None, None, cfg)(output)
         log.info("%s written to %s", ", ".join(written), output)
         return
-    trained = load_painter(str(cfg.ckpt), cfg.weights, pick_device(cfg.device))
+    trained = chosen_painter(cfg)
     selection = chosen_images(trained, cfg)
     kinds = _kinds(cfg.what, selection.sampler)
     others = _others(trained, selection.stored, cfg) if "walk" in kinds else None
-    writers = [PREPARED[kind](trained, selection, cfg) for kind in kinds if kind in PREPARED]
+    writers = [_prepared(kind)(trained, selection, cfg) for kind in kinds if kind in PREPARED]
     written = []
     if "images" in kinds or "grid" in kinds:
         written += _write_images(selection, cfg, output, kinds)
@@ -105,6 +108,11 @@ def generate(cfg: DictConfig) -> None:
     for write in writers:
         written += write(output)
     log.info("%s written to %s", ", ".join(written), output)
+
+
+def _prepared(kind: str) -> Any:
+    """Return the function that prepares a kind of `PREPARED`."""
+    return pkgutil.resolve_name(PREPARED[kind])
 
 
 def _kinds(what: Any, sampler: Sampler) -> tuple[str, ...]:
@@ -166,7 +174,7 @@ def _others(
             # What an older version did not know yet is off.
             if (here.get(name) or None) != (there.get(name) or None):
                 raise UserError(
-                    f"{where}: has another {name} than ckpt={cfg.ckpt}; a walk passes "
+                    f"{where}: has another {name} than ckpt={first.path}; a walk passes "
                     "checkpoints of one architecture, such as those of one run"
                 )
         return edited_sampler(other, where, stored, cfg)
