@@ -46,11 +46,12 @@ class Config(NamedTuple):
     keys: list[Key]
 
 
-def read(path: Path) -> Config:
+def read(path: Path, configs: Path = CONFIGS) -> Config:
     """Read a config file, its comments included.
 
     Args:
-        path: below ``configs/``.
+        path: below `configs`.
+        configs: folder of Hydra configs, which the names of groups begin in.
     """
     lines = path.read_text(encoding="utf-8").splitlines()
     head = []
@@ -60,7 +61,7 @@ def read(path: Path) -> Config:
         head.append(line.lstrip("# ").rstrip())
     package = next((line.split()[1] for line in head if line.startswith("@package")), None)
     if package is None:
-        package = ".".join(path.relative_to(CONFIGS).parent.parts)
+        package = ".".join(path.relative_to(configs).parent.parts)
     prefix = "" if package in ("", "_global_") else f"{package}."
     tree = yaml.compose("\n".join(lines))
     entries = list(tree.value) if isinstance(tree, yaml.MappingNode) else []
@@ -140,7 +141,7 @@ def page(configs: Path = CONFIGS) -> str:
     parts = [INTRODUCTION, "## Commands\n"]
     commands = sorted(path for path in configs.glob("*.yaml") if not path.name.startswith("_"))
     commands.sort(key=lambda path: path.stem != "train")
-    parts += [_section(read(path), f"### fpainter.{path.stem}") for path in commands]
+    parts += [_section(read(path, configs), f"### fpainter.{path.stem}") for path in commands]
     folders = sorted({path.parent for path in configs.rglob("*.yaml")} - {configs})
     groups = [folder.relative_to(configs).as_posix() for folder in folders]
     for group in groups:
@@ -150,7 +151,7 @@ def page(configs: Path = CONFIGS) -> str:
         for path in sorted((configs / group).glob("*.yaml"), key=lambda path: path.name):
             shared = path.name.startswith("_")
             title = f"What others share: {path.stem}" if shared else f"{group}={path.stem}"
-            parts.append(_section(read(path), f"### {title}"))
+            parts.append(_section(read(path, configs), f"### {title}"))
     parts += [_named_runs(configs, name) for name in NAMED_RUNS]
     return "\n".join(parts)
 
@@ -180,7 +181,7 @@ def _origins(config: Config) -> str:
 def _named_runs(configs: Path, group: str) -> str:
     rows = []
     for path in sorted((configs / group).rglob("[!_]*.yaml")):
-        config = read(path)
+        config = read(path, configs)
         said = " ".join(_parted(config.comment)[0])
         about = _escaped(said) if said else _origins(config)
         option = path.relative_to(configs / group).with_suffix("").as_posix()

@@ -118,14 +118,13 @@ def keys(node: dict[Any, Any], prefix: str = "") -> Iterator[str]:
 
 def test_a_comment_goes_on_below_its_setting(tmp_path: Path) -> None:
     module = script(DOCS / "make_configuration.py")
-    module.CONFIGS = tmp_path
     (tmp_path / "group").mkdir()
     path = tmp_path / "group" / "option.yaml"
     path.write_text(
         "# What it is.\na: 1    # one\n        # and only\n"
         "# not shown\nb:      # a table\n  c: [x, y]\n"
     )
-    config = module.read(path)
+    config = module.read(path, tmp_path)
     assert config.comment == ["What it is."]
     assert [tuple(key) for key in config.keys] == [
         ("group.a", "1", "one and only"), ("group.b", "", "a table"), ("group.b.c", "[x, y]", "")
