@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: show demo test lint types check clean
+.PHONY: show demo test lint types check docs clean
 
 show: $(VENV)/.package
 	$(BIN)/python -m fpainter.viewer open=true
@@ -26,6 +26,12 @@ types: $(VENV)/.dev
 check: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
+# The theme's makers announce a successor at every build; it does not run hooks.
+docs: $(VENV)/.dev
+	$(BIN)/python docs/make_configuration.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo open site/index.html
+
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("fpainter needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
@@ -39,4 +45,4 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	touch $@ $(VENV)/.package
 
 clean:
-	rm -rf $(VENV) logs outputs .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) logs outputs site .mypy_cache .pytest_cache .ruff_cache
