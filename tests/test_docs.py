@@ -85,7 +85,8 @@ def test_commands_can_be_given(command: str) -> None:
     name, *overrides = shlex.split(command)
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         config = hydra.compose(name, overrides)
-    assert "what=augmentation" in overrides or config.ckpt
+    # The package has a painter for those two.
+    assert name in ("generate", "viewer") or config.ckpt
     if name == "generate":
         generate._check(config)
 
