@@ -34,7 +34,7 @@ def test_second_call_reads_the_file_and_leaves_the_network_alone(tmp_path: Path)
     assert torch.equal(first.moments.cov, second.moments.cov)
     assert torch.equal(first.sqrt_cov, second.sqrt_cov)
     files = {path.name for path in (tmp_path / "statistics").glob("[!.]*")}
-    features = toy_features(tmp_path, extractor)._path(images, 40, "sample")
+    features = toy_features(tmp_path, extractor).path(images, 40, "sample")
     assert files == {first.path.name, features.name}
 
 
@@ -79,7 +79,7 @@ def test_the_name_tells_images_protocol_weights_version_and_device(
     assert names[0] == "83a58d9ef371254f99766c53562e1698bfcf6c34610cd6ded529672fac23e523"
     on_gpu = TinyExtractor()
     monkeypatch.setattr(TinyExtractor, "device", torch.device("cuda"))
-    assert toy_features(tmp_path, on_gpu)._path(images, 40).stem not in names
+    assert toy_features(tmp_path, on_gpu).path(images, 40).stem not in names
     monkeypatch.undo()
     monkeypatch.setattr(features, "_VERSION", "another")
     assert name(images) not in names
@@ -180,7 +180,7 @@ def test_damaged_features_are_computed_again(
 ) -> None:
     images = ToyImages()
     sample = toy_features(tmp_path).sample(images, 40)
-    path = toy_features(tmp_path)._path(images, 40, "sample")
+    path = toy_features(tmp_path).path(images, 40, "sample")
     whole = path.read_bytes()
     path.write_bytes(whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:])
     assert torch.equal(toy_features(tmp_path).sample(images, 40), sample)
