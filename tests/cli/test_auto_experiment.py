@@ -40,7 +40,7 @@ def test_a_run_keeps_what_was_chosen(folder: Path, tmp_path: Path) -> None:
     assert "data.channels=1: 100% of 6 images looked at are grey" in said
     found = config(run_dir)
     assert (found["image_size"], found["data"]["channels"]) == ([24, 16], 1)
-    assert found["model"]["regulariser"]["gamma"] == 0.054
+    assert found["model"]["regulariser"]["gamma"] == 0.051  # 0.02 · 5^(log₄ 384/1024) · 32/4
     assert (found["batch_size"], found["num_iterations"]) == (4, 1)  # as given
     stored = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["fpainter"]
     assert "experiment=small" in stored["overrides"]

@@ -1,6 +1,5 @@
 """``dry_run=true``: what a training will need, and nothing left of it."""
 
-import logging
 import re
 from pathlib import Path
 
@@ -15,18 +14,17 @@ from tests.cli.test_commands import pytestmark as lightning_warnings
 pytestmark = lightning_warnings
 
 
-def said_by(caplog: pytest.LogCaptureFixture, *arguments: object) -> str:
-    with caplog.at_level(logging.INFO):
-        run("train", *SMALL, "image_size=8", "dry_run=true", "num_iterations=1000", *arguments)
-    return "\n".join(record.getMessage() for record in caplog.records)
+def said_by(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    run("train", *SMALL, "image_size=8", "dry_run=true", "num_iterations=1000", *arguments)
+    return capsys.readouterr().out
 
 
 def test_it_says_what_a_run_needs_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install(monkeypatch, TinyExtractor())
     words = said_by(
-        caplog, "fid.enabled=true", "fid.every=300", "fid.num_images=6",
+        capsys, "fid.enabled=true", "fid.every=300", "fid.num_images=6",
         f"fid.cache_dir={tmp_path}", "model/regulariser=r1", "model.regulariser.every=4",
         f"hydra.run.dir={tmp_path / 'a' / 'run'}",
     )  # fmt: skip
@@ -43,13 +41,13 @@ def test_it_says_what_a_run_needs_and_leaves_nothing(
 
 
 def test_without_weights_scores_are_unknown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def none(path: object = None) -> None:
         raise UserError("none were found")
 
     monkeypatch.setattr(network, "find_weights", none)
-    words = said_by(caplog, "fid.enabled=true", f"hydra.run.dir={tmp_path / 'run'}")
+    words = said_by(capsys, "fid.enabled=true", f"hydra.run.dir={tmp_path / 'run'}")
     assert "scores: how long they take is not known: none were found" in words
     assert not list(tmp_path.iterdir())
 
@@ -62,9 +60,9 @@ def test_an_earlier_run_stays_as_it_was(finished_run: Path) -> None:
     assert {p: p.read_bytes() for p in finished_run.rglob("*") if p.is_file()} == texts
 
 
-def test_each_stage_is_measured(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_stage_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stages = "stages=[{until:400},{until:1000,image_size:16}]"
-    words = said_by(caplog, stages, "fid=off", f"hydra.run.dir={tmp_path / 'run'}")
+    words = said_by(capsys, stages, "fid=off", f"hydra.run.dir={tmp_path / 'run'}")
     assert "stage 1 of 2: 8×8, iterations 0 to 400" in words
     assert words.count("s per iteration") == 2
     assert words.count("time: ") == 1

@@ -281,7 +281,7 @@ class Features:
         return found.get("features", torch.empty(0, self.extractor.num_features))
 
     def path(self, images: Images, num: int, *what: str) -> Path:
-        """Return the file of what is computed of `num` images: nothing else: their statistics."""
+        """Return the file of what is computed of `num` images; without `what`, of their moments."""
         kind = self.extractor.device.type
         # Files of CPUs had their names before those of other devices were told from them.
         device = () if kind == "cpu" else (f"{kind} float32",)

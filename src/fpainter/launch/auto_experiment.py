@@ -1,6 +1,5 @@
 """``experiment=auto``: data and machine decide on the settings, before the config is composed."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,9 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from fpainter.errors import UserError
+from fpainter.former import with_current_overrides
 from fpainter.launch.auto_size import AUTO as AUTO_SIZE
 from fpainter.launch.auto_size import looking_config, parsed, source_of
-from fpainter.launch.continuation import stored_overrides
 
 AUTO = "experiment=auto"
 
@@ -32,7 +31,7 @@ def with_settings(config_name: str, arguments: list[str]) -> tuple[list[str], li
     if AUTO not in arguments:
         return arguments, []
     # There is no log yet, and libraries take seconds to load, from a slow disk a minute.
-    print(f"{AUTO}: looking at the images and the machine", file=sys.stderr, flush=True)
+    print(f"{AUTO}: looking at the images and the machine", flush=True)
     arguments = [each for each in arguments if each != AUTO_SIZE]  # the same, and more
     cfg = looking_config(AUTO, config_name, arguments)
     if cfg is None:
@@ -40,9 +39,10 @@ def with_settings(config_name: str, arguments: list[str]) -> tuple[list[str], li
     given = parsed([each for each in arguments if each != AUTO])
     earlier = _earlier_start(cfg)
     if earlier is not None:
-        stored = stored_overrides(earlier, {each.key_or_group: "" for each in given})
+        known = {"ckpt", *(each.key_or_group for each in given)}
+        stored = [each for each in earlier if each.partition("=")[0].lstrip("+~") not in known]
         return _replaced(arguments, stored), [f"{AUTO}: as in the run that goes on"]
-    if OmegaConf.select(cfg, "model.generator.num_steps") is None:
+    if OmegaConf.select(cfg, "model.generator.head._target_") is None:
         raise UserError(f"{AUTO} chooses for painters in steps; leave it out with this model")
     from fpainter.data.looks import looks_of
     from fpainter.launch.chosen_settings import Settings
@@ -71,7 +71,7 @@ def _earlier_start(cfg: DictConfig) -> list[str] | None:
     path = Path(cfg.hydra.run.dir) / "overrides.yaml"
     if not cfg.auto_resume or not path.is_file():
         return None
-    return [str(each) for each in OmegaConf.load(path)]
+    return with_current_overrides([str(each) for each in OmegaConf.load(path)])
 
 
 def _is_stream(cfg: DictConfig) -> bool:

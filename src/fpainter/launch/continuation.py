@@ -58,7 +58,7 @@ def complete_arguments(arguments: list[str]) -> list[str]:
         if "hydra.run.dir" not in given and path.parent.name == "checkpoints":
             rest.append(f"hydra.run.dir={in_hydras_grammar(str(path.parent.parent))}")
         ckpt = f"ckpt={in_hydras_grammar(str(path))}"
-        return [*stored_overrides(_record(path, "ckpt")["overrides"], given), *rest, ckpt]
+        return [*_stored_overrides(_record(path, "ckpt"), given), *rest, ckpt]
     if _is_given(given, "warm_start.ckpt") and not given.keys() & {"model", "experiment"}:
         path = find_checkpoint(given["warm_start.ckpt"], key="warm_start.ckpt")
         if path.is_dir():
@@ -70,7 +70,7 @@ def complete_arguments(arguments: list[str]) -> list[str]:
 
             return [*exported_overrides(path, chosen, _new_size(given)), *arguments]
         record = _record(path, "warm_start.ckpt")
-        stored = stored_overrides(record["overrides"], given)
+        stored = _stored_overrides(record, given)
         # What that run itself went on from is not what this one does.
         own = ("warm_start.", "stage=", "ckpt=", "auto_resume=")
         stored = [override for override in stored if not override.startswith(own)]
@@ -110,18 +110,13 @@ def _is_given(overrides: dict[str, str], key: str) -> bool:
     return overrides.get(key, "null") not in ("null", "")
 
 
-def stored_overrides(overrides: list[str], given: Mapping[str, str]) -> list[str]:
-    """Return the overrides of an earlier run that are not given anew.
-
-    Args:
-        overrides: of that run, in order.
-        given: the command line's overrides.
-    """
+def _stored_overrides(record: dict[str, Any], given: dict[str, str]) -> list[str]:
+    """Return the overrides of a checkpoint's run that are not given anew."""
     # Another data set, say, does not have the settings of the one before.
     groups = tuple(f"{name}." for name in given)
     return [
         override
-        for override in with_current_overrides(overrides)
+        for override in with_current_overrides(record["overrides"])
         if override.split("=", 1)[0] not in given and not override.startswith(groups)
     ]
 
