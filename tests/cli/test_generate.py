@@ -176,7 +176,7 @@ def test_steps_asked_of_a_generator_without_steps(option: str, tmp_path: Path) -
         (["film.fps=abc"], "fps must be a number above 0 and at most 1000; got abc (in film)"),
         (["nearest.neighbours=0"], "nearest.neighbours=0: must be at least 1"),
         (["nearest.scale=x"], "nearest.scale=x: must be at least 1"),
-        (["what=nearest", "image_size=8"], "image_size=8: "),
+        (["what=nearest", "crop=[0,0,1,1]"], "compares whole pictures; leave out crop"),
         (["what=nearest", "data=folder"], "no images to train on. Give data.dir=PATH"),
         (["what=nearest", "data=folder", "data.dir=no"], "there is no folder or file no"),
         (

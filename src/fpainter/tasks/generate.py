@@ -185,10 +185,10 @@ def _others(
 def _settings(trained: TrainedPainter) -> dict[str, Any]:
     """Return what decides how a painter's weights become images."""
     model = trained.config.model
+    parts: Any = OmegaConf.to_container(model.generator)
+    parts.get("head", {}).pop("learning_rule", None)  # which is a part of its own, too
     generator = {
-        f"model.generator.{key}": value
-        for key, value in model.generator.items()
-        if key not in TRAINING_ONLY
+        f"model.generator.{key}": value for key, value in parts.items() if key not in TRAINING_ONLY
     }
     return {**generator, "model.image_range": model.image_range}
 
