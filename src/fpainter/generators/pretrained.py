@@ -112,7 +112,7 @@ def save_pretrained(
             save_file(
                 {name: tensor.cpu().contiguous() for name, tensor in state.items()},
                 new / WEIGHTS,
-                metadata={"format": "fpainter", "version": __version__},
+                metadata={"format": "fpainter"},  # of two entries the order would be random
             )
             text = json.dumps(description, indent=2, allow_nan=False)
             (new / CONFIG).write_text(text + "\n", encoding="utf-8")
