@@ -14,7 +14,7 @@ import torch
 
 from fpainter.evaluation import features
 from fpainter.launch import messages
-from fpainter.tasks import train
+from fpainter.tasks import assembled
 from fpainter.training.gan_module import GANModule
 from tests.cli.conftest import refused, run
 from tests.cli.test_commands import pytestmark as lightning_warnings
@@ -88,7 +88,7 @@ def test_ctrl_c_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "seed_everything", interrupt)
+    monkeypatch.setattr(assembled, "seed_everything", interrupt)
     with pytest.raises(SystemExit, match="fpainter: stopped by Ctrl-C"):
         run("train", *TINY, f"hydra.run.dir={tmp_path}")
 

@@ -90,7 +90,7 @@ class Takeover:
         wanted = [
             f"model.generator.head.{name}={scale:.6g}"
             for name, scale in scales.items()
-            if abs(getattr(new.head, name, 1.0) / scale - 1) > 1e-3
+            if abs(new.head.factors[name.removesuffix("_scale")] / scale - 1) > 1e-3
         ]
         if wanted:
             log.warning(
