@@ -1,13 +1,13 @@
 """What a collection of pictures looks like: shape, size, colours, transparency."""
 
-from collections.abc import Iterator
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from fpainter.data.decode import render
-from fpainter.data.ratios import CommonRatio, common_ratio
+from fpainter.data.ratios import CommonRatio, common_ratio, look_at
 from fpainter.data.sources import ImageSource
 from fpainter.errors import UserError
 
@@ -46,7 +46,7 @@ def looks_of(source: ImageSource) -> Looks:
         UserError: if none can be opened.
     """
     ratio = common_ratio(source)
-    seen = list(_seen(source))
+    seen = list(look_at(source, _DECODED, _seen))
     if not seen:
         raise UserError(f"none of the images of {source.name} can be read")
     sides, grey, transparent = zip(*seen, strict=True)
@@ -57,20 +57,12 @@ def looks_of(source: ImageSource) -> Looks:
     )  # fmt: skip
 
 
-def _seen(source: ImageSource) -> Iterator[tuple[int, bool, bool]]:
-    """Yield the shorter side of pictures, and whether they are grey and transparent."""
-    num = min(len(source), _DECODED)
-    for place in range(num):
-        try:
-            with source.open(place * len(source) // num) as image:
-                side = min(image.size)
-                image.draft(None, _SHOWN)  # JPEG decodes less of it then
-                pixels = render(image, _SHOWN, 4).astype(np.int16)
-        except MemoryError:
-            raise
-        except Exception:  # damaged pictures raise anything
-            continue
-        opaque = pixels[3] == 255
-        colours = pixels[:3, opaque]  # what cannot be seen has any colour
-        grey = bool((np.ptp(colours, axis=0) <= _NO_COLOUR).all())
-        yield side, grey, not opaque.all()
+def _seen(image: Image.Image) -> tuple[int, bool, bool]:
+    """Return the shorter side of a picture, and whether it is grey and transparent."""
+    side = min(image.size)
+    image.draft(None, _SHOWN)  # JPEG decodes less of it then
+    pixels = render(image, _SHOWN, 4).astype(np.int16)
+    opaque = pixels[3] == 255
+    colours = pixels[:3, opaque]  # what cannot be seen has any colour
+    grey = bool((np.ptp(colours, axis=0) <= _NO_COLOUR).all())
+    return side, grey, not opaque.all()

@@ -2,13 +2,16 @@
 
 import math
 from collections import defaultdict
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
 
 from PIL import Image
 
 from fpainter.data.sources import ImageSource
 from fpainter.errors import UserError
 from fpainter.nn.sizes import first_map
+
+Seen = TypeVar("Seen")
 
 _LOOKED_AT = 500  # pictures; their beginnings are read only, where their files allow it
 _ALIKE = 0.1  # ratios within about 10 % count as one
@@ -30,6 +33,26 @@ class CommonRatio(NamedTuple):
     looked_at: int
 
 
+def look_at(source: ImageSource, most: int, look: Callable[[Image.Image], Seen]) -> Iterator[Seen]:
+    """Yield what is seen of pictures all over a source; damaged ones are left out.
+
+    Args:
+        source: the pictures.
+        most: pictures that are looked at.
+        look: at an open picture.
+    """
+    num = min(len(source), most)
+    for place in range(num):
+        try:
+            with source.open(place * len(source) // num) as image:
+                seen = look(image)
+        except MemoryError:
+            raise
+        except Exception:  # damaged pictures raise anything
+            continue
+        yield seen
+
+
 def common_ratio(source: ImageSource) -> CommonRatio:
     """Find the most common aspect ratio of a source, from pictures all over it.
 
@@ -40,16 +63,7 @@ def common_ratio(source: ImageSource) -> CommonRatio:
         UserError: if none can be opened.
     """
     groups: dict[int, list[float]] = defaultdict(list)
-    total = len(source)
-    num = min(total, _LOOKED_AT)
-    for place in range(num):
-        try:
-            with source.open(place * total // num) as image:
-                ratio = _upright_ratio(image)
-        except MemoryError:
-            raise
-        except Exception:  # damaged pictures raise anything
-            continue
+    for ratio in look_at(source, _LOOKED_AT, _upright_ratio):
         groups[round(math.log(ratio) / _ALIKE)].append(ratio)
     if not groups:
         raise UserError(f"image_size=auto: none of the images of {source.name} can be opened")
