@@ -1,4 +1,7 @@
-"""Running the entry points in this process, and one small finished run for all tests."""
+"""Running the entry points in this process, and one small finished run for all tests.
+
+Scores are made with a small feature network, unless a test asks for the ``real_network``.
+"""
 
 import contextlib
 import io
@@ -11,8 +14,11 @@ import pytest
 
 from fpainter import benchmark, dataset, export, fit, generate, import_legacy, stats, train
 from fpainter import eval as evaluation
+from fpainter.evaluation import features
+from fpainter.evaluation.inception.network import load_inception
 from fpainter.report import __main__ as report
 from fpainter.viewer import __main__ as viewer
+from tests.evaluation.toys import TinyExtractor
 
 SMALL = [
     "debug=fast",
@@ -63,11 +69,23 @@ def refused(command: str, *arguments: object) -> str:
     return message
 
 
+@pytest.fixture(autouse=True)
+def _small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "load_inception", lambda *_: TinyExtractor())
+
+
+@pytest.fixture
+def real_network(_small_network: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Score with the Inception network, of which an image takes an eighth of a second."""
+    monkeypatch.setattr(features, "load_inception", load_inception)
+
+
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of four iterations on twelve portraits, scored twice with the real network."""
+    """A run of four iterations on twelve portraits, scored twice with the small network."""
     directory = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "load_inception", lambda *_: TinyExtractor())
         patch.setenv("FPAINTER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         run(
             "train", *SMALL, "num_iterations=4", "fid.enabled=true", "fid.every=2",

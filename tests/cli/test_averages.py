@@ -7,11 +7,9 @@ import pytest
 import torch
 
 from fpainter.checkpoints.inference import load_painter
-from fpainter.evaluation import features
 from tests.cli.conftest import SMALL, refused, run
 from tests.cli.test_commands import pytestmark as lightning_warnings
 from tests.cli.test_kills import differences, state
-from tests.evaluation.toys import TinyExtractor
 
 pytestmark = lightning_warnings
 KEPT = [*SMALL, "image_size=8", "checkpoint_every=4", "callbacks.averages.enabled=true"]
@@ -63,10 +61,7 @@ def test_a_run_that_goes_on_is_exact(whole: Path, tmp_path: Path) -> None:
     assert differences(expected["PowerAverages"], found["PowerAverages"]) == []
 
 
-def test_a_search_says_which_horizon_is_best(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(features, "load_inception", lambda *_: TinyExtractor())
+def test_a_search_says_which_horizon_is_best(whole: Path, tmp_path: Path) -> None:
     ckpt = f"ckpt={whole / 'checkpoints' / 'last.ckpt'}"
     run("eval", ckpt, "weights=search", "num_images=9", f"hydra.run.dir={tmp_path}")
     content = json.loads((tmp_path / "scores.json").read_text())

@@ -178,6 +178,7 @@ def test_ctrl_c_takes_effect_between_iterations(
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
 
 
+@pytest.mark.usefixtures("real_network")
 def test_training_goes_on_without_inception_weights(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 
-from fpainter.evaluation import features
 from fpainter.launch import messages
 from fpainter.tasks import assembled
 from fpainter.training.gan_module import GANModule
@@ -20,7 +19,6 @@ from tests.cli.conftest import refused, run
 from tests.cli.test_commands import pytestmark as lightning_warnings
 from tests.cli.test_commands import rows
 from tests.cli.test_kills import TINY, state
-from tests.evaluation.toys import TinyExtractor
 
 pytestmark = lightning_warnings
 
@@ -46,9 +44,8 @@ def broken_off(run_dir: Path) -> str:
 
 
 @pytest.fixture
-def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def begun(tmp_path: Path) -> Path:
     """A run of two iterations with a score."""
-    monkeypatch.setattr(features, "load_inception", lambda *_: TinyExtractor())
     options = ["fid.enabled=true", "fid.every=2", "fid.num_images=6", "callbacks.samples.every=1"]
     run("train", *TINY, *options, "num_iterations=2", f"hydra.run.dir={tmp_path / 'run'}")
     return tmp_path / "run"

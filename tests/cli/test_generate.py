@@ -285,6 +285,7 @@ def test_nearest_training_images_of_an_exported_painter(ckpt: str, tmp_path: Pat
     assert "100.0 % of 2 samples are nearer to a" in (out / "generate.log").read_text()
 
 
+@pytest.mark.usefixtures("real_network")
 def test_weights_that_are_missing_are_noticed_before_anything_is_done(
     ckpt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

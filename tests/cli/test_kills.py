@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,15 +19,15 @@ from fpainter.callbacks.fid import FIDCallback
 from fpainter.evaluation import features
 from fpainter.training.gan_module import GANModule
 from tests.cli.conftest import SMALL, run
+from tests.cli.forks import in_a_process
 from tests.cli.test_commands import pytestmark as lightning_warnings
 from tests.cli.test_commands import rows, untimed
 from tests.evaluation.toys import TinyExtractor
 
 pytestmark = lightning_warnings
-ROOT = Path(__file__).resolve().parents[2]
 TINY = [*SMALL, "image_size=8", "checkpoint_every=2"]
 SCORED = ["fid.enabled=true", "fid.every=3", "fid.num_images=6"]
-LONG = [*TINY, *SCORED, "num_iterations=20", "data.flip=true", "model/augment=diff"]
+LONG = [*TINY, *SCORED, "num_iterations=12", "data.flip=true", "model/augment=diff"]
 NAMES = ("SIGKILL", "SIGTERM", "SIGINT")
 
 
@@ -117,17 +116,7 @@ def kill_and_resume(directory: Path, num_kills: int) -> list[str]:
     return found
 
 
-def in_a_process(*arguments: object, seconds: int = 3600) -> subprocess.CompletedProcess[str]:
-    """Run a module in a group of processes of its own; return when all of them have ended."""
-    path = os.pathsep.join(filter(None, [str(ROOT), *sys.path]))
-    return subprocess.run(
-        [sys.executable, "-m", *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, check=False, timeout=seconds, process_group=0,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("num_kills", [2, pytest.param(24, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("num_kills", [1, pytest.param(24, marks=pytest.mark.slow)])
 def test_random_moments(num_kills: int, tmp_path: Path) -> None:
     """In a process that has no threads yet, so that it can be forked."""
     done = in_a_process("tests.cli.test_kills", tmp_path, num_kills)
@@ -263,7 +252,6 @@ def test_a_run_without_its_final_scores_goes_on_from_before(
     how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed, or told to stop and with its score given up, when the last iteration is done."""
-    monkeypatch.setattr(features, "load_inception", lambda *_: TinyExtractor())
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     options = [*TINY, *SCORED, "num_iterations=4", "callbacks.samples.every=3"]
     run("train", *options, f"hydra.run.dir={whole}")

@@ -9,10 +9,8 @@ import torch
 from PIL import Image
 
 from fpainter.checkpoints.inference import load_painter
-from fpainter.evaluation import features
 from fpainter.generators.painter import FastWeightPainter
 from tests.cli.conftest import SMALL, refused, run
-from tests.evaluation.toys import TinyExtractor
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -127,10 +125,7 @@ def test_a_painter_without_labels_learns_them(
     assert load_painter(tmp_path / "checkpoints/last.ckpt").sampler.generator.num_labels == 3
 
 
-def test_scores_of_each_class(
-    labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(features, "load_inception", lambda *_: TinyExtractor())
+def test_scores_of_each_class(labelled: Path, tmp_path: Path) -> None:
     ckpt = f"ckpt={labelled / 'checkpoints/last.ckpt'}"
     run("eval", ckpt, "num_images=6", "metrics=[fid,fid_by_label]", f"hydra.run.dir={tmp_path}")
     (result,) = json.loads((tmp_path / "scores.json").read_text())["results"]

@@ -1,9 +1,6 @@
 """One run as two processes: the same images, noise, losses, weights and scores as by one."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +13,10 @@ from torch.nn.parallel import DistributedDataParallel
 from fpainter.launch.continuation import earlier_start
 from fpainter.launch.processes import arguments_of_process
 from fpainter.training.gan_module import GANModule
-from tests.cli.conftest import SMALL, refused
+from tests.cli.conftest import SMALL, refused, run
+from tests.cli.forks import in_a_process, run_together
+from tests.cli.test_commands import pytestmark as pytestmark
 
-ROOT = Path(__file__).resolve().parents[2]
 EXACT = [
     *(option for option in SMALL if "discriminator" not in option),
     "trainer.precision=64-true", "batch_size=8", "num_iterations=3", "data.flip=true",
@@ -37,7 +35,11 @@ PAIRS = [
     "model/augment=adaptive", "model.augment.start=0.4", "model.augment.num_images=100",
     "model/schedule=cosine",
 ]  # fmt: skip
-LIGHTGAN = ["model/discriminator=lightgan", "model.discriminator.c_max=8", "model.accumulate=2"]
+LIGHTGAN = [
+    "model/discriminator=lightgan", "model.discriminator.c_max=8", "model.accumulate=2",
+    "batch_size=4",
+]  # fmt: skip
+METER = "+callbacks.meter._target_=tests.cli.test_processes.Meter"
 
 
 class Watch(Callback):
@@ -62,16 +64,10 @@ class Watch(Callback):
         path.write_text(json.dumps(self.rows))
 
 
-def train(*arguments: object, launcher: tuple[str, ...] = ()) -> str:
-    """Train in a process of its own; return all it wrote."""
-    path = os.pathsep.join(filter(None, [str(ROOT), *sys.path]))
-    command = [sys.executable, *launcher, "-m", "fpainter.train", *map(str, arguments)]
-    done = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+def train(*arguments: object, launcher: tuple[str, ...] = ()) -> None:
+    """Train in a process of its own, which starts the others."""
+    done = in_a_process(*launcher, "fpainter.train", *arguments, seconds=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def watched(run_dir: Path) -> list[list[dict[str, Any]]]:
@@ -97,16 +93,10 @@ def check_same(one: Path, two: Path) -> None:
         torch.testing.assert_close(tensor, before[name], rtol=1e-9, atol=1e-9, msg=name)
 
 
-@pytest.mark.parametrize(
-    "options", [CONVOLUTIONAL, PAIRS, LIGHTGAN], ids=["noisy", "pairs", "accumulated"]
-)
-def test_two_processes_train_as_one(options: list[str], tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    train(*EXACT, *options, "trainer=cpu", f"hydra.run.dir={one}")
-    train(*EXACT, *options, "trainer=ddp_2cpu", f"hydra.run.dir={two}")
-    check_same(one, two)
+def check_files(one: Path, two: Path) -> None:
+    """Check that nothing but what it watched is written by the second process."""
     files = [{p.relative_to(d).as_posix() for p in d.rglob("*")} for d in (one, two)]
-    assert files[1] - files[0] == {"watched_1.json"}  # nothing else but by the first process
+    assert files[1] - files[0] == {"watched_1.json"}
 
 
 class Meter(Callback):
@@ -155,18 +145,34 @@ class Meter(Callback):
             self.path.write_text(json.dumps([self.num_bytes, trainer.max_steps * sum(sizes)]))
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "ddp_find_unused_parameters_true"])
-def test_each_gradient_is_exchanged_once(strategy: str, tmp_path: Path) -> None:
-    one, two, path = tmp_path / "one", tmp_path / "two", tmp_path / "bytes.json"
-    train(*EXACT, *CONVOLUTIONAL, "trainer=cpu", f"hydra.run.dir={one}")
-    train(
-        *EXACT, *CONVOLUTIONAL, "trainer=ddp_2cpu", f"trainer.strategy={strategy}",
-        "+callbacks.meter._target_=tests.cli.test_processes.Meter", f"+callbacks.meter.path={path}",
-        f"hydra.run.dir={two}",
-    )  # fmt: skip
-    check_same(one, two)
-    sent, needed = json.loads(path.read_text())
-    assert needed <= sent < 1.05 * needed
+def test_two_processes_train_as_one_and_exchange_each_gradient_once(tmp_path: Path) -> None:
+    """With all that draws numbers, losses of pairs, and gradients that are accumulated."""
+    runs = {"noisy": CONVOLUTIONAL, "pairs": PAIRS, "accumulated": LIGHTGAN}
+    strategies = ["ddp", "ddp_find_unused_parameters_true"]
+
+    def command(options: list[str], *others: str) -> list[str]:
+        return ["train", *EXACT, *options, *others]
+
+    groups = []
+    for name, options in runs.items():
+        one, two = (f"hydra.run.dir={tmp_path / number / name}" for number in ("one", "two"))
+        groups += [[command(options, "trainer=cpu", one)]]
+        groups += [2 * [command(options, "trainer=ddp_2cpu", two)]]
+    for strategy in strategies:
+        metered = [
+            "trainer=ddp_2cpu", f"trainer.strategy={strategy}", METER,
+            f"+callbacks.meter.path={tmp_path / strategy}.json",
+            f"hydra.run.dir={tmp_path / 'two' / strategy}",
+        ]  # fmt: skip
+        groups += [2 * [command(CONVOLUTIONAL, *metered)]]
+    run_together(*groups)
+    for name in runs:
+        check_same(tmp_path / "one" / name, tmp_path / "two" / name)
+        check_files(tmp_path / "one" / name, tmp_path / "two" / name)
+    for strategy in strategies:
+        check_same(tmp_path / "one" / "noisy", tmp_path / "two" / strategy)
+        sent, needed = json.loads((tmp_path / f"{strategy}.json").read_text())
+        assert needed <= sent < 1.05 * needed
 
 
 @pytest.mark.slow
@@ -186,14 +192,16 @@ def test_two_processes_score_as_one(tmp_path: Path) -> None:
 
 def test_processes_in_a_sweep(tmp_path: Path) -> None:
     """Each job starts its own second process, in its own directory, and goes on with it."""
-    options = ["-m", *EXACT, *CONVOLUTIONAL, "seed=0,1", f"hydra.sweep.dir={tmp_path / 'two'}"]
-    train(*options, "trainer=ddp_2cpu", "num_iterations=1")
-    train(*options, "trainer=ddp_2cpu")
-    for job in "01":
+    options = ["-m", *EXACT, *CONVOLUTIONAL, f"hydra.sweep.dir={tmp_path / 'two'}"]
+    train(*options, "trainer=ddp_2cpu", "seed=0", "num_iterations=1")
+    train(*options, "trainer=ddp_2cpu", "seed=0,1")
+    for job, of_second_start in {"0": 2, "1": 3}.items():
         directory = tmp_path / "two" / job
-        assert [len(rows) for rows in watched(directory)] == [2, 2]  # of the second start
+        assert [len(rows) for rows in watched(directory)] == 2 * [of_second_start]
         alone = tmp_path / f"one{job}"
-        train(*EXACT, *CONVOLUTIONAL, "trainer=cpu", f"seed={job}", f"hydra.run.dir={alone}")
+        run(
+            "train", *EXACT, *CONVOLUTIONAL, "trainer=cpu", f"seed={job}", f"hydra.run.dir={alone}",
+        )  # fmt: skip
         before = weights(alone)
         for name, tensor in weights(directory).items():
             torch.testing.assert_close(tensor, before[name], rtol=1e-9, atol=1e-9, msg=name)
@@ -201,8 +209,8 @@ def test_processes_in_a_sweep(tmp_path: Path) -> None:
 
 def test_torchrun(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    train(*EXACT, *CONVOLUTIONAL, "trainer=cpu", f"hydra.run.dir={one}")
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    run("train", *EXACT, *CONVOLUTIONAL, "trainer=cpu", f"hydra.run.dir={one}")
+    torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m")
     train(*EXACT, *CONVOLUTIONAL, "trainer=ddp_2cpu", f"hydra.run.dir={two}", launcher=torchrun)
     check_same(one, two)
 

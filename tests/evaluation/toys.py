@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fpainter.evaluation.features import Features
@@ -13,7 +14,10 @@ from fpainter.evaluation.protocols import get_protocol
 
 
 class TinyExtractor(nn.Module):
-    """Two fixed random layers: `[B 3 8 8]` uint8 to `[B num_features]`; counts its calls."""
+    """Averages of 8×8 parts, through a fixed random layer; counts its calls.
+
+    It maps `[B C H W]` uint8 of 1 or 3 channels to `[B num_features]`.
+    """
 
     def __init__(self, num_features: int = 8, weights_sha256: str = "tiny") -> None:
         super().__init__()
@@ -30,7 +34,11 @@ class TinyExtractor(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         self.calls += 1
-        return torch.tanh(images.flatten(1).float() / 255 @ self.weight.T)
+        parts = F.adaptive_avg_pool2d(images.float().expand(-1, 3, -1, -1), 8)
+        return torch.tanh(parts.flatten(1) / 255 @ self.weight.T)
+
+    def logits(self, features: Tensor) -> Tensor:
+        return features
 
 
 class ToyImages:

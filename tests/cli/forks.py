@@ -1,0 +1,96 @@
+"""Processes that work together, without a start for each: forks of one that has imported all.
+
+A start takes seconds, nearly all of them for imports. The forks know of each other as those that
+``torchrun`` starts, and score with the small feature network.
+"""
+
+import json
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+Command = Sequence[object]  # the name of an entry point, and its arguments
+
+
+def in_a_process(*arguments: object, seconds: int = 3600) -> subprocess.CompletedProcess[str]:
+    """Run a module in a group of processes of its own; return when all of them have ended."""
+    path = os.pathsep.join(filter(None, [str(ROOT), *sys.path]))
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False, timeout=seconds, process_group=0,
+    )  # fmt: skip
+
+
+def run_together(*groups: Sequence[Command], related: bool = True) -> str:
+    """Run groups of commands, one group after another, each command in a process of its own.
+
+    Args:
+        groups: of commands that run at the same time.
+        related: the processes of a group share the work of one run; else none knows of another.
+
+    Returns:
+        All they wrote.
+    """
+    plain = [[list(map(str, command)) for command in group] for group in groups]
+    done = in_a_process("tests.cli.forks", json.dumps([plain, related]))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    from tests.cli.conftest import MAINS
+
+    os.environ |= environment
+    sys.argv = [f"fpainter-{command[0]}", *command[1:]]
+    MAINS[command[0]]()
+
+
+def _as_torchrun(rank: int, size: int, port: int) -> dict[str, str]:
+    each = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": size}
+    where = {"LOCAL_WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return {k: str(v) for k, v in (each | where | {"TORCHELASTIC_RUN_ID": "forks"}).items()}
+
+
+def _free_port() -> int:
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return opened.getsockname()[1]
+
+
+def main(groups: list[list[list[str]]], related: bool) -> None:
+    """Fork, as long as this process has no threads; exit with 1 where a fork fails."""
+    import torch
+
+    import fpainter.tasks.eval
+    import fpainter.tasks.train  # noqa: F401
+    from fpainter.evaluation import features
+    from tests.evaluation.toys import TinyExtractor
+
+    torch.set_num_threads(1)
+    features.load_inception = lambda *_: TinyExtractor()  # type: ignore[assignment]
+    forks = multiprocessing.get_context("fork")
+    for group in groups:
+        size, port = len(group), _free_port()
+        started = [
+            forks.Process(
+                target=_run,
+                args=(command, _as_torchrun(rank, size, port) if related and size > 1 else {}),
+            )
+            for rank, command in enumerate(group)
+        ]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join()
+        if any(process.exitcode for process in started):
+            sys.exit(f"{group}: {[process.exitcode for process in started]}")
+
+
+if __name__ == "__main__":
+    main(*json.loads(sys.argv[1]))
