@@ -1,6 +1,7 @@
 """Running the entry points in this process, and one small finished run for all tests.
 
-Scores are made with a small feature network, unless a test asks for the ``real_network``.
+What every run would take most of its time for is left out, see `quicken`; a test can ask for the
+``real_network``, and the finished run draws its curves.
 """
 
 import contextlib
@@ -8,14 +9,18 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
+from hydra._internal.hydra import Hydra
 
 from fpainter import benchmark, dataset, export, fit, generate, import_legacy, stats, train
 from fpainter import eval as evaluation
+from fpainter.callbacks import curves
 from fpainter.evaluation import features
 from fpainter.evaluation.inception.network import load_inception
+from fpainter.pictures.curves import draw_curves
 from fpainter.report import __main__ as report
 from fpainter.viewer import __main__ as viewer
 from tests.evaluation.toys import TinyExtractor
@@ -45,6 +50,25 @@ MAINS: dict[str, Callable[[], None]] = {
 }
 
 
+get_mode = Hydra.get_mode
+
+
+def mode_of(hydra: Hydra, config_name: str | None, overrides: list[str]) -> Any:
+    """Say what Hydra composes the whole config for, first of all: whether it asks for a sweep.
+
+    Of ours those in ``configs/sweep`` do.
+    """
+    asks = any("sweep" in override or "hydra.mode" in override for override in overrides)
+    return get_mode(hydra, config_name, overrides) if asks else None
+
+
+def quicken(patch: pytest.MonkeyPatch) -> None:
+    """Score with a small network, compose each config once and draw no curves."""
+    patch.setattr(features, "load_inception", lambda *_: TinyExtractor())
+    patch.setattr(Hydra, "get_mode", mode_of)
+    patch.setattr(curves, "draw_curves", lambda metrics, output: output.touch())
+
+
 def run(command: str, *arguments: object) -> str:
     """Run an entry point; return what it wrote to the standard error; SystemExit passes through."""
     errors = io.StringIO()
@@ -70,12 +94,12 @@ def refused(command: str, *arguments: object) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _small_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "load_inception", lambda *_: TinyExtractor())
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    quicken(monkeypatch)
 
 
 @pytest.fixture
-def real_network(_small_network: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def real_network(_quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Score with the Inception network, of which an image takes an eighth of a second."""
     monkeypatch.setattr(features, "load_inception", load_inception)
 
@@ -85,7 +109,8 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of four iterations on twelve portraits, scored twice with the small network."""
     directory = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(features, "load_inception", lambda *_: TinyExtractor())
+        quicken(patch)
+        patch.setattr(curves, "draw_curves", draw_curves)
         patch.setenv("FPAINTER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         run(
             "train", *SMALL, "num_iterations=4", "fid.enabled=true", "fid.every=2",
@@ -108,6 +133,7 @@ def styled_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two iterations of a small GANsformer."""
     directory = tmp_path_factory.mktemp("styled")
     with pytest.MonkeyPatch.context() as patch:
+        quicken(patch)
         patch.setenv("FPAINTER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         run("train", *STYLED, "num_iterations=2", f"hydra.run.dir={directory}")
     return directory

@@ -1,7 +1,7 @@
 """Processes that work together, without a start for each: forks of one that has imported all.
 
-A start takes seconds, nearly all of them for imports. The forks know of each other as those that
-``torchrun`` starts, and score with the small feature network.
+A start takes seconds, nearly all of them for imports. The forks know of each other as processes
+do that ``torchrun`` starts, and are quickened as other runs of the tests are.
 """
 
 import json
@@ -12,6 +12,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
+import torch
+
+from tests.cli.conftest import MAINS, quicken
 
 ROOT = Path(__file__).resolve().parents[2]
 Command = Sequence[object]  # the name of an entry point, and its arguments
@@ -44,8 +49,6 @@ def run_together(*groups: Sequence[Command], related: bool = True) -> str:
 
 
 def _run(command: list[str], environment: dict[str, str]) -> None:
-    from tests.cli.conftest import MAINS
-
     os.environ |= environment
     sys.argv = [f"fpainter-{command[0]}", *command[1:]]
     MAINS[command[0]]()
@@ -65,15 +68,11 @@ def _free_port() -> int:
 
 def main(groups: list[list[list[str]]], related: bool) -> None:
     """Fork, as long as this process has no threads; exit with 1 where a fork fails."""
-    import torch
-
     import fpainter.tasks.eval
     import fpainter.tasks.train  # noqa: F401
-    from fpainter.evaluation import features
-    from tests.evaluation.toys import TinyExtractor
 
     torch.set_num_threads(1)
-    features.load_inception = lambda *_: TinyExtractor()  # type: ignore[assignment]
+    quicken(pytest.MonkeyPatch())
     forks = multiprocessing.get_context("fork")
     for group in groups:
         size, port = len(group), _free_port()

@@ -18,7 +18,7 @@ from fpainter import files, train
 from fpainter.callbacks.fid import FIDCallback
 from fpainter.evaluation import features
 from fpainter.training.gan_module import GANModule
-from tests.cli.conftest import SMALL, run
+from tests.cli.conftest import SMALL, quicken, run
 from tests.cli.forks import in_a_process
 from tests.cli.test_commands import pytestmark as lightning_warnings
 from tests.cli.test_commands import rows, untimed
@@ -95,7 +95,7 @@ def forked(arguments: list[str], log: Path, number: int = 0, after: float = 0.0)
 def kill_and_resume(directory: Path, num_kills: int) -> list[str]:
     """Kill runs at random moments and let them go on; say where they differ from a whole one."""
     torch.set_num_threads(1)
-    features.load_inception = lambda *_: TinyExtractor()  # type: ignore[assignment]
+    quicken(pytest.MonkeyPatch())
     chance = random.Random(num_kills)
     whole, log = directory / "whole", directory / "log.txt"
     for _ in range(2):  # the first fills the caches
