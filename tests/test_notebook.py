@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from fpainter.evaluation import features
 from fpainter.launch.configs import CONFIG_DIR
+from tests.evaluation.toys import TinyExtractor
 
 PATH = CONFIG_DIR.parent / "docs" / "notebooks" / "painting.ipynb"
 SHORT = {"ITERATIONS": 2, "PORTRAITS": 8, "FAKES": 4}
@@ -45,6 +47,7 @@ def test_the_cells_run_in_short(
     monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(features, "load_inception", lambda *_: TinyExtractor())
     names: dict[str, Any] = {"__name__": "__main__"}
     settings, *others = cells()
     run_cell(settings, names)

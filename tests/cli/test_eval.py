@@ -63,7 +63,8 @@ def test_all_metrics_of_several_checkpoints(finished_run: Path, tmp_path: Path) 
     for result in one:
         scores = result["scores"]
         assert {"fid", "kid", "precision", "coverage", "fid_infinity"} < scores.keys()
-        assert scores["inception_score"]["mean"] > 1
+        # The pictures of four iterations are all alike.
+        assert scores["inception_score"]["mean"] == pytest.approx(1, abs=0.01)
         assert scores["fid_by_step"]["steps"] == [1, 2, 3, 4]
         assert scores["fid_by_step"]["fid"][-1] == pytest.approx(scores["fid"], rel=1e-5)
         assert sum(scores["step_shares"]) == pytest.approx(1)

@@ -19,7 +19,7 @@ MODELS = {
         "model.generator.head.rate=row", "model.image_range=unit",
     ],
     "base": [
-        "debug=fast", "image_size=32", "model.generator.c_max=16", "model.discriminator.c_max=8",
+        "debug=fast", "image_size=32", "model.generator.c_max=16", *CONVOLUTIONAL, "batch_size=2",
     ],
 }  # fmt: skip
 
@@ -34,9 +34,8 @@ def exported(model: str, directory: Path, weights: str = "ema") -> Path:
 @pytest.mark.parametrize("model", MODELS)
 def test_the_folder_says_how_its_generator_is_built(model: str, tmp_path: Path) -> None:
     folder, begun = exported(model, tmp_path), tmp_path / "begun"
-    small = ["model.discriminator.c_max=8"] if model == "base" else CONVOLUTIONAL
     run(
-        "train", f"warm_start.ckpt={folder}", "debug=fast", *small, "data.num_images=12",
+        "train", f"warm_start.ckpt={folder}", "debug=fast", *CONVOLUTIONAL, "data.num_images=12",
         "num_iterations=1", f"hydra.run.dir={begun}",
     )  # fmt: skip
     first, second = (OmegaConf.load(path / "config.yaml") for path in (tmp_path / "run", begun))

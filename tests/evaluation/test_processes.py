@@ -1,5 +1,6 @@
 """What two processes find out together is what one finds out alone."""
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor, distributed, multiprocessing
 
 from fpainter.evaluation.metrics.fid import PaintedFID
 from fpainter.evaluation.processes import rank
+from tests.cli.forks import in_a_process
 from tests.evaluation.toys import TinyExtractor, ToyImages, random_images, toy_features
 
 
@@ -67,7 +69,9 @@ def _process(number: int, folder: Path, num: int, delay: float) -> None:
 
 
 def two_processes(folder: Path, num: int = 41, delay: float = 0.0) -> list[dict[str, Any]]:
-    multiprocessing.spawn(_process, (folder, num, delay), nprocs=2)
+    # Forks of a process that has no threads yet need not import everything each.
+    done = in_a_process("tests.evaluation.test_processes", folder, num, delay, seconds=300)
+    assert done.returncode == 0, done.stderr
     return [torch.load(folder / f"{number}.pt", weights_only=True) for number in range(2)]
 
 
@@ -85,3 +89,9 @@ def test_two_processes_find_out_what_one_does(num: int, tmp_path: Path) -> None:
         assert two["fid"] == pytest.approx(one["fid"], rel=1e-9)
     assert len(list((tmp_path / "0").rglob("*.safetensors"))) == 2
     assert not (tmp_path / "1").exists()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    arguments = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    multiprocessing.start_processes(_process, arguments, nprocs=2, start_method="fork")
