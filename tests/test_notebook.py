@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from fpainter.evaluation import features
 from fpainter.launch.configs import CONFIG_DIR
-from tests.evaluation.toys import TinyExtractor
+from tests.cli.conftest import quicken, run
+from tests.cli.test_commands import pytestmark as pytestmark
 
 PATH = CONFIG_DIR.parent / "docs" / "notebooks" / "painting.ipynb"
 SHORT = {"ITERATIONS": 2, "PORTRAITS": 8, "FAKES": 4}
@@ -34,6 +34,13 @@ def run_cell(source: str, names: dict[str, Any]) -> Any:
     return eval(compile(ast.Expression(last.value), str(PATH), "eval"), names)
 
 
+def in_this_process(command: list[str], check: bool) -> None:
+    """Run a command as the cells would in a process of its own."""
+    python, option, module, *settings = command
+    assert (python, option, check) == (sys.executable, "-m", True)
+    run(module.removeprefix("fpainter."), *settings)
+
+
 def test_it_is_stored_without_outputs() -> None:
     content = json.loads(PATH.read_text(encoding="utf-8"))
     assert not any(cell.get("outputs") for cell in content["cells"])
@@ -47,7 +54,8 @@ def test_the_cells_run_in_short(
     monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(features, "load_inception", lambda *_: TinyExtractor())
+    monkeypatch.setattr("subprocess.run", in_this_process)
+    quicken(monkeypatch)
     names: dict[str, Any] = {"__name__": "__main__"}
     settings, *others = cells()
     run_cell(settings, names)

@@ -58,7 +58,7 @@ def mode_of(hydra: Hydra, config_name: str | None, overrides: list[str]) -> Any:
 
     Of ours those in ``configs/sweep`` do.
     """
-    asks = any("sweep" in override or "hydra.mode" in override for override in overrides)
+    asks = any(override.startswith(("sweep=", "+sweep=", "hydra.mode=")) for override in overrides)
     return get_mode(hydra, config_name, overrides) if asks else None
 
 

@@ -113,8 +113,7 @@ def test_two_processes_find_what_one_finds(finished_run: Path, tmp_path: Path) -
     ckpt = finished_run / "checkpoints" / "last.ckpt"
     command = [f"ckpt={ckpt}", "metrics=[fid,kid]", "num_images=7"]
     run("eval", *command, f"hydra.run.dir={tmp_path / 'one'}")
-    two = [["eval", *command, f"hydra.run.dir={tmp_path / 'two'}"]] * 2
-    run_together(two)
+    run_together(2 * [["eval", *command, f"hydra.run.dir={tmp_path / 'two'}"]])
     (one,), (two,) = results(tmp_path / "one"), results(tmp_path / "two")
     assert two["scores"]["fid"] == pytest.approx(one["scores"]["fid"], rel=1e-6)
     assert two["scores"]["kid"]["mean"] == pytest.approx(one["scores"]["kid"]["mean"], rel=1e-5)

@@ -1,10 +1,12 @@
 """A mistake is answered before anything slow is imported, and leaves nothing behind."""
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -16,14 +18,25 @@ from tests.cli.test_commands import pytestmark as lightning_warnings
 
 pytestmark = lightning_warnings
 
+# Forks of a process that has imported what all commands begin with.
 PROGRAM = """
-import runpy, sys
-module, sys.argv = sys.argv[1], sys.argv[1:]
-try:
-    runpy.run_module(module, run_name="__main__")
-finally:
-    slow = ("torch", "lightning", "torchmetrics", "torchvision", "matplotlib", "numpy")
-    print("imported:", *(name for name in slow if name in sys.modules))
+import json, os, runpy, sys
+import fpainter.launch.command
+
+slow = ("torch", "lightning", "torchmetrics", "torchvision", "matplotlib", "numpy")
+for module, arguments, folder, stem in json.load(sys.stdin):
+    if (child := os.fork()) == 0:
+        for number, end in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{stem}.{end}", os.O_WRONLY | os.O_CREAT), number)
+        os.chdir(folder)
+        sys.argv = [module, *arguments]
+        try:
+            runpy.run_module(module, run_name="__main__")
+        finally:  # also at SystemExit, whose message Python writes
+            print("imported:", *(name for name in slow if name in sys.modules))
+        sys.exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    open(f"{stem}.code", "w").write(str(code))
 """
 COMMANDS = (
     "train", "dataset", "eval", "generate", "fit", "viewer", "export", "stats", "benchmark",
@@ -65,55 +78,60 @@ NOWHERE = [
 ]  # fmt: skip
 
 
-def started(command: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own that imports nothing slow."""
-    package = "." if command not in ("report", "viewer") else ".__main__"
-    module = f"fpainter.{command}" if package == "." else f"fpainter.{command}{package}"
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, module, *arguments], cwd=cwd, capture_output=True,
-        text=True, env=os.environ | {"FPAINTER_LOGS": str(cwd / "logs")},
-    )  # fmt: skip
-    assert done.stdout.splitlines()[-1] == "imported:", done.stdout + done.stderr
-    return done
+class Answer(NamedTuple):
+    """What a command wrote and ended with; `case` is for who reads that an assertion fails."""
+
+    case: list[str]
+    code: int
+    out: str
+    err: str
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_is_given_at_once(command: str, tmp_path: Path) -> None:
-    done = started(command, "--help", cwd=tmp_path)
-    assert done.returncode == 0
-    assert f"python -m fpainter.{command}" in done.stdout
-    assert not list(tmp_path.iterdir())
+def answers(cases: Iterable[Sequence[str]], tmp_path: Path) -> Iterator[Answer]:
+    """Run commands in processes of their own, which import nothing slow and leave nothing."""
+    folder, given = tmp_path / "here", [list(case) for case in cases]
+    folder.mkdir()
+    jobs = []
+    for number, (command, *arguments) in enumerate(given):
+        module = f"fpainter.{command}" + (".__main__" if command in ("report", "viewer") else "")
+        jobs.append((module, arguments, str(folder), str(tmp_path / str(number))))
+    environment = os.environ | {"FPAINTER_LOGS": str(folder / "logs")}
+    program = [sys.executable, "-c", PROGRAM]
+    subprocess.run(program, input=json.dumps(jobs), env=environment, text=True, check=True)
+    for case, job in zip(given, jobs, strict=True):
+        code, out, err = (Path(f"{job[-1]}.{end}").read_text() for end in ("code", "out", "err"))
+        assert out.splitlines()[-1] == "imported:", (case, out, err)
+        yield Answer(case, int(code), out, err)
+    assert not list(folder.iterdir())
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_mistyped_key_is_answered_at_once(command: str, tmp_path: Path) -> None:
-    done = started(command, "ckp=x", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert "ckp" in done.stderr
-    assert not list(tmp_path.iterdir())
+def test_help_is_given_at_once(tmp_path: Path) -> None:
+    for answer in answers(((command, "--help") for command in COMMANDS), tmp_path):
+        assert answer.code == 0, answer
+        assert f"python -m fpainter.{answer.case[0]}" in answer.out, answer
 
 
-@pytest.mark.parametrize("option", ["model=lstm", "experiment=papers/x", "--batch-size", "data="])
-def test_a_wrong_option_is_answered_at_once(option: str, tmp_path: Path) -> None:
-    done = started("train", option, cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] != ""
-    assert "Traceback" not in done.stderr
-    assert not list(tmp_path.iterdir())
+def test_a_mistyped_key_is_answered_at_once(tmp_path: Path) -> None:
+    for answer in answers(((command, "ckp=x") for command in COMMANDS), tmp_path):
+        assert answer.code == 1, answer
+        assert "Traceback" not in answer.err, answer
+        assert "ckp" in answer.err, answer
 
 
-@pytest.mark.parametrize(
-    ("command", "arguments", "words"), NOWHERE, ids=lambda value: str(value)[-60:]
-)
-def test_a_missing_file_is_answered_at_once(
-    command: str, arguments: list[str], words: str, tmp_path: Path
-) -> None:
-    done = started(command, *arguments, cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.startswith("fpainter: ")
-    assert words in done.stderr
-    assert not list(tmp_path.iterdir())
+def test_a_wrong_option_is_answered_at_once(tmp_path: Path) -> None:
+    options = ["model=lstm", "experiment=papers/x", "--batch-size", "data="]
+    for answer in answers((("train", option) for option in options), tmp_path):
+        assert answer.code == 1, answer
+        assert answer.err.splitlines()[-1] != "", answer
+        assert "Traceback" not in answer.err, answer
+
+
+def test_a_missing_file_is_answered_at_once(tmp_path: Path) -> None:
+    cases = ((command, *arguments) for command, arguments, _ in NOWHERE)
+    for answer, (*_, words) in zip(answers(cases, tmp_path), NOWHERE, strict=True):
+        assert answer.code == 1, answer
+        assert answer.err.startswith("fpainter: "), answer
+        assert words in answer.err, (answer, words)
 
 
 def content(directory: Path) -> dict[Path, bytes | None]:
