@@ -94,8 +94,8 @@ class Features:
         extractor: the feature network, on its device.
         protocol: what is done to images first.
         cache_dir: folder of the cache; created if need be.
-        batch_size: images per call of `extractor`.
-        report: called after each batch, and before the first.
+        batch_size: images that are drawn at once, and on a GPU seen by `extractor` in one call.
+        report: called after each call of `extractor`, and before the first.
 
     Raises:
         ValueError: if `batch_size` is below 1 or the network prepares images otherwise than the
@@ -134,7 +134,7 @@ class Features:
             weights_path: Inception weights; None looks for the installed ones.
             cache_dir: folder of the cache; None for the user's.
             device: of the network.
-            batch_size: images per forward pass.
+            batch_size: images at once.
             report: told how far things are.
 
         Raises:
@@ -157,12 +157,16 @@ class Features:
             what: is being done, for the report.
         """
         mine = range(rank(), num, world_size())
+        # A processor is slow: smaller calls have the same features and more often news.
+        most = _ON_CPU if self.extractor.device.type == "cpu" else self.batch_size
         self.report(what, 0, num)
         for start in range(0, len(mine), self.batch_size):
             indices = mine[start : start + self.batch_size]
             images = self.protocol.apply(draw(indices)).to(self.extractor.device)
-            yield indices, self.extractor(images)
-            self.report(what, min((start + len(indices)) * world_size(), num), num)
+            for begin in range(0, len(indices), most):
+                yield indices[begin : begin + most], self.extractor(images[begin : begin + most])
+                done = start + min(begin + most, len(indices))
+                self.report(what, min(done * world_size(), num), num)
 
     def gather(self, draw: Draw, num: int, what: str) -> Tensor:
         """Return the features of all images in every process, [num F] float32 on the CPU.
