@@ -91,7 +91,7 @@ def test_progress_begins_at_none_and_ends_at_the_total(tmp_path: Path) -> None:
     def report(what: str, done: int, total: int) -> None:
         seen.append((what, done, total))
 
-    toy_features(tmp_path, batch_size=16, report=report).statistics(ToyImages())
+    toy_features(tmp_path, batch_size=64, report=report).statistics(ToyImages())
     assert seen == [("features of the reals", done, 40) for done in (0, 16, 32, 40)]
 
 
