@@ -120,3 +120,11 @@ def test_medians_and_memory() -> None:
     if peak is None:
         pytest.skip("the system does not tell")
     assert 180e6 < peak < 280e6
+
+
+def test_painting_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(painting, "SIDES", (8, 16, 512))
+    found = painting.any_size(sampler(), 1, torch.device("cpu"))
+    assert {f"side_{side}.seconds" for side in (8, 16, 512)} < found.keys()
+    assert "side.exponent_of_seconds" in found
+    assert found["side_512.bytes"] >= 3 * 512 * 512 * 4

@@ -157,7 +157,8 @@ def pixels_of(pixels: list[int], channels: int, size: tuple[int, int] = (HEIGHT,
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 VIEWS: list[tuple[tuple[float, ...], tuple[int, int]]] = [
-    (WHOLE, (HEIGHT, WIDTH)), (WHOLE, (29, 50)), (WHOLE, (3, 5)), ((0.3, 0.1, 0.55, 0.41), (20, 31)),
+    (WHOLE, (HEIGHT, WIDTH)), (WHOLE, (29, 50)), (WHOLE, (3, 5)),
+    ((0.3, 0.1, 0.55, 0.41), (20, 31)),
 ]  # fmt: skip
 ANYWHERE = {kind: given for kind, given in KINDS.items() if given["rule"].anywhere}
 
