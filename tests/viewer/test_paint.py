@@ -23,7 +23,7 @@ from fpainter.ops import closed_form
 from fpainter.pictures.selection import edited
 from fpainter.viewer import page as viewer_page
 from fpainter.viewer.page import work
-from tests.viewer.painters import HEIGHT, WIDTH, T, latents, sampler, unpacked
+from tests.viewer.painters import HEIGHT, WIDTH, T, latents, sampler
 
 SCRIPTS = [
     Path(viewer_page.__file__).with_name(name)
@@ -215,10 +215,20 @@ def test_rates_beyond_one_are_known() -> None:
     assert work(sampler(), z, "", 0, "")["highestRate"] == 1
     drawn = sampler(DeltaRule(step_size="normalised"), rate="row")
     data = work(drawn, z, "", 0, "")
-    size = data["sizes"]["rate"]
-    highest = max(unpacked(sample["rate"], size).max().item() for sample in data["samples"])
+    painter = drawn.generator
+    assert isinstance(painter, FastWeightPainter)
+    with torch.inference_mode():
+        given = painter.paint(z).instructions
+        length = given["key"].square().sum(dim=-1, keepdim=True)
+        highest = (given["rate"] / length).max().item()
     assert highest > 1
     assert data["highestRate"] == pytest.approx(highest)
+    largest = (
+        "const {painter} = given;"
+        "const all = painter.samples.map(packed => unpackParts(painter, packed));"
+        "return Math.max(...all.flatMap(stored => [...sampleAt(painter, stored).rate.data]));"
+    )
+    assert in_node(largest, painter=data) == pytest.approx(highest, rel=1e-4)
     assert in_node("return rateLimits([given.painter]);", painter=data) == pytest.approx(
         [-highest, 2 * highest]
     )

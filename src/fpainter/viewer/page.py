@@ -69,9 +69,10 @@ def work(
     given = list(batches(BATCH_SIZE, z, label))
     works = [paint(painter, sampler.image_range, *some) for some in given]
     programs = [program(rule, each.painting) for each in works]
-    canvas, (names, reads, per_step) = works[0].painting.canvas, programs[0]
-    parts = {name: torch.cat([each.parts[name] for each in programs]) for name in names}
-    packed, made = made_of_patterns(painter, given, parts, per_step)
+    canvas, (_, reads, per_step) = works[0].painting.canvas, programs[0]
+    parts = _joined([each.parts for each in programs])
+    ordered = _joined([each.painting.instructions for each in works])
+    packed, made = made_of_patterns(painter, given, ordered, parts, per_step)
     height, width = painter.image_size
     return {
         "name": name,
@@ -143,6 +144,10 @@ def program(rule: LearningRule, painting: Painting) -> Program:
         reads, parts["read"] = "write", None
     found = {name: part for name, part in parts.items() if part is not None}
     return Program(found, reads, strokes.per_step)
+
+
+def _joined(batches: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat([each[name] for each in batches]) for name in batches[0]}
 
 
 def _samples(works: Sequence[Painted], parts: Mapping[str, Tensor]) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from fpainter.generators.any_size import bound_to_its_size
 from fpainter.generators.instruction_head import InstructionHead
 from fpainter.generators.painter import FastWeightPainter
-from fpainter.generators.painting import Order
+from fpainter.generators.painting import Instructions, Order
 from fpainter.generators.sampler import evaluating
 from fpainter.ops.precision import widen
 
@@ -40,21 +40,35 @@ class Pattern(NamedTuple):
     smooth: str
 
 
-def patterns(painter: FastWeightPainter, z: Tensor, label: Tensor | None) -> dict[str, Pattern]:
-    """Return the patterns with which the images of z [B d_latent] and label [B] are painted.
+def patterns(
+    painter: FastWeightPainter,
+    given: Sequence[tuple[Tensor, Tensor | None]],
+    ordered: Instructions,
+) -> dict[str, Pattern]:
+    """Return the patterns with which images are painted, by the names of the orders.
 
     Softmax does not change if a number is added to all entries: they are written about zero.
+
+    Args:
+        painter: of the images.
+        given: latents [B d_latent] and labels [B], if any, in batches.
+        ordered: what the learning rule was given for all of them.
     """
-    head, found = painter.head, {}
-    written = painter.write(z, label)
-    for order, part in zip(head.orders, written.split(head.sizes, dim=-1), strict=True):
+    head, found, like = painter.head, dict[str, Pattern](), next(painter.parameters())
+    with evaluating(painter):
+        batches = [
+            painter.write(z.to(like), None if label is None else label.to(like.device))
+            for z, label in given
+        ]
+        parts = torch.cat(batches).split(head.sizes, dim=-1)
+    for order, part in zip(head.orders, parts, strict=True):
         if order.axis in ("rows", "columns"):
             shaped = widen(head.shaped(order, part))
             if order.activation == "softmax":
                 shaped = shaped - (shaped.amax(-1, True) + shaped.amin(-1, True)) / 2
             smooth = "cosine" if head.basis == "cosine" and order.patterned else "linear"
-            activated = widen(head.read_order(order, part))
-            found[order.name] = Pattern(order, _lines(shaped), _lines(activated), smooth)
+            activated = _lines(widen(ordered[order.name]))
+            found[order.name] = Pattern(order, _lines(shaped), activated, smooth)
     return found
 
 
@@ -134,6 +148,7 @@ def _products(
 def made_of_patterns(
     painter: FastWeightPainter,
     given: Sequence[tuple[Tensor, Tensor | None]],
+    ordered: Instructions,
     parts: Mapping[str, Tensor],
     per_step: int,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -142,6 +157,7 @@ def made_of_patterns(
     Args:
         painter: that was given latents and labels.
         given: both, in batches.
+        ordered: what the learning rule was given for all of them.
         parts: what came of them, by name [B C S *].
         per_step: strokes S of a step.
 
@@ -152,7 +168,7 @@ def made_of_patterns(
     try:
         if (why := _why_not(painter)) is not None:
             raise ValueError(why)
-        drawn = _drawn(painter, given)
+        drawn = patterns(painter, given, ordered)
         found = recipes(parts, per_step, drawn)
     except ValueError as error:
         return dict(parts), {"patterns": {}, "made": {}, "oneSize": str(error)}
@@ -181,20 +197,3 @@ def _why_not(painter: FastWeightPainter) -> str | None:
     if not isinstance(painter.head, InstructionHead):
         return f"{type(painter.head).__name__} writes at the trained places only"
     return bound_to_its_size(painter)
-
-
-def _drawn(
-    painter: FastWeightPainter, given: Sequence[tuple[Tensor, Tensor | None]]
-) -> dict[str, Pattern]:
-    like, batches = next(painter.parameters()), []
-    with evaluating(painter):
-        for z, label in given:
-            label = None if label is None else label.to(like.device)
-            batches.append(patterns(painter, z.to(like), label))
-    return {
-        name: first._replace(
-            written=torch.cat([each[name].written for each in batches]),
-            activated=torch.cat([each[name].activated for each in batches]),
-        )
-        for name, first in batches[0].items()
-    }
