@@ -74,7 +74,7 @@ def test_fid_beyond_the_trained_steps(tmp_path: Path) -> None:
     assert by_step["fid"][-1] == pytest.approx(found["scores"]["fid"], rel=1e-5)
     assert by_step["fid"][2] != pytest.approx(by_step["fid"][-1], rel=1e-3)
     said = refused("eval", f"images={tmp_path}", "num_steps=12")
-    assert said == "fpainter: num_steps=12: images are painted already; leave it out"
+    assert said == "fpainter: num_steps=12: images are painted already; leave it out\n"
 
 
 def test_images_of_any_generator(finished_run: Path, tmp_path: Path) -> None:

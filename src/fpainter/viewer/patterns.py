@@ -5,7 +5,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fpainter.generators.any_size import bound_to_its_size
 from fpainter.generators.instruction_head import InstructionHead
@@ -194,6 +194,7 @@ def made_of_patterns(
 
 
 def _why_not(painter: FastWeightPainter) -> str | None:
-    if not isinstance(painter.head, InstructionHead):
-        return f"{type(painter.head).__name__} writes at the trained places only"
+    head: nn.Module = painter.head  # which may be somebody's own
+    if not isinstance(head, InstructionHead):
+        return f"{type(head).__name__} writes at the trained places only"
     return bound_to_its_size(painter)
