@@ -179,7 +179,8 @@ def draw_curves(titles: dict[str, str], records: dict[str, Record], output: Path
 def table(rows: list[dict[str, Any]], records: dict[str, Record]) -> str:
     """Return a table for each way of scoring, the newest score of each run in it."""
     headers = ["", "setting", "seed", "iterations", "CPU minutes", "images seen", "FID ↓",
-               "density ↑", "coverage ↑", "worth it?"]  # fmt: skip
+               "density ↑", "coverage ↑",
+               "worth it?" if any("verdict" in row for row in rows) else "remarks"]  # fmt: skip
     by_way: dict[str, list[list[str]]] = {}
     for row in rows:
         facts, scores = records[row["run"]]
@@ -191,11 +192,17 @@ def table(rows: list[dict[str, Any]], records: dict[str, Record]) -> str:
             [row["title"], f"`{facts['setting']}`", facts["seed"],
              f"{int(last['iteration']):,}",
              number(float(last["cpu_minutes"])).text, f"{int(last['images']):,}", *cells,
-             f"**{row['verdict']}**: {' '.join(row['text'].split())}".strip(": ")]
+             opinion(row)]
         )  # fmt: skip
     parts = [f"Scored by {way}:\n\n{markdown_table(headers, body)}" for way, body in by_way.items()]
     machines = {"{processor}, threads: {threads}".format(**records[r["run"]].facts) for r in rows}
     return "\n\n".join([*parts, f"Processor: {'; '.join(sorted(machines))}."])
+
+
+def opinion(row: dict[str, Any]) -> str:
+    """Return what is said of a row: its verdict and its text, of which it may lack either."""
+    verdict = f"**{row['verdict']}**" if "verdict" in row else ""
+    return ": ".join(filter(None, (verdict, " ".join(row.get("text", "").split()))))
 
 
 def page(about: dict[str, Any], records: dict[str, Record], folder: Path) -> str:
