@@ -209,7 +209,7 @@ def _code(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    for sign in "\\`*<|":
+    for sign in "\\`*<|$":
         text = text.replace(sign, f"\\{sign}")
     return text
 

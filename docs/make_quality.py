@@ -1,8 +1,11 @@
-"""Make quality.md: ``python docs/make_quality.py [RUNS_DIR]``.
+"""Make quality.md: ``python docs/make_quality.py [RUNS_DIR] [quality] [comparisons]``.
 
 quality.yaml says which runs are its rows, and what is to be said of each. All figures come from
 their run directories in RUNS_DIR, and are kept in quality/, a CSV file per run, from which the page
-is made again where there are no runs.
+is made again where there are no runs. comparisons.md is made of comparisons.yaml in the same way.
+
+A row with ``seconds``, those that an iteration takes on the processor that the page speaks of,
+ran elsewhere: its CPU minutes are computed from them.
 """
 
 import csv
@@ -176,21 +179,30 @@ def draw_curves(titles: dict[str, str], records: dict[str, Record], output: Path
 def table(rows: list[dict[str, Any]], records: dict[str, Record]) -> str:
     """Return a table for each way of scoring, the newest score of each run in it."""
     headers = ["", "setting", "seed", "iterations", "CPU minutes", "images seen", "FID ↓",
-               "density ↑", "coverage ↑", "worth it?"]  # fmt: skip
+               "density ↑", "coverage ↑",
+               "worth it?" if any("verdict" in row for row in rows) else "remarks"]  # fmt: skip
     by_way: dict[str, list[list[str]]] = {}
     for row in rows:
         facts, scores = records[row["run"]]
-        last = scores[-1]
+        last = dict(scores[-1])
+        if "seconds" in row:
+            last["cpu_minutes"] = str(int(last["iteration"]) * row["seconds"] / 60)
         cells = [number(float(last[name])).text if last[name] else "" for name in MEASURES]
         by_way.setdefault(last["scored_by"], []).append(
             [row["title"], f"`{facts['setting']}`", facts["seed"],
              f"{int(last['iteration']):,}",
              number(float(last["cpu_minutes"])).text, f"{int(last['images']):,}", *cells,
-             f"**{row['verdict']}**: {' '.join(row['text'].split())}"]
+             opinion(row)]
         )  # fmt: skip
     parts = [f"Scored by {way}:\n\n{markdown_table(headers, body)}" for way, body in by_way.items()]
     machines = {"{processor}, threads: {threads}".format(**records[r["run"]].facts) for r in rows}
     return "\n\n".join([*parts, f"Processor: {'; '.join(sorted(machines))}."])
+
+
+def opinion(row: dict[str, Any]) -> str:
+    """Return what is said of a row: its verdict and its text, of which it may lack either."""
+    verdict = f"**{row['verdict']}**" if "verdict" in row else ""
+    return ": ".join(filter(None, (verdict, " ".join(row.get("text", "").split()))))
 
 
 def page(about: dict[str, Any], records: dict[str, Record], folder: Path) -> str:
@@ -215,22 +227,23 @@ def page(about: dict[str, Any], records: dict[str, Record], folder: Path) -> str
     return "\n\n".join(parts) + "\n"
 
 
-def make(docs: Path, runs: Path | None) -> None:
-    """Write ``quality.md`` and ``quality/`` beside ``quality.yaml``.
+def make(docs: Path, runs: Path | None, name: str = "quality") -> None:
+    """Write ``NAME.md`` and ``NAME/`` beside ``NAME.yaml``.
 
     Args:
         docs: the folder of all three.
-        runs: a folder of run directories; None takes the figures that are in ``quality/``.
+        runs: a folder of run directories; None takes the figures that are in ``NAME/``.
+        name: of the page.
 
     Raises:
         SystemExit: if a run or its figures are not there.
     """
-    about: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(docs / "quality.yaml"))  # type: ignore[assignment]
-    folder = docs / "quality"
+    about: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(docs / f"{name}.yaml"))  # type: ignore[assignment]
+    folder = docs / name
     folder.mkdir(exist_ok=True)
     names = [row["run"] for row in about["rows"]]
     if not names:
-        sys.exit(f"{docs / 'quality.yaml'}: rows: names no runs")
+        sys.exit(f"{docs / f'{name}.yaml'}: rows: names no runs")
     if runs is not None:
         found = {entry.run.name: entry for entry in collect(runs).entries if entry.run}
         missing = [name for name in names if name not in found]
@@ -245,10 +258,14 @@ def make(docs: Path, runs: Path | None) -> None:
         sys.exit(f"{folder}: no figures of {', '.join(missing)}; give the folder of the runs")
     records = {name: read_record(folder / f"{name}.csv") for name in names}
     draw_curves({r["run"]: r["title"] for r in about["rows"]}, records, folder / "curves.png")
-    (docs / "quality.md").write_text(page(about, records, folder), encoding="utf-8")
+    (docs / f"{name}.md").write_text(page(about, records, folder), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        sys.exit("python docs/make_quality.py [RUNS_DIR]")
-    make(DOCS, Path(sys.argv[1]) if len(sys.argv) == 2 else None)
+    given = sys.argv[1:]
+    pages = [each for each in given if each in ("quality", "comparisons")]
+    folders = [Path(each) for each in given if each not in pages]
+    if len(folders) > 1:
+        sys.exit("python docs/make_quality.py [RUNS_DIR] [quality] [comparisons]")
+    for each in pages or ["quality", "comparisons"]:
+        make(DOCS, folders[0] if folders else None, each)

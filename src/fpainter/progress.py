@@ -57,19 +57,13 @@ def _line(task: Task, total: int, unit: str) -> str:
     line = f"{task.description}: {task.completed:,.0f} of {total:,} {unit}"
     if not task.completed or not task.elapsed:
         return line
-    left = time_left(task.elapsed, task.completed, total)
-    return f"{line}, {task.completed / task.elapsed:,.3g} a second, {left}"
+    left = duration(task.elapsed * (total / task.completed - 1))
+    return f"{line}, {task.completed / task.elapsed:,.3g} a second, {left} left"
 
 
-def time_left(elapsed: float, done: float, total: float) -> str:
-    """Say how long the rest takes if it goes on as until now, such as ``0:16:10 left``.
-
-    Args:
-        elapsed: seconds for what is done.
-        done: of it, positive.
-        total: of it.
-    """
-    return f"{timedelta(seconds=round(elapsed * (total / done - 1)))} left"
+def duration(seconds: float) -> str:
+    """Write a duration, such as ``0:16:10``."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 @contextmanager

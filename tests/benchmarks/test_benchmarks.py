@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fpainter.benchmarks.iteration import iteration
-from fpainter.benchmarks.painting import painting
+from fpainter.benchmarks.painting import any_size, painting
 from fpainter.benchmarks.per_image import PLAIN, per_image
 from fpainter.benchmarks.released import as_released
 from fpainter.benchmarks.stopwatch import medians, peak_memory
@@ -23,6 +23,7 @@ from tests.callbacks.test_checkpoints import pytestmark as pytestmark
 from tests.generators.test_synthesis import make
 from tests.training.test_phases import lazy
 from tests.training.toys import gan, painter
+from tests.viewer.painters import sampler
 
 CPU = torch.device("cpu")
 
@@ -130,3 +131,11 @@ def test_medians_and_memory() -> None:
     if peak is None:
         pytest.skip("the system does not tell")
     assert 180e6 < peak < 280e6
+
+
+def test_painting_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fpainter.benchmarks.painting.SIDES", (8, 16, 512))
+    found = any_size(sampler(), 1, CPU)
+    assert {f"side_{side}.seconds" for side in (8, 16, 512)} < found.keys()
+    assert "side.exponent_of_seconds" in found
+    assert found["side_512.bytes"] >= 3 * 512 * 512 * 4

@@ -107,23 +107,23 @@ def test_seconds_are_those_of_fetching_copying_and_training(
 
 
 class Awaited(Callback):
-    """A second of scoring after the second iteration."""
+    """A score after every eighth iteration, whose preparation, once, takes longer than the run."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(trainer.progress_bar_callback, IterationBar)
-        trainer.progress_bar_callback.awaits_scores = True
+        trainer.progress_bar_callback.scores_every = 8
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         assert isinstance(trainer.progress_bar_callback, IterationBar)
-        if trainer.progress_bar_callback.awaits_scores and trainer.global_step == 2:
-            time.sleep(1.0)
-            trainer.progress_bar_callback.awaits_scores = False
+        if trainer.global_step == 8:
+            time.sleep(2.0)
+            trainer.progress_bar_callback.scored(seconds=500.0, once=2.0 - 500.0)
 
 
 def test_a_log_is_told_how_fast_iterations_are_and_how_long_they_last(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """What is not iterations is left as often as until now, once it has been."""
+    """Scores are left as often as they are due, each as long as the last."""
     trainer = Trainer(
         accelerator="cpu", max_steps=20, logger=False, enable_checkpointing=False,
         enable_model_summary=False, callbacks=[IterationBar(0.0), Awaited()],
@@ -131,9 +131,11 @@ def test_a_log_is_told_how_fast_iterations_are_and_how_long_they_last(
     trainer.fit(gan(), iter(batches(21)))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "iteration 1/20"
-    last = r"iteration {}/20, [\d.e+]+ images a second, 0:00:(\d\d) left{}"
+    last = r"iteration {}/20, [\d.e+]+ images a second, 0:(\d\d):(\d\d) left{}"
     assert re.fullmatch(last.format(2, " without scores"), lines[1])
-    after = re.fullmatch(last.format(3, ""), lines[2])
-    assert after is not None
-    assert 5 <= int(after[1]) < 30  # a second for each three iterations, of 17
-    assert lines[-1].endswith(", 0:00:00 left")
+    for iteration, due in ((9, 2), (15, 2), (16, 1), (19, 1)):  # after 16, and at the end
+        found = re.fullmatch(last.format(iteration, ""), lines[iteration - 1])
+        assert found is not None
+        left = 60 * int(found[1]) + int(found[2])
+        assert due * 500 <= left < due * 500 + 20
+    assert lines[-1].endswith(", 0:08:20 left")

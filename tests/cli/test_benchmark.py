@@ -42,7 +42,7 @@ def test_units(kind: str, value: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["what=[paintings]"], "name one or more of painting, growth, iteration"),
+        (["what=[paintings]"], "name one or more of painting, growth, any_size"),
         (["what=[]"], "name one or more of"),
         (["repeats=0"], "repeats=0: must be at least 1"),
         (["what=painting", "model=base"], "the loop is written for painters with the delta rule"),

@@ -305,6 +305,7 @@ def test_a_checkpoint_cannot_name_foreign_code(
         ("eval", "metrics=[fid,kiD]", "'kiD' is none of fid, kid, neighbours"),
         ("eval", "images=.", "give what is to be scored: either ckpt=PATH"),
         ("eval", "image_size=0", "image_size must be a positive int"),
+        ("eval", "num_steps=9", "each of its 4 steps a part of the latent"),
         ("generate", "crop=[0,0,2,1]", "must be [top,left,bottom,right]"),
         ("generate", "image_size=[8]", "image_size must be a positive int"),
         ("eval", "data.dir=/nowhere", "the checkpoint's run had no such setting"),

@@ -74,6 +74,21 @@ def test_all_metrics_of_several_checkpoints(finished_run: Path, tmp_path: Path) 
     assert results(tmp_path / "two") == one  # to the last digit
 
 
+def test_fid_beyond_the_trained_steps(tmp_path: Path) -> None:
+    run("train", *SMALL, "model=lstm_delta", "num_iterations=1", f"hydra.run.dir={tmp_path}")
+    ckpt = tmp_path / "checkpoints" / "last.ckpt"
+    options = ["num_steps=12", "num_images=4", "metrics=[fid,fid_by_step]"]
+    run("eval", f"ckpt={ckpt}", *options, f"hydra.run.dir={tmp_path}")
+    (found,) = results(tmp_path)
+    assert found["num_steps"] == 12
+    by_step = found["scores"]["fid_by_step"]
+    assert by_step["steps"] == [2, 3, 4, 6, 8, 9, 10, 12]
+    assert by_step["fid"][-1] == pytest.approx(found["scores"]["fid"], rel=1e-5)
+    assert by_step["fid"][2] != pytest.approx(by_step["fid"][-1], rel=1e-3)
+    said = refused("eval", f"images={tmp_path}", "num_steps=12")
+    assert said == "fpainter: num_steps=12: images are painted already; leave it out\n"
+
+
 def test_images_of_any_generator(finished_run: Path, tmp_path: Path) -> None:
     """The images that `generate` saves have the score of the checkpoint they come from."""
     ckpt = finished_run / "checkpoints" / "last.ckpt"

@@ -110,3 +110,13 @@ def test_what_is_missing_is_said(folders: tuple[Path, Path]) -> None:
     metrics.write_text("iteration,fid\n200,3\n")
     with pytest.raises(SystemExit, match="has no cpu_seconds"):
         make(docs, runs)
+
+
+def test_minutes_of_a_run_on_another_machine(folders: tuple[Path, Path]) -> None:
+    docs, runs = folders
+    about = OmegaConf.load(docs / "quality.yaml")
+    about.rows = [{"run": "plain", "title": "Elsewhere", "seconds": 0.6}]
+    OmegaConf.save(about, docs / "elsewhere.yaml")
+    script().make(docs, runs, "elsewhere")
+    row = (docs / "elsewhere.md").read_text().split("| Elsewhere |")[1].splitlines()[0]
+    assert row == " `experiment=small` | 5 | 200 | 2 | 6,400 | 60.25 |  | 0.5 |  |"

@@ -18,12 +18,17 @@ from fpainter.generators.learning_rules import DeltaRule, LearningRule, OjaRule,
 from fpainter.generators.learning_rules.delta_product import DeltaProductRule
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.painting import Painting, StrokePainting
+from fpainter.generators.view import View
 from fpainter.ops import closed_form
+from fpainter.pictures.selection import edited
 from fpainter.viewer import page as viewer_page
 from fpainter.viewer.page import work
-from tests.viewer.painters import HEIGHT, WIDTH, T, latents, sampler, unpacked
+from tests.viewer.painters import HEIGHT, WIDTH, T, latents, sampler
 
-PAINT = Path(viewer_page.__file__).with_name("paint.js")
+SCRIPTS = [
+    Path(viewer_page.__file__).with_name(name)
+    for name in ("places.js", "paint.js", "zoom.js", "link.js")
+]
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
 
@@ -57,8 +62,9 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def in_node(code: str, **given: Any) -> Any:
-    """Run code after paint.js; it returns plain data."""
-    script = f"{PAINT.read_text()}\nconst given = {json.dumps(given)};\n"
+    """Run code after the scripts that need no page; it returns plain data."""
+    scripts = "".join(path.read_text() for path in SCRIPTS)
+    script = f"{scripts}\nconst given = {json.dumps(given)};\n"
     script += f"console.log(JSON.stringify((() => {{ {code} }})()));"
     assert NODE is not None
     done = subprocess.run([NODE, "-"], input=script, capture_output=True, text=True)
@@ -66,18 +72,25 @@ def in_node(code: str, **given: Any) -> Any:
     return json.loads(done.stdout)
 
 
-# Paints sample 0 of `given.painter`, once for each of `given.runs`: [mode, changes], the changes a
-# list of [step from 0, change].
+# Paints sample 0 of `given.painter` for each of `given.views`, [window, size] or null, which is as
+# trained, and each of `given.runs`: [mode, changes], the changes a list of [step from 0, change].
 PAINTED = """
-const {painter, runs} = given, sample = unpackSample(painter, painter.samples[0]);
-const replay = recorded(painter, unpackSample(painter, painter.samples[0]));
-return runs.map(([mode, changes]) => {
-  const rate = changedRates(painter, sample.rate, new Map(changes)), canvas = blank(painter);
-  const shown = {...mode === "rule" ? sample : replay, rate};
-  for (let t = 0; t < painter.steps; t++) paintStep(canvas, painter, shown, t);
-  const pixels = new Uint8ClampedArray(4 * painter.height * painter.width);
-  toPixels(canvas, painter.channels, pixels, byteOf(painter));
-  return [...pixels];
+const {painter, runs, views} = given, stored = unpackParts(painter, painter.samples[0]);
+const here = sampleAt(painter, stored);
+return views.map(view => {
+  const look = view ? lookThrough(painter, ...view) : {}, larger = sized(painter, look);
+  const there = view ? sampleAt(painter, stored, look) : here;
+  return runs.map(([mode, changes]) => {
+    const change = rate => changedRates(painter, here.rate, new Map(changes), rate);
+    const replay = recorded(painter, here, there, look, mode === "rule" ? change : undefined);
+    const canvas = blank(painter, look), shown = {...replay, rate: change(there.rate)};
+    for (let t = 0; t < painter.steps; t += 2) {
+      paintSteps(canvas, larger, shown, t, Math.min(t + 2, painter.steps));
+    }
+    const pixels = new Uint8ClampedArray(4 * larger.height * larger.width);
+    toPixels(canvas, painter.channels, pixels, byteOf(painter));
+    return [...pixels];
+  });
 });
 """
 CHANGES = [[0, {"muted": True, "rates": [0.5]}], [2, {"muted": False, "rates": [0.25]}],
@@ -121,7 +134,7 @@ def test_page_paints_what_python_paints(kind: str, channels: int, learned: bool)
     drawn = sampler(**{"channels": channels, "learned": learned} | KINDS[kind])
     z, painter = latents(), drawn.generator
     assert isinstance(painter, FastWeightPainter)
-    pages = in_node(PAINTED, painter=work(drawn, z, "", 0, ""), runs=RUNS)
+    (pages,) = in_node(PAINTED, painter=work(drawn, z, "", 0, ""), runs=RUNS, views=[None])
     for (mode, changes), pixels in zip(RUNS, pages, strict=True):
         exported = drawn(z)[0].int()
         assert exported.float().std() > 10
@@ -134,12 +147,67 @@ def test_page_paints_what_python_paints(kind: str, channels: int, learned: bool)
         assert (pixels_of(pixels, channels) - exported).abs().max() <= 1
 
 
-def pixels_of(pixels: list[int], channels: int) -> Tensor:
+def pixels_of(pixels: list[int], channels: int, size: tuple[int, int] = (HEIGHT, WIDTH)) -> Tensor:
     """Return the bytes [C H W] of a canvas painted by the page."""
-    shown = torch.tensor(pixels).reshape(HEIGHT, WIDTH, 4).movedim(-1, 0)
+    shown = torch.tensor(pixels).reshape(*size, 4).movedim(-1, 0)
     if channels < 4:
         assert (shown[3] == 255).all()
     return shown[:channels]
+
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+VIEWS: list[tuple[tuple[float, ...], tuple[int, int]]] = [
+    (WHOLE, (HEIGHT, WIDTH)), (WHOLE, (29, 50)), (WHOLE, (3, 5)),
+    ((0.3, 0.1, 0.55, 0.41), (20, 31)),
+]  # fmt: skip
+ANYWHERE = {kind: given for kind, given in KINDS.items() if given["rule"].anywhere}
+
+
+@pytest.mark.parametrize("basis", ["cosine", "pixels"])
+@pytest.mark.parametrize("kind", ANYWHERE)
+def test_page_paints_at_any_size_what_python_paints(kind: str, basis: str) -> None:
+    drawn, z = sampler(**{"basis": basis} | ANYWHERE[kind]), latents()
+    page = work(drawn, z, "", 0, "")
+    assert page["oneSize"] is None
+    found = in_node(PAINTED, painter=page, runs=RUNS[:1], views=VIEWS)
+    for (window, size), (pixels,) in zip(VIEWS, found, strict=True):
+        painted = edited(drawn, view=View.of(size, window))(z)[0].int()
+        assert (pixels_of(pixels, 3, size) - painted).abs().max() <= 1
+        assert painted.float().std() > 3
+
+
+def test_changes_are_seen_at_any_size() -> None:
+    drawn, z, view = sampler(basis="cosine"), latents(), View.of(*VIEWS[3][::-1])
+    page = work(drawn, z, "", 0, "")
+    ((_, _, terms, rule),) = in_node(PAINTED, painter=page, runs=RUNS, views=VIEWS[3:])
+    painter = drawn.generator
+    assert isinstance(painter, FastWeightPainter)
+    with torch.inference_mode():
+        here, there = painter.paint(z), painter.paint(z, view=view)
+        assert isinstance(there, StrokePainting)
+        was, key = here.instructions["rate"], here.instructions["key"]
+        rate = was.clone()
+        rate[:, :, 0] = 0
+        rate[:, 0, 2] = 0.25
+        rows = closed_form.program(there.instructions["value"], key, key, rate)
+        for pixels, written in [(terms, there.rows * rate / was), (rule, rows)]:
+            canvas = painter.activate(replace(there, rows=written).image())
+            painted = drawn.image_range.to_bytes(canvas)[0].int()
+            assert (pixels_of(pixels, 3, view.image_size) - painted).abs().max() <= 1
+            assert (
+                painted - drawn.image_range.to_bytes(painter.activate(there.image()))[0].int()
+            ).abs().max() > 5
+
+
+@pytest.mark.parametrize("kind", ["OjaRule", "RecursiveRule", "oja, a rate for each row"])
+def test_what_has_one_size_is_enlarged(kind: str) -> None:
+    drawn, z = sampler(learned=True, **KINDS[kind]), latents()
+    page = work(drawn, z, "", 0, "")
+    size = (3 * HEIGHT, 2 * WIDTH)
+    ((pixels,),) = in_node(PAINTED, painter=page, runs=RUNS[:1], views=[(WHOLE, size)])
+    enlarged = drawn(z)[0].int().repeat_interleave(3, 1).repeat_interleave(2, 2)
+    assert (pixels_of(pixels, 3, size) - enlarged).abs().max() <= 1
+    assert "learned canvas" in page["oneSize"]
 
 
 def test_rates_beyond_one_are_known() -> None:
@@ -147,10 +215,20 @@ def test_rates_beyond_one_are_known() -> None:
     assert work(sampler(), z, "", 0, "")["highestRate"] == 1
     drawn = sampler(DeltaRule(step_size="normalised"), rate="row")
     data = work(drawn, z, "", 0, "")
-    size = data["sizes"]["rate"]
-    highest = max(unpacked(sample["rate"], size).max().item() for sample in data["samples"])
+    painter = drawn.generator
+    assert isinstance(painter, FastWeightPainter)
+    with torch.inference_mode():
+        given = painter.paint(z).instructions
+        length = given["key"].square().sum(dim=-1, keepdim=True)
+        highest = (given["rate"] / length).max().item()
     assert highest > 1
     assert data["highestRate"] == pytest.approx(highest)
+    largest = (
+        "const {painter} = given;"
+        "const all = painter.samples.map(packed => unpackParts(painter, packed));"
+        "return Math.max(...all.flatMap(stored => [...sampleAt(painter, stored).rate.data]));"
+    )
+    assert in_node(largest, painter=data) == pytest.approx(highest, rel=1e-4)
     assert in_node("return rateLimits([given.painter]);", painter=data) == pytest.approx(
         [-highest, 2 * highest]
     )
@@ -174,7 +252,7 @@ READ = (
 
 
 def test_link_keeps_the_state() -> None:
-    link = "image=3&step=5&mode=rule&mute=2,7&rate=2:0:0.5,4:2:-0.125"
+    link = "image=3&step=5&mode=rule&mute=2,7&rate=2:0:0.5,4:2:-0.125&view=4:0.5:0.1:1"
     state = in_node(READ, link=link, limits=LIMITS)
     assert state == {
         "image": 3, "step": 5, "mode": "rule",
@@ -183,6 +261,7 @@ def test_link_keeps_the_state() -> None:
             [6, {"muted": True, "rates": []}],
             [3, {"muted": False, "rates": [None, None, -0.125]}],
         ],
+        "view": {"zoom": 4, "x": 0.5, "y": 0.1, "sharp": True},
     }  # fmt: skip
     written = in_node(
         "return writeLink(readLink(given.link, given.limits));", link=link, limits=LIMITS
@@ -194,8 +273,21 @@ def test_link_keeps_the_state() -> None:
     "link",
     ["", "image", "image=5&step=9", "image=-1&step=1e1&mode=rules", "%&&=%zz&step=%31%30",
      "mute=0,8,x,,1.5,999999999999&rate=1:3:0.5,1:0:9,1:2:-9,1:0:x,1,1:0,0:0:0.5,::,1:-1:0.5",
-     "image=<script>&__proto__=1&step=NaN&rate=1:0:Infinity"],
+     "image=<script>&__proto__=1&step=NaN&rate=1:0:Infinity", "view=x:0:0:1", "view=9",
+     "view=1:-3:4:0"],
 )  # fmt: skip
 def test_broken_links_are_passed_over(link: str) -> None:
     state = in_node(READ, link=link, limits=LIMITS)
-    assert state == {"image": 0, "step": 8, "mode": "terms", "changes": []}
+    view = {"zoom": 1, "x": 0, "y": 0, "sharp": False}
+    assert state == {"image": 0, "step": 8, "mode": "terms", "changes": [], "view": view}
+
+
+def test_zooming_keeps_the_point_and_stays_within_the_picture() -> None:
+    closer, window, corner, back = in_node(
+        "const closer = zoomed(WHOLE, 4, [.75, .5]);"
+        "return [closer, windowOf(closer), moved(closer, 9, -9), zoomed(closer, 1e-9)];"
+    )
+    assert closer == {"zoom": 4, "x": 0.5625, "y": 0.375, "sharp": True}
+    assert window == [0.375, 0.5625, 0.625, 0.8125]
+    assert corner == {"zoom": 4, "x": 0.75, "y": 0, "sharp": True}
+    assert back == {"zoom": 1, "x": 0, "y": 0, "sharp": True}

@@ -10,7 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from fpainter.generators.learning_rules import DeltaRule, LearningRule, SumRule, outer
+from fpainter.generators.learning_rules import (
+    DeltaRule,
+    LearningRule,
+    OjaRule,
+    Strokes,
+    SumRule,
+    outer,
+)
 from fpainter.generators.learning_rules.coupled import CoupledRule
 from fpainter.generators.learning_rules.over import OverRule
 from fpainter.generators.learning_rules.smudge import SmudgeRule
@@ -102,8 +109,8 @@ def test_nothing_is_stored_twice() -> None:
         (DeltaRule(), "write", []),
         (SumRule(), None, []),
         (SmudgeRule(), "read", []),
-        (CoupledRule(), "write", ["write", "rate"]),
-        (OverRule(), None, ["columns", "rows"]),
+        (CoupledRule(), "write", ["key order", "value order", "rate"]),
+        (OverRule(), None, ["columns order", "rows order"]),
     ]:
         data = work(sampler(rule), latents(), "", 0, "")
         assert data["reads"] == reads
@@ -111,6 +118,26 @@ def test_nothing_is_stored_twice() -> None:
         assert ("read" in sample) == (reads == "read")
         lengths = {name: len(unpacked(text, sizes[name])) for name, text in sample.items()}
         assert lengths == {name: T if name in shared else 3 * T for name in sizes}
+
+
+class SquaredRule(SumRule):
+    """What it writes is more than a product of two orders."""
+
+    def strokes(self, key: Tensor, value: Tensor, rate: Tensor) -> Strokes:
+        """Square the square of values."""
+        return Strokes(value**4, write=key, read=None, rate=rate)
+
+
+def test_what_can_be_seen_at_one_size_only_is_said() -> None:
+    for rule, learned, said in [
+        (OjaRule(), False, "OjaRule is written for vectors of one size"),
+        (SquaredRule(), False, "its rule makes the value of a stroke of more than products"),
+        (DeltaRule(), True, "it begins with a learned canvas, which has pixels"),
+        (DeltaRule(), False, None),
+    ]:
+        data = work(sampler(rule, learned=learned), latents(), "", 0, "")
+        assert data["oneSize"] == said
+        assert bool(data["patterns"]) == (said is None)
 
 
 class OtherRule(LearningRule):

@@ -11,10 +11,14 @@ from fpainter.benchmarks.released import LoopedPainter, paint_in_a_loop
 from fpainter.benchmarks.stopwatch import medians, peak_memory
 from fpainter.generators.base import Generator
 from fpainter.generators.painter import FastWeightPainter
+from fpainter.generators.sampler import Sampler
+from fpainter.generators.view import View
 from fpainter.ops import closed_form, rank_one
+from fpainter.pictures.selection import edited
 
 AXES = {"steps": (16, 64, 128, 512, 2048), "size": (32, 64, 128, 256), "batch": (1, 4, 16, 64)}
 START = {"steps": 64, "size": 64, "batch": 20}
+SIDES = (64, 128, 256, 512, 1024, 2048)
 
 
 def painting(
@@ -61,17 +65,49 @@ def growth(channels: int, repeats: int, device: torch.device) -> dict[str, float
     """
     results: dict[str, float] = {}
     for axis, values in AXES.items():
-        measured: dict[str, dict[int, float]] = {"seconds": {}, "bytes": {}}
-        for value in values:
-            run = _painting(**{**START, axis: value}, channels=channels, device=device)
-            measured["seconds"][value] = medians({"": run}, repeats, device)[""]
-            memory = peak_memory(run, device)
-            if memory is not None:
-                measured["bytes"][value] = memory
-        for unit, by_value in measured.items():
-            results |= {f"{axis}_{value}.{unit}": found for value, found in by_value.items()}
-            results[f"{axis}.exponent_of_{unit}"] = _exponent(by_value)
+        runs = {
+            value: _painting(**{**START, axis: value}, channels=channels, device=device)
+            for value in values
+        }
+        results |= _measured(axis, runs, repeats, device)
     return results
+
+
+def _measured(
+    axis: str, runs: Mapping[int, Callable[[], Any]], repeats: int, device: torch.device
+) -> dict[str, float]:
+    """Return seconds and bytes of runs by their size along an axis, and the exponents of both."""
+    results: dict[str, float] = {}
+    measured: dict[str, dict[int, float]] = {"seconds": {}, "bytes": {}}
+    for value, run in runs.items():
+        measured["seconds"][value] = medians({"": run}, repeats, device)[""]
+        memory = peak_memory(run, device)
+        if memory is not None:
+            measured["bytes"][value] = memory
+    for unit, by_value in measured.items():
+        results |= {f"{axis}_{value}.{unit}": found for value, found in by_value.items()}
+        results[f"{axis}.exponent_of_{unit}"] = _exponent(by_value)
+    return results
+
+
+def any_size(sampler: Sampler, repeats: int, device: torch.device) -> dict[str, float]:
+    """Paint one picture, from its latent to bytes, at sizes from 64 to 2,048 pixels a side.
+
+    Returns:
+        seconds and bytes for each side, and the exponents with which both grow from the third
+        largest to the largest.
+
+    Raises:
+        ValueError: if the generator paints at one size only.
+    """
+    z = torch.randn(1, sampler.d_latent, device=device)
+    runs = {side: _larger(sampler, side, z) for side in SIDES}
+    return _measured("side", runs, repeats, device)
+
+
+def _larger(sampler: Sampler, side: int, z: Tensor) -> Callable[[], Any]:
+    larger = edited(sampler, view=View.of(side))
+    return lambda: larger(z)
 
 
 def _painting(

@@ -1,6 +1,7 @@
 """FID while training: the averaged generator against the training images."""
 
 import logging
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -98,7 +99,7 @@ class FIDCallback(Callback):
         if not trainer.strategy.reduce_boolean_decision(self._scorer is not None):
             self._scorer = None  # another process, perhaps on another machine, cannot score
         if isinstance(trainer.progress_bar_callback, IterationBar):
-            trainer.progress_bar_callback.awaits_scores = self._scorer is not None
+            trainer.progress_bar_callback.scores_every = self.every if self._scorer else 0
         if self._owed_at == pl_module.iteration:
             self._score(trainer, pl_module)
 
@@ -133,8 +134,10 @@ class FIDCallback(Callback):
         """Score and report if there is a network; what is given up is owed."""
         if self._scorer is None:
             return
-        sampler = module.sampler()
+        sampler, begun = module.sampler(), time.monotonic()
         try:
+            self._scorer.prepare()
+            prepared = time.monotonic()
             scores = _numbers(self._scorer(sampler)) | self._score_unrefined(sampler)
         except ScoreGivenUpError:
             log.info("gave up the score of iteration %d; it is made up later", module.iteration)
@@ -146,7 +149,7 @@ class FIDCallback(Callback):
         trainer.callback_metrics["fid"] = torch.tensor(scores["fid"])
         bar = trainer.progress_bar_callback
         if isinstance(bar, IterationBar):
-            bar.awaits_scores = False
+            bar.scored(time.monotonic() - prepared, prepared - begun)
             line = f"iteration {module.iteration}: FID {scores['fid']:.2f} ({self.protocol})"
             if "fid_unrefined" in scores:
                 line += f", {scores['fid_unrefined']:.2f} before the refiner"

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from fpainter.loggers.metrics_file import MetricsFile
-from fpainter.progress import SECONDS_BETWEEN_LINES, ProgressReport, time_left
+from fpainter.progress import SECONDS_BETWEEN_LINES, ProgressReport, duration
 from fpainter.training.gan_module import GANModule
 
 SHORT = {"loss/discriminator": "D", "loss/generator": "G"}
@@ -88,21 +88,23 @@ class IterationBar(ProgressBar):
     """A bar over iterations with losses, FID, images per second and time left.
 
     Without a terminal (a log file, a batch job) it prints a line now and then instead. Images per
-    second are those of iterations alone; the time left counts scores, pictures and saving as often
-    and as long as until then.
+    second are those of iterations alone. The time left counts pictures and saving as often and as
+    long as until then, and the scores that are due, each as long as the last one.
 
     Args:
         seconds_between_lines: how often to print without a terminal.
 
     Attributes:
-        awaits_scores: whether there will be scores, and none has shown yet how long they take.
+        scores_every: iterations between scores; 0 where there are none.
     """
 
     def __init__(self, seconds_between_lines: float = SECONDS_BETWEEN_LINES) -> None:
         super().__init__()
         self.console = Console()
         self.seconds_between_lines = seconds_between_lines
-        self.awaits_scores = False
+        self.scores_every = 0
+        self._score_takes: float | None = None  # seconds, once there was one
+        self._aside = 0.0  # seconds of scores, and of what they needed once, since it was begun
         self._last_line = 0.0
         self._losses = ""
         self._begun, self._begun_at = 0.0, 0  # when, and at which iteration
@@ -132,6 +134,7 @@ class IterationBar(ProgressBar):
         )
         self._scores = ProgressReport(self._progress, self.seconds_between_lines)
         self._begun, self._begun_at = time.monotonic(), pl_module.iteration
+        self._aside = 0.0
         self._progress.start()
         self._redirect_logs()
 
@@ -164,9 +167,23 @@ class IterationBar(ProgressBar):
         done = iteration - self._begun_at
         if done < 2:
             return ""
-        left = time_left(now - self._begun, done, end - self._begun_at)
-        scores = " without scores" if self.awaits_scores else ""
-        return f", {self._seen / self._spent:.3g} images a second, {left}{scores}"
+        left = (now - self._begun - self._aside) / done * (end - iteration)
+        note = ""
+        if self.scores_every:
+            due = -(-end // self.scores_every) - iteration // self.scores_every
+            left += due * (self._score_takes or 0.0)
+            note = " without scores" if self._score_takes is None else ""
+        return f", {self._seen / self._spent:.3g} images a second, {duration(left)} left{note}"
+
+    def scored(self, seconds: float, once: float) -> None:
+        """Take note of a score that was made or given up.
+
+        Args:
+            seconds: that it took.
+            once: seconds that went, before it, into what all scores need.
+        """
+        self._aside += seconds + once
+        self._score_takes = seconds
 
     def score(self, what: str, done: int, total: int) -> None:
         """Show how far a score has come, on a line of its own that goes when it is done."""

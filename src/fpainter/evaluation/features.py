@@ -94,8 +94,8 @@ class Features:
         extractor: the feature network, on its device.
         protocol: what is done to images first.
         cache_dir: folder of the cache; created if need be.
-        batch_size: images per call of `extractor`.
-        report: called after each batch, and before the first.
+        batch_size: images that are drawn at once; on a CPU `extractor` sees at most 16 of them.
+        report: called after each call of `extractor`, and before the first.
 
     Raises:
         ValueError: if `batch_size` is below 1 or the network prepares images otherwise than the
@@ -134,7 +134,7 @@ class Features:
             weights_path: Inception weights; None looks for the installed ones.
             cache_dir: folder of the cache; None for the user's.
             device: of the network.
-            batch_size: images per forward pass.
+            batch_size: images at once.
             report: told how far things are.
 
         Raises:
@@ -147,9 +147,7 @@ class Features:
         return cls(network, chosen, cache, batch_size, report)
 
     def extract(self, draw: Draw, num: int, what: str) -> Iterator[tuple[range, Tensor]]:
-        """Yield the features [B F] of this process's share of images, with their indices.
-
-        Process r takes the images r, r + world_size, …
+        """Yield features [B F] of this process's images (r, r + world_size, …), and their indices.
 
         Args:
             draw: maps indices to images uint8 [B C H W].
@@ -157,12 +155,16 @@ class Features:
             what: is being done, for the report.
         """
         mine = range(rank(), num, world_size())
+        # A processor is slow: smaller calls have the same features and more often news.
+        size = 16 if self.extractor.device.type == "cpu" else self.batch_size
         self.report(what, 0, num)
         for start in range(0, len(mine), self.batch_size):
             indices = mine[start : start + self.batch_size]
             images = self.protocol.apply(draw(indices)).to(self.extractor.device)
-            yield indices, self.extractor(images)
-            self.report(what, min((start + len(indices)) * world_size(), num), num)
+            for first in range(0, len(indices), size):
+                yield indices[first : first + size], self.extractor(images[first : first + size])
+                done = (start + min(first + size, len(indices))) * world_size()
+                self.report(what, min(done, num), num)
 
     def gather(self, draw: Draw, num: int, what: str) -> Tensor:
         """Return the features of all images in every process, [num F] float32 on the CPU.
@@ -183,13 +185,10 @@ class Features:
         """Read the statistics of real images from their file, or compute and keep them.
 
         Their single features, or those of the set that they are a part of, are kept on the way
-        unless there are more than `MOST_KEPT`.
+        unless there are more than `MOST_KEPT`. The statistics are on the CPU.
 
         Args:
             images: the real images.
-
-        Returns:
-            The statistics, on the CPU.
 
         Raises:
             UserError: if there are fewer than 2 images.
@@ -284,9 +283,9 @@ class Features:
         """Return the file of what is computed of `num` images; without `what`, of their moments."""
         kind = self.extractor.device.type
         # Files of CPUs had their names before those of other devices were told from them.
-        device = () if kind == "cpu" else (f"{kind} float32",)
+        what += () if kind == "cpu" else (f"{kind} float32",)
         weights = self.extractor.weights_sha256
-        parts = [images.fingerprint, self.protocol.name, weights, num, _VERSION, *what, *device]
+        parts = [images.fingerprint, self.protocol.name, weights, num, _VERSION, *what]
         key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         return self.cache_dir / "statistics" / f"{key}.safetensors"
 

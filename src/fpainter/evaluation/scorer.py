@@ -79,6 +79,13 @@ class Scorer:
             return torch.empty(0)
         return self.features.sample(self.images, self.num_kept).to(self._metric.device)
 
+    def prepare(self) -> None:
+        """Make or read what all scores need of the reals; every process must call this.
+
+        Otherwise the first score does.
+        """
+        _ = self._metric, self._real_sample
+
     def __call__(self, sampler: Sampler) -> dict[str, Any]:
         """Return the scores of a painter by name; every process must call this."""
         scores = self.of_images(self._draw(sampler), self.num_images)

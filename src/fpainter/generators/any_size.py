@@ -26,15 +26,10 @@ class AnySizePainter(PaintingGenerator):
 
     def __init__(self, painter: FastWeightPainter, view: View) -> None:
         super().__init__()
-        rule = type(painter.learning_rule).__name__
         why = (
             "its refiner works on pictures of the trained size; refined=false leaves it out"
             if painter.refines
-            else "it begins with a learned canvas, which has pixels"
-            if not isinstance(painter.canvas, ZeroCanvas)
-            else f"{rule} is written for vectors of one size"
-            if not painter.learning_rule.anywhere
-            else None
+            else bound_to_its_size(painter)
         )
         if why is not None:
             raise ValueError(f"the painter paints at the size it was trained at: {why}")
@@ -59,3 +54,12 @@ class AnySizePainter(PaintingGenerator):
     def refine(self, canvas: Tensor) -> Tensor:
         """Return the canvas [B C H W] as it is."""
         return canvas
+
+
+def bound_to_its_size(painter: FastWeightPainter) -> str | None:
+    """Say why the canvas of a painter cannot be seen at another size; None: it can."""
+    if not isinstance(painter.canvas, ZeroCanvas):
+        return "it begins with a learned canvas, which has pixels"
+    if not painter.learning_rule.anywhere:
+        return f"{type(painter.learning_rule).__name__} is written for vectors of one size"
+    return None

@@ -138,13 +138,15 @@ class FastWeightPainter(PaintingGenerator):
             label: class indices, if there are labels.
             view: at which places; None: those of training. `AnySizePainter` asks whether it can be.
         """
-        z = self.join_label(z, label)
-        x = self.input_generator(z)
-        h = self.sequence_processor(x, z)
-        written = self.head.write(h)
+        written = self.write(z, label)
         there = None if view is None else instructions_at(self.head, written, view)
         painting: Painting = self.learning_rule(self.head.read(written), self.canvas(len(z)), there)
         return painting
+
+    def write(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Return what the head writes for z [B d_latent] and label [B], if any."""
+        z = self.join_label(z, label)
+        return self.head.write(self.sequence_processor(self.input_generator(z), z))
 
     def activate(self, canvas: Tensor) -> Tensor:
         """Apply the output activation to a canvas or an update [... C H W]."""

@@ -53,9 +53,9 @@ def draw_strips(
         canvases = torch.cat([canvases, work.refined[:, None]], dim=1)
         labels.append("refined")
     if normalisation == "signed":
-        frames = torch.cat([signed(updates), as_rgb(work.show(canvases))], dim=1)
+        frames = torch.cat([signed(updates), as_rgb(_shown(work, canvases))], dim=1)
     else:
-        frames = work.show(torch.cat([updates, canvases], dim=1))
+        frames = torch.cat([_shown(work, updates), _shown(work, canvases)], dim=1)
     return stack(
         [labelled(grid(f, columns=len(labels), gap=1, scale=scale), labels) for f in frames]
     )
@@ -75,6 +75,11 @@ def signed(updates: Tensor) -> Tensor:
     warm, cold = (change.new_tensor(colour)[:, None, None] for colour in (WARM, COLD))
     colours = PAPER + share.abs() * (torch.where(share > 0, warm, cold) - PAPER)
     return colours.round().to(torch.uint8)
+
+
+def _shown(work: Painted, frames: Tensor) -> Tensor:
+    """Show frames [B S C H W] one by one, so that large ones take no more memory than they must."""
+    return torch.stack([work.show(frame) for frame in frames.unbind(dim=1)], dim=1)
 
 
 def _to_norm(frames: Tensor, norm: Tensor) -> Tensor:

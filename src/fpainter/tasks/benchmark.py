@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from fpainter.benchmarks.iteration import iteration
-from fpainter.benchmarks.painting import growth, painting
+from fpainter.benchmarks.painting import any_size, growth, painting
 from fpainter.benchmarks.phases import PHASES, PRECISIONS, phases
 from fpainter.benchmarks.throughput import inception, loading, sampling
 from fpainter.data.datamodule import ImageDataModule
@@ -49,6 +49,7 @@ def benchmark(cfg: DictConfig) -> Results:
     parts: dict[str, Callable[[], Results]] = {
         "painting": lambda: painting(module.generator, cfg.batch_size, cfg.repeats, device),
         "growth": lambda: growth(cfg.data.channels, cfg.repeats, device),
+        "any_size": lambda: any_size(module.sampler(), cfg.repeats, device),
         "iteration": lambda: iteration(
             module,
             next(data.train_dataloader()),

@@ -46,11 +46,14 @@ class Evaluation:
     ) -> tuple[TrainedPainter, ImageDataModule, DictConfig]:
         """Load a checkpoint's painter; what is not given of data and ``fid`` is as in its run."""
         painter = load_painter(path, weights, self.device)
-        size = self.cfg.image_size
-        if size not in (None, painter.config.image_size):
-            with blaming("image_size"):
-                resized = edited(painter.sampler, view=View.of(size))
-            painter = replace(painter, sampler=resized)
+        size, num_steps = self.cfg.image_size, self.cfg.num_steps
+        view = None
+        with blaming("image_size"):
+            if size not in (None, painter.config.image_size):
+                view = View.of(size)
+        with blaming("image_size" if num_steps is None else f"ckpt={path}"):
+            sampler = edited(painter.sampler, num_steps, view=view)
+        painter = replace(painter, sampler=sampler)
         data, fid = reals_of(painter, self.cfg)
         if painter.sampler.generator.num_labels and not data.class_names:
             raise UserError(
@@ -76,6 +79,7 @@ class Evaluation:
             "weights": painter.weights,
             "seed": self.cfg.seed,
             "num_fake": fid.num_images,
+            **({} if self.cfg.num_steps is None else {"num_steps": self.cfg.num_steps}),
             **self._facts(scorer, data),
             "scores": scores,
         }
@@ -149,6 +153,8 @@ def evaluate(cfg: DictConfig) -> float:
     paths = [cfg.ckpt] if isinstance(cfg.ckpt, str) else list(cfg.ckpt or [])
     if bool(paths) == (cfg.images is not None):
         raise UserError("give what is to be scored: either ckpt=PATH, ckpt=[A,B] or images=DIR")
+    if cfg.num_steps is not None and not paths:
+        raise UserError(f"num_steps={cfg.num_steps}: images are painted already; leave it out")
     rank = join_processes()
     with reporting(quiet=rank > 0) as report:
         evaluation = Evaluation(cfg, report)

@@ -39,7 +39,7 @@ class Bars {
     const colour = name => style.getPropertyValue(`--${name}`);
     const bar = Math.max(1, .72 * (this.left(1) - this.left(0)));
     easels.forEach((easel, index) => {
-      const {painter, sample, rate} = easel, top = this.tops[index];
+      const {painter, here, rate} = easel, top = this.tops[index];
       const [low, high] = rateDomain(easel), rows = rowsOf(painter);
       for (let c = 0; c < rows.length; c++) {
         const level = value => top + c * (ROW + GAP) + ROW * (high - value) / (high - low);
@@ -47,7 +47,7 @@ class Bars {
         context.fillRect(0, level(0), width, 1);
         for (let t = 0; t < painter.steps; t++) {
           const left = this.left(t + 1) - bar / 2;
-          const now = meanRate(painter, rate, c, t), was = meanRate(painter, sample.rate, c, t);
+          const now = meanRate(painter, rate, c, t), was = meanRate(painter, here.rate, c, t);
           context.fillStyle = colour(rows[c]);
           context.fillRect(left, level(Math.max(now, 0)), bar, Math.max(1, Math.abs(level(0) - level(now))));
           if (now !== was) {

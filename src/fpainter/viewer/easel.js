@@ -10,32 +10,51 @@ class Easel {
    * @param redraw called when an image has been decoded
    */
   constructor(painter, figure, steps, redraw) {
-    const {height, width, channels, perStep} = painter;
     Object.assign(this, {painter, steps, redraw, done: -1, refined: null});
-    const surface = (selector, w, h) => {
+    const surface = selector => {
       const canvas = figure.querySelector(selector);
-      [canvas.width, canvas.height] = [w, h];
-      const context = canvas.getContext("2d", {willReadFrequently: true});
-      return {canvas, context, pixels: context.createImageData(w, h)};
+      return {canvas, context: canvas.getContext("2d", {willReadFrequently: true})};
     };
-    this.picture = surface(".picture", width, height);
-    this.update = surface(".update canvas", width, height);
-    this.columns = surface(".columns", width, perStep);
-    this.rows = surface(".rows", perStep, height);
+    this.picture = surface(".picture");
+    this.update = surface(".update canvas");
+    this.columns = surface(".columns");
+    this.rows = surface(".rows");
     this.note = figure.querySelector(".update p");
-    this.canvas = new Float32Array(channels * height * width);
-    this.before = new Float32Array(channels * height * width);  // the last step
-    this.added = new Float32Array(channels * height * width);
-    figure.style.setProperty("--ratio", width / height);
+    figure.style.setProperty("--ratio", painter.width / painter.height);
+    this.lookAt({});
+  }
+
+  /** See another part, or with other pixels; the strokes that are shown have to `follow`. */
+  lookAt(look) {
+    const {channels, perStep, height, width} = this.seen = sized(this.painter, look);
+    this.look = look;
+    resize(this.picture, width, height);
+    resize(this.update, width, height);
+    resize(this.columns, width, perStep);
+    resize(this.rows, perStep, height);
+    if (this.canvas?.length !== channels * height * width) {
+      this.canvas = new Float32Array(channels * height * width);
+      this.before = new Float32Array(channels * height * width);  // the last step
+      this.added = new Float32Array(channels * height * width);
+    }
+    if (this.stored) this.see();
+  }
+
+  /** Sample the strokes where they are looked at. */
+  see() {
+    const {painter, here, look} = this;
+    this.there = look.rows ? sampleAt(painter, this.stored, look) : here;
+    this.recorded = recorded(painter, here, this.there, look);
+    this.start = blank(painter, look);
   }
 
   /** Take another sample. */
   load(index) {
     this.index = index;
     const packed = this.painter.samples[index];
-    this.sample = unpackSample(this.painter, packed);
-    this.recorded = recorded(this.painter, unpackSample(this.painter, packed));
-    this.start = blank(this.painter);
+    this.stored = unpackParts(this.painter, packed);
+    this.here = sampleAt(this.painter, this.stored);
+    this.see();
     this.refined = null;
     if (packed.refined) {
       const image = new Image();
@@ -49,8 +68,11 @@ class Easel {
 
   /** Take over the changes. */
   follow({changes, mode}) {
-    this.rate = changedRates(this.painter, this.sample.rate, changes);
-    this.shown = {...mode === "rule" && changes.size ? this.sample : this.recorded, rate: this.rate};
+    const {painter, here, there, look} = this;
+    const change = rate => changedRates(painter, here.rate, changes, rate);
+    const painted = mode === "rule" && changes.size ? recorded(painter, here, there, look, change) : this.recorded;
+    this.rate = change(here.rate);
+    this.shown = {...painted, rate: change(there.rate)};
     this.done = -1;
   }
 
@@ -61,10 +83,11 @@ class Easel {
       this.canvas.set(this.start);
       this.done = 0;
     }
-    while (this.done < wanted) {
-      this.before.set(this.canvas);
-      paintStep(this.canvas, this.painter, this.shown, this.done++);
-    }
+    if (this.done === wanted) return;
+    paintSteps(this.canvas, this.seen, this.shown, this.done, wanted - 1);
+    this.before.set(this.canvas);
+    paintSteps(this.canvas, this.seen, this.shown, wanted - 1, wanted);
+    this.done = wanted;
   }
 
   show(step, stretched) {
@@ -80,13 +103,15 @@ class Easel {
       stretched ? signedByteOf(this.added) : byteOf(painter));
     const across = this.lines(this.shown[columns], t, false);
     put(this.columns, across, Math.min(painter.channels, 3), signedByteOf(across));
-    const down = this.lines(this.sample[rows], t, true);
+    const down = this.lines(this.there[rows], t, true);
     put(this.rows, down, Math.min(painter.channels, 3), rows === "value" ? byteOf(painter) : signedByteOf(down));
     this.note.textContent = adds ? `What step ${step} changes`
       : refined ? "What the refiner changes"
       : step === 0 ? "Nothing is painted yet" : "Finished: no more strokes";
     const at = refined ? "refined" : `after ${this.done} of ${painter.steps} steps`;
-    picture.canvas.setAttribute("aria-label", `Picture ${this.index}, ${at}`);
+    const [top, left, bottom] = this.look.edges ?? [0, 0, 1], times = 1 / (bottom - top);
+    const where = times > 1 ? `, ${times.toFixed(1)} times, from ${percent(left)} across and ${percent(top)} down` : "";
+    picture.canvas.setAttribute("aria-label", `Picture ${this.index}, ${at}${where}`);
     this.update.canvas.setAttribute("aria-label", this.note.textContent);
   }
 
@@ -95,7 +120,10 @@ class Easel {
     if (!this.refined) return;
     const {context, pixels} = this.picture, {low, high, channels} = this.painter;
     const before = pixels.data, size = before.length / 4;
-    context.drawImage(this.refined, 0, 0);
+    const [top, left, bottom, right] = this.look.edges ?? [0, 0, 1, 1], {width, height} = this.painter;
+    context.imageSmoothingEnabled = false;
+    context.drawImage(this.refined, left * width, top * height, (right - left) * width, (bottom - top) * height,
+      0, 0, pixels.width, pixels.height);
     const after = context.getImageData(0, 0, pixels.width, pixels.height).data;
     for (let i = 0; i < size; i++) {
       for (let c = 0; c < channels; c++) {
@@ -117,6 +145,15 @@ class Easel {
     }
     return found;
   }
+}
+
+const percent = part => `${Math.round(100 * part)} %`;
+
+function resize(surface, width, height) {
+  const {canvas, context, pixels} = surface;
+  if (pixels?.width === width && pixels.height === height) return;
+  [canvas.width, canvas.height] = [width, height];
+  surface.pixels = context.createImageData(width, height);
 }
 
 function put({context, pixels}, values, channels, toByte) {

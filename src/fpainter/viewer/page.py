@@ -18,6 +18,7 @@ from fpainter.generators.sampler import Sampler
 from fpainter.ops.precision import widen
 from fpainter.pictures.grids import CHANNELS, to_picture
 from fpainter.pictures.selection import Painted, batches, paint
+from fpainter.viewer.patterns import made_of_patterns
 
 BATCH_SIZE = 16
 LARGEST = 2**15 - 1  # of the integers that stand for numbers
@@ -65,10 +66,13 @@ def work(
         raise ValueError(f"images of {painter.channels} channels cannot be shown")
     modules = [painter.sequence_processor, painter.input_generator, rule]
     modules += [painter.refiner] if painter.refines else []
-    works = [paint(painter, sampler.image_range, *some) for some in batches(BATCH_SIZE, z, label)]
+    given = list(batches(BATCH_SIZE, z, label))
+    works = [paint(painter, sampler.image_range, *some) for some in given]
     programs = [program(rule, each.painting) for each in works]
-    canvas, (parts, reads, per_step) = works[0].painting.canvas, programs[0]
-    rates = [each.parts["rate"].max().item() for each in programs if "rate" in parts]
+    canvas, (_, reads, per_step) = works[0].painting.canvas, programs[0]
+    parts = _joined([each.parts for each in programs])
+    ordered = _joined([each.painting.instructions for each in works])
+    packed, made = made_of_patterns(painter, given, ordered, parts, per_step)
     height, width = painter.image_size
     return {
         "name": name,
@@ -88,16 +92,14 @@ def work(
         "perStep": per_step,
         "height": height,
         "width": width,
-        "sizes": {name: part.shape[-1] for name, part in parts.items()},
+        "sizes": {name: part.shape[-1] for name, part in packed.items()},
+        "lines": {name: part.shape[2] for name, part in packed.items()},
+        **made,
         "reads": reads,
-        "highestRate": max([1.0, *rates]),
+        "highestRate": max([1.0, parts["rate"].max().item()] if "rate" in parts else [1.0]),
         "refines": painter.refines,
         "canvas": None if canvas is None else pack(canvas[0]),
-        "samples": [
-            sample
-            for each, (parts, *_) in zip(works, programs, strict=True)
-            for sample in _samples(each, parts)
-        ],
+        "samples": _samples(works, packed),
     }
 
 
@@ -144,15 +146,21 @@ def program(rule: LearningRule, painting: Painting) -> Program:
     return Program(found, reads, strokes.per_step)
 
 
-def _samples(work: Painted, parts: Mapping[str, Tensor]) -> list[dict[str, str]]:
+def _joined(batches: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat([each[name] for each in batches]) for name in batches[0]}
+
+
+def _samples(works: Sequence[Painted], parts: Mapping[str, Tensor]) -> list[dict[str, str]]:
     """Pack what each image is painted with, and refined images."""
     samples = [
         {name: pack(part[index]) for name, part in parts.items()}
-        for index in range(len(work.painting))
+        for index in range(sum(len(work.painting) for work in works))
     ]
-    if work.refined is not None:
-        for sample, refined in zip(samples, work.show(work.refined), strict=True):
-            sample["refined"] = _png(refined)
+    refined = [
+        image for work in works if work.refined is not None for image in work.show(work.refined)
+    ]
+    for sample, image in zip(samples, refined, strict=False):
+        sample["refined"] = _png(image)
     return samples
 
 

@@ -1,19 +1,12 @@
 "use strict";
-// Numbers of the page: unpacked samples, learning rules, canvases, bytes, the link.
-// No document in here: the tests run this file in Node.
+// Numbers of the page: unpacked samples, learning rules, canvases, bytes.
+// No document in here: the tests run this file and places.js in Node.
 //
 // A painter is an entry of the page's data. A sample is what is painted, parts by name: those of
 // a program of strokes, or what the rule orders. A canvas is flat, [C H W]. Steps and strokes count
 // from 0 in arrays, from 1 for people.
 
-const ACTIVATE = {
-  identity: x => x,
-  relu: x => Math.max(x, 0),
-  sigmoid: x => 1 / (1 + Math.exp(-x)),
-  tanh: Math.tanh,
-};
-
-/** How to paint a step, and which parts are shown along columns and rows, by the rule's `page`. */
+/** How to paint steps, and which parts are shown along columns and rows, by the rule's `page`. */
 const RULES = {
   strokes: {paint: paintStrokes, columns: "write", rows: "value"},
   oja: {paint: paintOja, columns: "write", rows: "value"},
@@ -23,7 +16,9 @@ const RULES = {
 
 /** Vectors of each channel and stroke, flat: [C S size], or [1 S size] where channels share them. */
 class Vectors {
-  constructor(data, size, strokes) { Object.assign(this, {data, size, strokes}); }
+  constructor(data, size, strokes) {
+    Object.assign(this, {data, size, strokes, channels: data.length / size / strokes});
+  }
 
   /** The vector of channel c at stroke s, or those of several strokes in a row; a view. */
   at(c, s, several = 1) {
@@ -49,16 +44,14 @@ function unpack(text, size) {
   return Float32Array.from(entries, (entry, i) => entry * scales[Math.floor(i / size)]);
 }
 
-/** A sample, ready to be painted; painting leaves its traces in `written` and `write`. */
-function unpackSample(painter, packed) {
-  const {channels, steps, perStep, rule, sizes} = painter, sample = {rule};
-  for (const name in sizes) {
-    sample[name] = new Vectors(unpack(packed[name], sizes[name]), sizes[name], steps * perStep);
+/** A sample, ready to be painted as it is seen; painting leaves its traces in `written` and `write`. */
+function sampleAt(painter, stored, look = {}) {
+  const {channels, steps, rule, reads} = painter, sample = {rule, ...partsAt(painter, stored, look)};
+  for (const name of ["fade_rows", "fade_columns"]) {
+    const fade = sample[name];
+    if (fade) sample[name] = new Vectors(fade.data.map(Math.exp), fade.size, fade.strokes);
   }
-  for (const fade of [sample.fade_rows, sample.fade_columns]) {
-    fade?.data.forEach((logarithm, i) => { fade.data[i] = Math.exp(logarithm); });
-  }
-  sample.read = sample[painter.reads];
+  sample.read = sample[reads];
   sample.write ??= sample.key?.copy(channels);
   sample.written = sample.value?.copy(channels);
   // A step without a rate is painted, 1, or left out, 0.
@@ -67,33 +60,59 @@ function unpackSample(painter, packed) {
 }
 
 /** Whether the steps of a painter have rates. */
-function isRated({sizes}) {
-  return "rate" in sizes;
+function isRated({sizes, made}) {
+  return "rate" in sizes || "rate" in made;
 }
 
-/** A fresh canvas: W_0. */
-function blank({canvas, channels, height, width}) {
-  return canvas ? unpack(canvas, width) : new Float32Array(channels * height * width);
+/** A fresh canvas as it is seen: W_0. */
+function blank({canvas, channels, height, width}, {rows, columns} = {}) {
+  const [H, W] = [rows?.pixels ?? height, columns?.pixels ?? width];
+  if (!canvas) return new Float32Array(channels * H * W);
+  const across = new Vectors(unpack(canvas, width), width, height);
+  const lines = columns ? seen(across, columns, "nearest", activationOf("identity")).data : across.data;
+  if (!rows) return lines;
+  const found = new Float32Array(channels * H * W), several = rows.several;
+  for (let i = 0; i < found.length; i++) {
+    const c = Math.floor(i / (H * W)), y = Math.floor(i / W) % H;
+    for (let k = 0; k < several; k++) {
+      const from = Math.min(Math.floor(rows.places[y * several + k] * height), height - 1);
+      found[i] += lines[(c * height + from) * W + i % W] / several;
+    }
+  }
+  return found;
 }
 
-/** Paint step t of a sample on a canvas. */
-function paintStep(canvas, painter, sample, t) {
-  if (isRated(painter) || sample.rate.at(0, t)[0]) RULES[sample.rule].paint(canvas, painter, sample, t);
+/** Paint steps `from` to `to`, exclusive, of a sample on a canvas. */
+function paintSteps(canvas, painter, sample, from, to) {
+  const {paint} = RULES[sample.rule];
+  if (isRated(painter)) return paint(canvas, painter, sample, from, to);
+  for (let t = from; t < to; t++) if (sample.rate.at(0, t)[0]) paint(canvas, painter, sample, t, t + 1);
 }
 
-/** The sample as it was painted: reads nothing any more, and writes what it wrote, where it wrote. */
-function recorded(painter, sample) {
-  if (!isRated(painter)) return sample;
-  const canvas = blank(painter);
-  for (let t = 0; t < painter.steps; t++) paintStep(canvas, painter, sample, t);
-  return {...sample, rule: "strokes", value: sample.written, read: undefined};
+/**
+ * What is painted, as it is seen: it reads nothing any more, and writes what was written, where it was.
+ * @param here the sample at the trained pixels
+ * @param there the same as it is seen
+ * @param change from the rates of a sample to those with which the rule is run
+ */
+function recorded(painter, here, there, look, change = rate => rate) {
+  if (!isRated(painter)) return there;
+  const all = painter.rule === "oja";  // its keys are read from rows
+  const narrow = all ? here : {...here, value: there.value, fade_rows: there.fade_rows};
+  const sight = {rows: all ? undefined : look.rows};
+  const run = {...narrow, rate: change((all ? here : there).rate), written: narrow.value.copy(painter.channels)};
+  paintSteps(blank(painter, sight), sized(painter, sight), run, 0, painter.steps);
+  const at = (vectors, side) => side && all ? seen(vectors, side, "nearest", activationOf("identity")) : vectors;
+  const value = at(run.written, look.rows);
+  const write = all ? at(run.write.copy(painter.channels), look.columns) : there.write;
+  return {...there, rule: "strokes", value, write, written: value.copy(painter.channels), read: undefined};
 }
 
-/** Run a program: at each stroke the canvas fades, is read and is written on. */
-function paintStrokes(canvas, painter, sample, t) {
+/** Run a program: at each stroke the canvas fades, is read and is written on. Rows do not mix. */
+function paintStrokes(canvas, painter, sample, from, to) {
   const {value, write, read, rate, fade_rows, fade_columns, written} = sample;
-  for (let s = t * painter.perStep; s < (t + 1) * painter.perStep; s++) {
-    forRows(canvas, painter, (row, c, y) => {
+  forRows(canvas, painter, (row, c, y) => {
+    for (let s = from * painter.perStep; s < to * painter.perStep; s++) {
       const down = fade_rows?.at(c, s), across = fade_columns?.at(c, s);
       if (down) multiply(row, down.length > 1 ? down.subarray(y, y + 1) : down);
       if (across) multiply(row, across);
@@ -102,35 +121,41 @@ function paintStrokes(canvas, painter, sample, t) {
       for (let x = 0; where && x < row.length; x++) error -= row[x] * where[x];
       written.at(c, s)[y] = error;
       add(row, error * rates[y % rates.length], write.at(c, s));
-    });
-  }
+    }
+  });
 }
 
 /** Oja's rule: what the canvas answers to the value, read backwards, is taken off the key. */
-function paintOja(canvas, painter, sample, t) {
+function paintOja(canvas, painter, sample, from, to) {
   const {key, value, write} = sample;
-  for (let c = 0; c < painter.channels; c++) write.at(c, t).set(key.at(c, t));
-  forRows(canvas, painter, (row, c, y) => add(write.at(c, t), -value.at(c, t)[y], row));
-  for (let c = 0; c < painter.channels; c++) {
-    if (painter.keyActivation === "softmax") softmax(write.at(c, t));
+  for (let t = from; t < to; t++) {
+    for (let c = 0; c < painter.channels; c++) write.at(c, t).set(key.at(c, t));
+    forRows(canvas, painter, (row, c, y) => add(write.at(c, t), -value.at(c, t)[y], row));
+    for (let c = 0; c < painter.channels; c++) {
+      if (painter.keyActivation === "softmax") softmax(write.at(c, t));
+    }
+    paintStrokes(canvas, painter, sample, t, t + 1);
   }
-  paintStrokes(canvas, painter, sample, t);
 }
 
 /** A matte of one colour covers what is under it. */
-function paintOver(canvas, painter, {columns, rows, colour}, t) {
+function paintOver(canvas, painter, {columns, rows, colour}, from, to) {
   forRows(canvas, painter, (row, c, y) => {
-    const across = columns.at(c, t), down = rows.at(c, t)[y], [z] = colour.at(c, t);
-    for (let x = 0; x < row.length; x++) row[x] += down * across[x] * (z - row[x]);
+    for (let t = from; t < to; t++) {
+      const across = columns.at(c, t), down = rows.at(c, t)[y], [z] = colour.at(c, t);
+      for (let x = 0; x < row.length; x++) row[x] += down * across[x] * (z - row[x]);
+    }
   });
 }
 
 /** A matte takes away what is under it, and a coloured stroke is added. */
-function paintVeil(canvas, painter, {key, value, columns, rows, colour}, t) {
+function paintVeil(canvas, painter, {key, value, columns, rows, colour}, from, to) {
   forRows(canvas, painter, (row, c, y) => {
-    const across = columns.at(c, t), down = rows.at(c, t)[y];
-    for (let x = 0; x < row.length; x++) row[x] -= down * across[x] * row[x];
-    add(row, colour.at(c, t)[0] * value.at(c, t)[y], key.at(c, t));
+    for (let t = from; t < to; t++) {
+      const across = columns.at(c, t), down = rows.at(c, t)[y];
+      for (let x = 0; x < row.length; x++) row[x] -= down * across[x] * row[x];
+      add(row, colour.at(c, t)[0] * value.at(c, t)[y], key.at(c, t));
+    }
   });
 }
 
@@ -165,10 +190,10 @@ function meanRate({perStep}, rate, c, t) {
 
 /**
  * The rates after changes, a map from step to {muted, rates: [C] with undefined where as it was}.
- * Rates of a step's strokes and rows keep their proportions.
+ * Rates of a step's strokes and rows keep their proportions. Those that are `seen` change alike.
  */
-function changedRates(painter, original, changes) {
-  const {channels, steps, perStep} = painter, rate = original.copy(channels);
+function changedRates(painter, original, changes, seen = original) {
+  const {channels, steps, perStep} = painter, rate = seen.copy(channels);
   for (const [t, {muted, rates}] of changes) {
     for (let c = 0; c < channels && t < steps; c++) {
       const wanted = muted ? 0 : isRated(painter) ? rates[c] : undefined;
@@ -209,48 +234,4 @@ function signedByteOf(values) {
   for (const value of values) most = Math.max(most, Math.abs(value));
   const scale = most ? 127.5 / most : 0;
   return value => 127.5 + value * scale;
-}
-
-/** The part of a link behind "#". */
-function writeLink({image, step, mode, changes}) {
-  const muted = [], rates = [];
-  for (const [t, change] of changes) {
-    if (change.muted) muted.push(t + 1);
-    change.rates.forEach((rate, c) => rates.push(`${t + 1}:${c}:${+rate.toFixed(3)}`));
-  }
-  const parts = [`image=${image}`, `step=${step}`, `mode=${mode}`];
-  if (muted.length) parts.push(`mute=${muted}`);
-  if (rates.length) parts.push(`rate=${rates}`);
-  return parts.join("&");
-}
-
-/** Read a link; whatever does not fit (images, steps, channels, rates) is passed over. */
-function readLink(link, {images, steps, lastStep, channels, rates: [low, high]}) {
-  const given = new URLSearchParams(link);
-  const whole = (text, low, high, otherwise) =>
-    /^\d{1,6}$/.test(text) && +text >= low && +text <= high ? +text : otherwise;
-  const changes = new Map();
-  const change = step => {
-    const t = whole(step, 1, steps, 0) - 1;
-    if (t >= 0 && !changes.has(t)) changes.set(t, {muted: false, rates: []});
-    return changes.get(t);
-  };
-  for (const step of (given.get("mute") ?? "").split(",")) {
-    const found = change(step);
-    if (found) found.muted = true;
-  }
-  for (const entry of (given.get("rate") ?? "").split(",")) {
-    const [step, channel, text] = entry.split(":");
-    const c = whole(channel, 0, channels - 1, -1), rate = parseFloat(text);
-    if (c >= 0 && rate >= low && rate <= high) {
-      const found = change(step);
-      if (found) found.rates[c] = rate;
-    }
-  }
-  return {
-    image: whole(given.get("image"), 0, images - 1, 0),
-    step: whole(given.get("step"), 0, lastStep, lastStep),
-    mode: given.get("mode") === "rule" ? "rule" : "terms",
-    changes,
-  };
 }

@@ -11,7 +11,7 @@ const hasRefined = painters.some(painter => painter.refines);
 const rates = rateLimits(painters), highest = rates[1] / 2;
 const HOLD = 1.2;  // seconds on the last step before a loop begins again
 
-const state = {image: 0, step: 0, mode: "terms", changes: new Map()};
+const state = {image: 0, step: 0, mode: "terms", changes: new Map(), view: WHOLE};
 let lastStep = 0;    // steps + 1 is the refined image
 let playing = false;
 
@@ -26,6 +26,44 @@ const easels = [...document.querySelectorAll(".work")].map(
 const bars = new Bars(find("#bars"), easels, steps + hasRefined, {
   choose: t => goTo(t + 1), setRate, toggleMute,
 });
+
+// The view, coarse while it moves
+
+const sharpBox = find("#sharp");
+let resting = 0;
+
+function setView(view, moving = false) {
+  state.view = view;
+  look(moving ? 3 : 1);
+  clearTimeout(resting);
+  if (moving) resting = setTimeout(look, REST, 1);
+}
+
+/** Take over the view, each pixel as large as some of the screen's. */
+function look(coarse) {
+  const {view} = state;
+  for (const easel of easels) {
+    const {clientWidth, clientHeight} = easel.picture.canvas, scale = devicePixelRatio / coarse;
+    easel.lookAt(lookOf(easel.painter, view, [clientHeight * scale, clientWidth * scale]));
+    easel.follow(state);
+    easel.picture.canvas.style.touchAction = view.zoom > 1 ? "none" : "pan-y";
+    easel.picture.canvas.classList.toggle("held", view.zoom > 1);
+  }
+  sharpBox.checked = view.sharp;
+  find("#closer").disabled = view.zoom >= CLOSEST;
+  find("#farther").disabled = view.zoom <= 1;
+  find("#whole").disabled = view.zoom <= 1 && !view.sharp;
+  find("#zoomed").textContent = `${view.zoom.toFixed(1)} ×`;
+  const bound = view.sharp ? painters.filter(({oneSize}) => oneSize) : [];
+  find("#sizes").textContent = bound.map(({name, oneSize}) => `${name} is enlarged, since it paints at one size: ${oneSize}.`).join(" ");
+  draw();
+}
+
+for (const {picture} of easels) new Zoom(picture.canvas, () => state.view, setView);
+find("#closer").addEventListener("click", () => setView(zoomed(state.view, 1.5)));
+find("#farther").addEventListener("click", () => setView(zoomed(state.view, 1 / 1.5)));
+find("#whole").addEventListener("click", () => setView(WHOLE));
+sharpBox.addEventListener("change", () => setView({...state.view, sharp: sharpBox.checked}));
 
 // Changes
 
@@ -130,6 +168,7 @@ function followLink() {
   const found = readLink(location.hash.slice(1), limits);
   Object.assign(state, found);
   choose(state.image);
+  look(1);
 }
 
 // Playing
@@ -207,6 +246,9 @@ const KEYS = {
   r: reset,
   s: () => stretchBox.click(),
   l: () => loopBox.click(),
+  "+": () => find("#closer").click(),
+  "-": () => find("#farther").click(),
+  z: () => sharpBox.click(),
   n: () => choose(state.image + 1),
   p: () => choose(state.image - 1),
 };
@@ -219,7 +261,7 @@ addEventListener("keydown", event => {
   act();
 });
 addEventListener("hashchange", followLink);
-addEventListener("resize", () => { bars.draw(state.changes); draw(); });
+addEventListener("resize", () => { bars.draw(state.changes); look(1); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
 
 // The gallery; a picture at a time, so that the page stays quick
@@ -227,10 +269,10 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
 function paintThumbnail(index) {
   if (index === images) return;
   const [painter] = painters, {width, height, channels} = painter;
-  const sample = unpackSample(painter, painter.samples[index]);
+  const sample = sampleAt(painter, unpackParts(painter, painter.samples[index]));
   const canvas = find("#gallery").children[index].firstChild.firstChild;
   const values = blank(painter), context = canvas.getContext("2d", {willReadFrequently: true});
-  for (let t = 0; t < painter.steps; t++) paintStep(values, painter, sample, t);
+  paintSteps(values, painter, sample, 0, painter.steps);
   const picture = {context, pixels: context.createImageData(width, height)};
   put(picture, values, channels, byteOf(painter));
   setTimeout(paintThumbnail, 0, index + 1);
