@@ -20,6 +20,7 @@ MODELS = {
     ],
     "base": [
         "debug=fast", "image_size=32", "model.generator.c_max=16", *CONVOLUTIONAL, "batch_size=2",
+        "data.num_images=12",
     ],
 }  # fmt: skip
 
