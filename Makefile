@@ -24,7 +24,7 @@ types: $(VENV)/.dev
 
 # One thread for each of the processes that run side by side; more would wait for each other.
 check: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 # The theme's makers announce a successor at every build; it does not run hooks.
 docs: $(VENV)/.dev

@@ -14,6 +14,7 @@ from PIL import Image
 from fpainter.checkpoints.inference import TrainedPainter
 from fpainter.generators.base import Generator
 from fpainter.generators.sampler import Sampler
+from fpainter.nn.activations import ACTIVATIONS
 from fpainter.nn.image_range import ImageRange
 from fpainter.ops import naive, rank_one
 from fpainter.tasks import chosen
@@ -65,8 +66,12 @@ def test_images_are_those_of_generate(
     run("generate", *arguments)
     (painter,) = works_of(page)
     for index, sample in enumerate(painter["samples"]):
-        parts = (unpacked(sample[name], 16) for name in ("write", "value"))
-        key, value = (part.reshape(1, 3, 4, 16) for part in parts)
+        key, value = (
+            ACTIVATIONS[painter["patterns"][name]["activation"]](
+                unpacked(sample[f"{name} order"], 16).reshape(1, 3, 4, 16)
+            )
+            for name in ("key", "value")
+        )
         rate = unpacked(sample["rate"], 1).reshape(1, 3, 4, 1)
         rows, cols = naive.delta_rule(key, value, rate)
         painted = ImageRange("signed").to_bytes(rank_one.image(rows, cols).tanh())[0]
