@@ -301,6 +301,11 @@ def test_a_checkpoint_cannot_name_foreign_code(
     ("command", "argument", "words"),
     [
         ("eval", "fid.protocol=jpeg", "allowed: png, paper, clean, torch_fidelity"),
+        (
+            "eval",
+            "fid=png",
+            "fid has no options to choose from in this command; set its keys: fid.pr",
+        ),
         ("eval", "num_images=1", "num_images and num_kept must be at least 2"),
         ("eval", "metrics=[fid,kiD]", "'kiD' is none of fid, kid, neighbours"),
         ("eval", "images=.", "give what is to be scored: either ckpt=PATH"),

@@ -67,6 +67,10 @@ def _missing_key(config_name: str, arguments: Sequence[str], key: str, error: Ex
         config = composed(config_name, kept)
     except (HydraException, OmegaConfBaseException):
         config = composed(config_name, [])
+    section = OmegaConf.select(config, key)
+    if isinstance(section, DictConfig):
+        inner = ", ".join(f"{key}.{name!s}" for name in section)
+        return f"{key} has no options to choose from in this command; set its keys: {inner}"
     groups = {str(p.relative_to(CONFIG_DIR)) for p in CONFIG_DIR.rglob("*") if p.is_dir()}
     keys = sorted(groups.union(_flat(OmegaConf.to_container(config, resolve=False))))
     of_hydra = key.startswith("hydra")
