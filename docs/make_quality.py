@@ -1,4 +1,4 @@
-"""Make quality.md: ``python docs/make_quality.py [RUNS_DIR] [quality] [comparisons]``.
+"""Make quality.md: ``python docs/make_quality.py quality [RUNS_DIR]``; or comparisons.md.
 
 quality.yaml says which runs are its rows, and what is to be said of each. All figures come from
 their run directories in RUNS_DIR, and are kept in quality/, a CSV file per run, from which the page
@@ -262,10 +262,6 @@ def make(docs: Path, runs: Path | None, name: str = "quality") -> None:
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    pages = [each for each in given if each in ("quality", "comparisons")]
-    folders = [Path(each) for each in given if each not in pages]
-    if len(folders) > 1:
-        sys.exit("python docs/make_quality.py [RUNS_DIR] [quality] [comparisons]")
-    for each in pages or ["quality", "comparisons"]:
-        make(DOCS, folders[0] if folders else None, each)
+    if len(sys.argv) not in (2, 3) or not (DOCS / f"{sys.argv[1]}.yaml").is_file():
+        sys.exit("python docs/make_quality.py quality|comparisons [RUNS_DIR]")
+    make(DOCS, Path(sys.argv[2]) if len(sys.argv) == 3 else None, sys.argv[1])

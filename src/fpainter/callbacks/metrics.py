@@ -176,7 +176,7 @@ class IterationBar(ProgressBar):
         return f", {self._seen / self._spent:.3g} images a second, {duration(left)} left{note}"
 
     def scored(self, seconds: float, once: float) -> None:
-        """Take note of a score that was made or given up.
+        """Take note of a score that was made.
 
         Args:
             seconds: that it took.
