@@ -58,11 +58,11 @@ def test_a_log_is_told_how_far_a_score_is(
 ) -> None:
     install(monkeypatch, TinyExtractor())
     run("train", *TINY, *SCORED, "num_iterations=1", "fid.batch_size=4", "fid.metrics=[fid,kid]",
-        "+callbacks.bar.seconds_between_lines=0", f"hydra.run.dir={tmp_path}",
+        "fid.num_images=12", "+callbacks.bar.seconds_between_lines=0", f"hydra.run.dir={tmp_path}",
         f"fid.cache_dir={tmp_path}")  # fmt: skip
     lines = capsys.readouterr().out
     assert "features of the reals: 8 of 12 images, " in lines
-    assert "FID: 4 of 6 images, " in lines
+    assert "FID: 4 of 12 images, " in lines
     assert " a second, 0:00:00 left" in lines
 
 

@@ -115,7 +115,8 @@ def test_times_that_cannot_be(value: Any) -> None:
     ("options", "words"),
     [
         ({"num_images": 1}, "num_images of at least 2; got 1"),
-        ({"num_images": "x"}, "num_images of at least 2; got x"),
+        ({"num_images": "x"}, "walks.num_images must be a whole number, at least 1; got x"),
+        ({"scale": 0}, "walks.scale must be a whole number, at least 1; got 0"),
         ({"frames_between": -1}, "at least 0; got -1"),
         ({"path": "round"}, "one of spherical, linear; got round"),
     ],
@@ -165,3 +166,15 @@ def test_training_ends_well_though_the_page_cannot_be_written(
 def test_a_page_of_no_images() -> None:
     with pytest.raises(ValueError, match=r"viewer\.num_images must be at least 1; got 0"):
         ViewerPage("run", enabled=True, num_images=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"num_columns": 0}, "strips.num_columns must be a whole number, at least 1; got 0"),
+        ({"normalisation": "none"}, "normalisation must be one of .*; got 'none'"),
+    ],
+)
+def test_strips_that_cannot_be(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Strips(directory="strips", every=1, num_images=6, **options)

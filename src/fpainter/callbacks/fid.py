@@ -16,7 +16,7 @@ from fpainter.callbacks.stopping import stop_requested
 from fpainter.errors import UserError
 from fpainter.evaluation.features import Features
 from fpainter.evaluation.protocols import get_protocol
-from fpainter.evaluation.scorer import TABLES, Scorer, check_metrics
+from fpainter.evaluation.scorer import TABLES, Scorer, check_metrics, least_images
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.sampler import Sampler
 from fpainter.training.gan_module import GANModule
@@ -67,11 +67,13 @@ class FIDCallback(Callback):
         enabled: bool = True,
         metrics: Sequence[str] = ("fid",),
     ) -> None:
-        if every < 0 or num_images < 2:
-            raise ValueError(
-                f"every must be at least 0 and num_images at least 2; got {every}, {num_images}"
-            )
         check_metrics(metrics)
+        least = least_images(metrics)
+        if every < 0 or num_images < least:
+            raise ValueError(
+                f"every must be at least 0 and num_images at least {least}; "
+                f"got {every}, {num_images}"
+            )
         for name in TABLES:
             if name in metrics:
                 raise ValueError(f"{name} is no single number; fpainter.eval computes it")
@@ -108,11 +110,10 @@ class FIDCallback(Callback):
         device = "cpu" if module.device.type == "mps" else module.device
         try:
             features = self.load_features(device=device, report=partial(self._show, trainer))
-        except UserError as error:
+            images = trainer.datamodule.images  # type: ignore[attr-defined]
+            self._scorer = self._scorer_of(features, images)
+        except (UserError, ValueError) as error:
             log.warning("training goes on without FID: %s", error)
-            return
-        images = trainer.datamodule.images  # type: ignore[attr-defined]
-        self._scorer = self._scorer_of(features, images)
 
     def _show(self, trainer: Trainer, what: str, done: int, total: int) -> None:
         if trainer.world_size == 1 and stop_requested():

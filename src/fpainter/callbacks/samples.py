@@ -16,7 +16,7 @@ from fpainter.generators.painting import shown_steps
 from fpainter.nn.sizes import is_whole
 from fpainter.pictures.grids import grid, sheet
 from fpainter.pictures.selection import Selection
-from fpainter.pictures.strips import draw_strips
+from fpainter.pictures.strips import check_normalisation, draw_strips
 from fpainter.pictures.walk import check_walk, walk_images
 from fpainter.training.gan_module import GANModule
 
@@ -42,21 +42,28 @@ class PictureCallback(Callback, ABC):
         scale: enlargement by whole pixels.
 
     Raises:
-        ValueError: if `every` is negative or no number.
+        ValueError: if `every` is no whole number from 0 on, or another number none from 1 on.
     """
 
     def __init__(
         self, directory: str | Path, every: int, num_images: int, seed: int = 0, scale: int = 1
     ) -> None:
         self.directory = Path(directory)
-        if not is_whole(every, least=0):
-            name = self.directory.name
-            raise ValueError(f"{name}.every must be a whole number, at least 0; got {every}")
+        self._check("every", every, least=0)
+        self._check("num_images", num_images)
+        self._check("scale", scale)
         self.every = every
         self.num_images = num_images
         self.seed = seed
         self.scale = scale
         self._drawn_at = -1
+
+    def _check(self, name: str, number: Any, least: int = 1) -> None:
+        if not is_whole(number, least):
+            raise ValueError(
+                f"{self.directory.name}.{name} must be a whole number, at least {least}; "
+                f"got {number}"
+            )
 
     @abstractmethod
     def draw(self, selection: Selection) -> Image.Image | None:
@@ -107,10 +114,15 @@ class Strips(PictureCallback):
         num_columns: steps shown, evenly spread.
         normalisation: as for `draw_strips`.
         common: as for `PictureCallback`.
+
+    Raises:
+        ValueError: if there are no columns, or no such normalisation.
     """
 
     def __init__(self, num_columns: int = 16, normalisation: str = "final", **common: Any) -> None:
         super().__init__(**common)
+        self._check("num_columns", num_columns)
+        check_normalisation(normalisation)
         self.num_columns = num_columns
         self.normalisation = normalisation
 

@@ -30,6 +30,7 @@ PAINTER_METRICS = ("fid_by_step", "painting")  # of painters only
 METRICS = ("fid", *SAMPLE_METRICS, "inception_path_length", "fid_by_label", *PAINTER_METRICS)
 TABLES = ("fid_by_step", "fid_by_label")  # several numbers, and as many further passes
 NUM_SHOWN = 8  # painting steps at which the FID is taken
+LEAST_SINGLE = 10  # images on both sides for metrics of single features
 AT_MOST = 2_000  # images for what is measured at each step or of each class
 
 
@@ -48,7 +49,7 @@ class Scorer:
         seed: of the fakes' latents.
 
     Raises:
-        ValueError: if an option is out of range or a metric unknown.
+        ValueError: if an option is out of range, a metric unknown, or there are too few images.
     """
 
     features: Features
@@ -59,13 +60,16 @@ class Scorer:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = max(2, world_size())
-        if min(self.num_images, self.num_kept) < least:
-            raise ValueError(
-                f"num_images and num_kept must be at least {least}; "
-                f"got {self.num_images} and {self.num_kept}"
-            )
         check_metrics(self.metrics)
+        least = least_images(self.metrics)
+        given = {"num_images": self.num_images, "num_kept": self.num_kept}
+        for name, number in given.items():
+            if number < max(least, world_size()):
+                raise ValueError(
+                    f"{name} must be at least {max(least, world_size())}; got {number}"
+                )
+        if len(self.images) < least:
+            raise ValueError(f"scores need at least {least} real images; got {len(self.images)}")
 
     @cached_property
     def _metric(self) -> PaintedFID:
@@ -197,6 +201,11 @@ class Scorer:
             "effective_rank": float(torch.cat(ranks).mean()),
             "step_shares": torch.cat(shares).mean(dim=0).tolist(),
         }
+
+
+def least_images(metrics: Sequence[str]) -> int:
+    """Return how many images metrics need, of the reals and of the fakes."""
+    return LEAST_SINGLE if SAMPLE_METRICS.keys() & set(metrics) else 2
 
 
 def check_metrics(metrics: Sequence[str]) -> None:
