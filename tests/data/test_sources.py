@@ -60,6 +60,16 @@ def test_zip_lists_wanted_files_sorted(tmp_path: Path) -> None:
     assert source.open(titles(source).index("d.bmp")).getpixel((0, 0)) == NAMES.index("d.bmp")
 
 
+def test_pictures_of_runs_are_no_data(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path, "a.png", "logs/train/one/samples/0000001.png", "logs/b.png")
+    run_dir = tmp_path / "logs" / "train" / "one"
+    (run_dir / ".hydra").mkdir()
+    caplog.set_level("INFO")
+    assert titles(ImageFolder(tmp_path)) == ["a.png", "logs/b.png"]
+    assert "pictures of a run in logs/train/one are left out" in caplog.text
+    assert titles(ImageFolder(run_dir)) == ["samples/0000001.png"]  # asked for by its name
+
+
 def test_folder_follows_links_but_not_in_circles(tmp_path: Path) -> None:
     root = write(tmp_path / "root", "sub/a.png")
     write(tmp_path / "elsewhere", "b.png")

@@ -1,6 +1,7 @@
 """Where pictures come from: an `ImageSource`, such as a folder or a zip file."""
 
 import hashlib
+import logging
 import os
 import stat
 import threading
@@ -14,8 +15,12 @@ from PIL import Image, UnidentifiedImageError
 
 from fpainter.errors import UserError
 
+log = logging.getLogger(__name__)
+
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """File names that count as images, in any letter case."""
+
+RUN_MARK = ".hydra"  # in each folder that a command of this package has written into
 
 # What Pillow's largest picture takes as RGB. A larger file is no photograph but an accident or an
 # attack, and several threads would read such files at once.
@@ -58,9 +63,9 @@ class ImageSource(Protocol):
 class ImageFolder:
     """The images in a folder and all folders below, sorted by their relative posix path.
 
-    Hidden files and folders and `__MACOSX` are left out. Links are followed, and every real
-    folder is read once, so a link that leads back up does no harm. The listing is made at
-    construction.
+    Hidden files and folders and `__MACOSX` are left out, and so are folders below it into which
+    a command of this package has written its pictures. Links are followed, and every real folder
+    is read once, so a link that leads back up does no harm. The listing is made at construction.
 
     Args:
         path: the folder.
@@ -175,6 +180,9 @@ def _walk(root: Path) -> Iterable[tuple[str, int, int]]:
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
+        if folder and (root / folder / RUN_MARK).is_dir():
+            log.info("pictures of a run in %s are left out", printable(folder))
+            continue
         with os.scandir(root / folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 title = f"{folder}/{entry.name}" if folder else entry.name
