@@ -45,7 +45,7 @@ def test_best_and_last(tmp_path: Path) -> None:
     assert iteration(tmp_path / "best.ckpt") == 2
     assert iteration(tmp_path / "last.ckpt") == 5
     assert callback.best_score == 3.0
-    assert sorted(path.name for path in tmp_path.glob("*")) == ["best.ckpt", "last.ckpt"]
+    assert sorted(path.stem for path in tmp_path.glob("*")) == ["best", "last", "previous"]
 
 
 def test_the_last_state_before_is_kept(tmp_path: Path) -> None:
@@ -60,9 +60,28 @@ def test_the_last_iteration_is_saved_with_its_scores_and_pictures(tmp_path: Path
         def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
             seen.append(iteration(tmp_path / "last.ckpt"))
 
-    fit(gan(), 6, tmp_path, Draw(), RunCheckpoints(tmp_path, every=2))
-    assert seen == [4]
+    fit(gan(), 6, tmp_path, Draw(), RunCheckpoints(tmp_path, every=100))
+    assert seen == [5]
     assert iteration(tmp_path / "last.ckpt") == 6
+
+
+@pytest.mark.parametrize("by", ["budget", "time"])
+def test_a_run_that_ends_early_is_saved_before_its_scores(by: str, tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class End(Callback):
+        def on_train_batch_end(self, trainer: Trainer, module: GANModule, *args: Any) -> None:  # type: ignore[override]
+            if module.iteration == 3:
+                trainer.should_stop = by == "time"
+                trainer.fit_loop.epoch_loop.max_steps = 3 if by == "budget" else 6
+
+        def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+            seen.append(iteration(tmp_path / "last.ckpt"))
+
+    fit(gan(), 6, tmp_path, End(), RunCheckpoints(tmp_path, every=100))
+    assert seen == [3]
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert state["callbacks"]["RunCheckpoints"]["ended"]
 
 
 def test_states_that_stay(tmp_path: Path) -> None:

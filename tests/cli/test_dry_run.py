@@ -73,3 +73,16 @@ def test_what_a_run_would_be_refused_for(tmp_path: Path) -> None:
     where = f"hydra.run.dir={tmp_path / 'run'}"
     words = refused("train", *SMALL, "stage=unet", "dry_run=true", where)
     assert "a part of the generator is frozen" in words
+    shared = ("batch_size=4", "trainer=ddp", "trainer.devices=3")
+    words = refused("train", *SMALL, *shared, "dry_run=true", where)
+    assert "cannot be shared equally by 3" in words
+
+
+def test_a_run_that_would_go_on_has_less_left(
+    finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = refused("train", *SMALL, "dry_run=true", f"hydra.run.dir={finished_run}")
+    assert "auto_resume=true goes on with it" in words
+    run("train", "ckpt=last", "dry_run=true", f"hydra.run.dir={finished_run}", "num_iterations=3")
+    begun = capsys.readouterr().out
+    assert "time: " in begun

@@ -265,7 +265,7 @@ def test_a_run_without_its_final_scores_goes_on_from_before(
         patch.setattr(FIDCallback, "on_train_end", stop)
         with pytest.raises((Killed, SystemExit)):
             run("train", *options, f"hydra.run.dir={parts}")
-    assert state(parts)["iteration"] == 2
+    assert state(parts)["iteration"] == 3
     run("train", "ckpt=last", f"hydra.run.dir={parts}")
     expected, found = contents(whole), contents(parts)
     assert [row["fid"] != "" for row in found["rows"]] == [False, False, True, True]

@@ -135,6 +135,9 @@ def test_mistakes_in_stages_give_a_sentence(staged: tuple[Path, str]) -> None:
     for stages in ("[{until:3},{until:2}]", "[{until:4}]", "[{image_size:8}]", "[8]", "[]"):
         words = refused("train", *STAGES[:-1], f"stages={stages}")
         assert "a rising until: for each stage, the last at least num_iterations=5" in words
+    later = "{until:5,image_size:18,model:{discriminator:{widths:[4,4,4]}}}"
+    words = refused("train", *STAGES[:-1], f"stages=[{{until:3,image_size:8}},{later}]")
+    assert "must be divisible by 8 (two for each of widths [4, 4, 4]); got 18×18" in words
     words = refused("train", *STAGES[:-1], "stages=[{until:5,image_sise:8}]")
     assert "image_sise" in words
     words = refused("train", *STAGES[:-1], "stages=[{until:2},{until:5,image_size:8}]")
@@ -144,6 +147,22 @@ def test_mistakes_in_stages_give_a_sentence(staged: tuple[Path, str]) -> None:
         "batch_size=2",
     )  # fmt: skip
     assert "batch_size is 4 there and 2 here" in words
+
+
+def test_schedules_are_those_of_the_whole_run(tmp_path: Path) -> None:
+    run("train", *STAGES, "model/schedule=cosine", "model.schedules.generator_lr.begin=0",
+        f"hydra.run.dir={tmp_path}")  # fmt: skip
+    rates = [float(row["lr/generator"]) for row in rows(tmp_path)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[2] > 0.3 * rates[0]  # stage 1 ends here, and the run does not
+
+
+@pytest.mark.parametrize("augment", ["{window:8}", "{_target_:torch.nn.Identity}"])
+def test_a_stage_with_another_augmentation(augment: str, tmp_path: Path) -> None:
+    stages = f"stages=[{{until:2}},{{until:3,model:{{augment:{augment}}}}}]"
+    run("train", *STAGES[:-1], stages, "model/augment=adaptive", "model.augment.window=4",
+        "num_iterations=3", f"hydra.run.dir={tmp_path}")  # fmt: skip
+    assert [row["iteration"] for row in rows(tmp_path)] == ["1", "2", "3"]
 
 
 class Stop(Callback):

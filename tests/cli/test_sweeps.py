@@ -126,7 +126,8 @@ def test_when_an_early_end_is_one(
 ) -> None:
     def config(iterations: int, minutes: int | None) -> dict[str, Any]:
         budget = {"budget": {"stop_after_cpu_minutes": minutes}}
-        return {"num_iterations": iterations, "trainer": {"max_time": None}, "callbacks": budget}
+        trainer = {"max_time": None, "max_steps": iterations}
+        return {"num_iterations": iterations, "trainer": trainer, "callbacks": budget}
 
     start = EarlierStart(Path(), 5, None, config(planned, 1), ended)
     assert start.finished(OmegaConf.create(config(9, minutes))) == finished
@@ -175,9 +176,11 @@ def test_a_run_goes_on_by_itself_when_asked_to(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "last.ckpt").write_bytes(b"torn")
     run("train", *again, "num_iterations=4")
     assert [row["iteration"] for row in rows(tmp_path)] == ["1", "2", "3", "4"]
-    # Without being asked it begins anew.
-    run("train", *SMALL, "num_iterations=1", f"hydra.run.dir={tmp_path}")
-    assert earlier_start(tmp_path).iteration == 1  # type: ignore[union-attr]
+    # Without being asked it begins no other run in its place.
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    words = refused("train", *SMALL, "seed=5", f"hydra.run.dir={tmp_path}")
+    assert f"{tmp_path} holds a run of 4 iterations, which a new one would replace" in words
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_run_killed_before_its_end_is_not_finished(

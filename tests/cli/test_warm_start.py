@@ -7,6 +7,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from fpainter.callbacks.checkpoints import RunCheckpoints
 from tests.cli.conftest import SMALL, refused, run
 from tests.cli.test_commands import pytestmark as lightning_warnings
 
@@ -99,3 +100,68 @@ def test_a_run_keeps_its_model(finished_run: Path) -> None:
     )
     assert len(message.splitlines()) == 1
     assert "warm_start.ckpt=PATH" in message
+
+
+ADAPTIVE = [*SMALL, "model/augment=adaptive", "model.augment.window=4"]
+
+
+def probability(run_dir: Path) -> float:
+    last = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
+    return float(last["state_dict"]["augment.probability"])
+
+
+def test_a_discriminator_that_is_kept_needs_as_much_augmentation(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    run("train", *ADAPTIVE, "num_iterations=2", f"hydra.run.dir={first}")
+    ckpt = first / "checkpoints" / "last.ckpt"
+    stored = torch.load(ckpt, weights_only=True)
+    stored["state_dict"]["augment.probability"].fill_(0.5)
+    torch.save(stored, ckpt)
+    begin = ["train", f"warm_start.ckpt={ckpt}", "num_iterations=1"]
+    run(*begin, f"hydra.run.dir={second}")
+    assert abs(probability(second) - 0.5) < 0.01
+    assert "augment.probability" in OmegaConf.load(second / "warm_start.yaml").taken
+    run(*begin, "warm_start.discriminator=reset", f"hydra.run.dir={tmp_path / 'third'}")
+    assert probability(tmp_path / "third") < 0.01
+
+
+@pytest.mark.parametrize("augment", ["none", "diff", "adaptive"])
+def test_a_run_goes_on_with_another_augmentation(augment: str, tmp_path: Path) -> None:
+    run("train", *ADAPTIVE, "num_iterations=2", f"hydra.run.dir={tmp_path}")
+    again = ["train", "ckpt=last", f"hydra.run.dir={tmp_path}", f"model/augment={augment}"]
+    run(*again, "num_iterations=3")
+    run(*again, "model/augment=adaptive", "num_iterations=4")
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["iteration"] == 4
+
+
+def test_what_a_run_had_come_to_stays(tmp_path: Path) -> None:
+    every = ["checkpoint_every=1", "checkpoints.keep_every=2"]
+    run("train", *SMALL, *every, "num_iterations=5", f"hydra.run.dir={tmp_path}")
+    kept = tmp_path / "checkpoints"
+    newest = torch.load(kept / "last.ckpt", weights_only=True)["state_dict"]
+    run("train", f"ckpt={kept / '0000002.ckpt'}", "num_iterations=3", "seed=7")
+    assert torch.load(kept / "last.ckpt", weights_only=True)["iteration"] == 3
+    stayed = torch.load(kept / "0000005.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(tensor, newest[name]) for name, tensor in stayed.items())
+    assert "had come to 5: its last state stays" in (tmp_path / "train.log").read_text()
+
+
+def test_going_on_from_an_older_state_does_not_replace_a_better_one(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    """The best is what is there, however little the older state knew of."""
+    best, last = (
+        torch.load(finished_run / "checkpoints" / f"{n}.ckpt", weights_only=True)
+        for n in ("best", "last")
+    )
+    best["callbacks"]["RunCheckpoints"]["best_score"] = 3.0
+    torch.save(best, tmp_path / "best.ckpt")
+    mine = last["callbacks"]["RunCheckpoints"] | {"best_score": 5.0}
+    kinds = {key: mine[key] for key in ("protocol", "num_images", "image_size")}
+    again, other = (
+        RunCheckpoints(tmp_path, 1, **kind) for kind in (kinds, kinds | {"num_images": 9})
+    )
+    again.load_state_dict(mine)
+    assert again.best_score == 3.0
+    other.load_state_dict(mine | {"num_images": 9})
+    assert other.best_score == 5.0  # those of the file cannot be compared

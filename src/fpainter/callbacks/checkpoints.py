@@ -16,6 +16,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fpainter.callbacks.stopping import stop_requested
+from fpainter.checkpoints.inference import read_checkpoint
 from fpainter.errors import UserError
 from fpainter.files import replacing
 from fpainter.nn.sizes import as_size, size_text
@@ -52,8 +53,8 @@ class RunCheckpoints(Checkpoint):
     """Save ``last.ckpt`` regularly, at the end and on a signal; ``best.ckpt`` when FID falls.
 
     The last state before stays as ``previous.ckpt``, should a disk damage the newest. The state
-    after the last iteration is saved when its scores and pictures are done: a run that is killed
-    before goes on from the state before, and makes them.
+    after the last iteration is saved when its scores and pictures are done; the one before it is
+    saved, too, so that a run that is killed meanwhile goes on from there and makes them.
 
     Lightning's ModelCheckpoint counts optimiser steps, warns at each save of a manually optimised
     module and cannot keep two plain names; this says exactly what a run directory holds.
@@ -99,10 +100,12 @@ class RunCheckpoints(Checkpoint):
             "image_size": size,
         }
         self._saved_at = -1
+        self._planned_end = -1
         self._ended = False
 
     def setup(self, trainer: Trainer, pl_module: GANModule, stage: str) -> None:
         """Remove what a start left that was killed while saving."""
+        self._planned_end = trainer.max_steps
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # nobody asked for another
             trainer.strategy.checkpoint_io = CheckpointFile()
         if trainer.is_global_zero:
@@ -110,7 +113,9 @@ class RunCheckpoints(Checkpoint):
                 path.unlink(missing_ok=True)
 
     def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
-        """Save the best if a score that a stopped run owed has just been made up."""
+        """Keep what is there of later iterations; save the best if an owed score was made up."""
+        if trainer.is_global_zero and self.last.is_file():
+            self._keep_later(pl_module.iteration)
         self._save_best(trainer)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: Any) -> None:
@@ -119,7 +124,12 @@ class RunCheckpoints(Checkpoint):
         done = pl_module.iteration
         if self.keep_every and done % self.keep_every == 0:
             self._save(trainer, self.last.with_name(f"{done:07d}.ckpt"))
-        if done % self.every == 0 and done != trainer.max_steps:
+        if done == self._planned_end:
+            return
+        # Final scores take long. A budget or a time limit ends a run with an iteration that it can
+        # begin again with; after the last of all there is none.
+        ends_early = trainer.should_stop or done == trainer.max_steps
+        if ends_early or done == self._planned_end - 1 or done % self.every == 0:
             self._save_last(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
@@ -151,6 +161,20 @@ class RunCheckpoints(Checkpoint):
         if done not in (0, self._saved_at):
             self._save_last(trainer, pl_module)
         log.info("stopped after iteration %d; ckpt=%s goes on from there", done, self.last)
+
+    def _keep_later(self, begun: int) -> None:
+        """Let the last state stay that a run replaces which goes on from an older one."""
+        try:
+            there = read_checkpoint(self.last)["iteration"]
+        except UserError:  # damaged: the run goes on from the state before
+            return
+        if there > begun:
+            kept = self.last.with_name(f"{there:07d}.ckpt")
+            keep(self.last, kept)
+            log.warning(
+                "this goes on from iteration %d of a run that had come to %d: its last state stays "
+                "as %s, its later rows in metrics.csv go", begun, there, kept,
+            )  # fmt: skip
 
     def _save_best(self, trainer: Trainer) -> None:
         score = trainer.callback_metrics.get(self.monitor)
@@ -201,7 +225,16 @@ class RunCheckpoints(Checkpoint):
                 *_words(**self.scored_by),
             )
         elif self.best.is_file():
-            self.best_score = state_dict["best_score"]
+            self.best_score = min(state_dict["best_score"], self._score_of_best())
+
+    def _score_of_best(self) -> float:
+        """Return the score of the best that is there: a run may go on from an older state."""
+        try:
+            there = read_checkpoint(self.best)["callbacks"]["RunCheckpoints"]
+        except UserError:  # damaged, or of no run
+            return math.inf
+        same = all(there.get(key, now) == now for key, now in self.scored_by.items())
+        return float(there["best_score"]) if same else math.inf
 
 
 def _words(protocol: Any, num_images: Any, image_size: Any) -> tuple[Any, ...]:

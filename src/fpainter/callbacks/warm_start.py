@@ -15,7 +15,7 @@ from fpainter.checkpoints.grown import Takeover, kept_states
 from fpainter.checkpoints.inference import prefix_of, weights_name
 from fpainter.errors import UserError
 from fpainter.generators.growing import Growth
-from fpainter.training.gan_module import GANModule
+from fpainter.training.gan_module import COUNTED, GANModule
 from fpainter.training.optimiser import regrouped
 from fpainter.training.phases import PLAYERS
 
@@ -90,6 +90,8 @@ class WarmStart(Callback):
         for player, growth in self.growths.items():
             self._load(pl_module, player, growth)
             used |= {prefixes[player] + name for name in (*growth.sources.values(), *growth.grown)}
+        if self.keeps_discriminator:
+            used |= self._load_counted(pl_module)
         self.report["left"] += [name for name in self.checkpoint["state_dict"] if name not in used]
         for name, parameter in pl_module.generator.named_parameters(prefix="generator"):
             if not parameter.requires_grad and name in self.report["missing"]:
@@ -123,6 +125,15 @@ class WarmStart(Callback):
             ("taken", growth.sources), ("grown", growth.grown), ("missing", missing),
         ):  # fmt: skip
             self.report[verdict] += [f"{player}.{name}" for name in names]
+
+    def _load_counted(self, module: GANModule) -> set[str]:
+        """Take over how much a discriminator that is kept needs augmentation, and the like."""
+        own, stored = module.state_dict(), self.checkpoint["state_dict"]
+        names = [name for name in own if name.startswith(COUNTED)]
+        taken = {n for n in names if n in stored and stored[n].shape == own[n].shape}
+        module.load_state_dict({name: stored[name] for name in taken}, strict=False)
+        self.report["taken"] += sorted(taken)
+        return taken
 
     @rank_zero_only
     def _tell(self, module: GANModule) -> None:

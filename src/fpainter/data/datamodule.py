@@ -227,16 +227,25 @@ class ImageDataModule(LightningDataModule):
             rank, world_size = self.trainer.global_rank, self.trainer.world_size
             # Lightning copies with non_blocking=True, which overlaps from pinned memory only.
             pin_memory = self.trainer.strategy.root_device.type == "cuda"
-        if self.batch_size % world_size:
-            raise UserError(
-                f"batch_size={self.batch_size} is the batch of all processes together and cannot "
-                f"be shared equally by {world_size}: choose a multiple of {world_size}"
-            )
-        size = self.batch_size // world_size
+        size = share_of_batch(self.batch_size, world_size)
         return BatchShare(size, self.seed, self.flip, rank, world_size, pin_memory)
 
     def _extent(self) -> str:
         return f"{len(self.source)} images"
+
+
+def share_of_batch(batch_size: int, world_size: int) -> int:
+    """Return how many images of a batch each process gets.
+
+    Raises:
+        UserError: if they cannot be shared equally.
+    """
+    if batch_size % world_size:
+        raise UserError(
+            f"batch_size={batch_size} is the batch of all processes together and cannot be "
+            f"shared equally by {world_size}: choose a multiple of {world_size}"
+        )
+    return batch_size // world_size
 
 
 def wanted(labels: Any) -> bool:

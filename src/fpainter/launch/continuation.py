@@ -112,8 +112,8 @@ def _is_given(overrides: dict[str, str], key: str) -> bool:
 
 def _stored_overrides(record: dict[str, Any], given: dict[str, str]) -> list[str]:
     """Return the overrides of a checkpoint's run that are not given anew."""
-    # Another data set, say, does not have the settings of the one before.
-    groups = tuple(f"{name}." for name in given)
+    # Another data set, or another model/augment, does not have the settings of the one before.
+    groups = tuple(f"{name.replace('/', '.')}." for name in given)
     return [
         override
         for override in with_current_overrides(record["overrides"])
@@ -198,7 +198,7 @@ class EarlierStart:
         """
         if self.iteration >= config.num_iterations:
             return "finished"
-        if not self.ended or self.iteration >= self.config["num_iterations"]:
+        if not self.ended or self.iteration >= self.config["trainer"]["max_steps"]:
             return None
         then = OmegaConf.create(self.config)
         had, has = ({k: OmegaConf.select(c, k) for k in BUDGETS} for c in (then, config))
@@ -224,6 +224,20 @@ def earlier_start(run_dir: Path) -> EarlierStart | None:
     ended = checkpoint.get("callbacks", {}).get("RunCheckpoints", {}).get("ended", False)
     best = fid["value"] if fid else None
     return EarlierStart(last, checkpoint["iteration"], best, config, bool(ended))
+
+
+def check_unused(run_dir: Path) -> None:
+    """Refuse to begin a run where another one has left checkpoints.
+
+    Raises:
+        UserError: if there are some.
+    """
+    found = earlier_start(run_dir)
+    if found is not None:
+        raise UserError(
+            f"{run_dir} holds a run of {found.iteration:,} iterations, which a new one would "
+            "replace: auto_resume=true goes on with it, another hydra.run.dir keeps both"
+        )
 
 
 def same_run(run_dir: Path, *configs: dict[str, Any]) -> EarlierStart | None:

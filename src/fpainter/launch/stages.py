@@ -24,8 +24,9 @@ class Stage:
         number: counted from 1.
         count: how many stages the run has.
         start: iterations done when it begins.
-        until: iterations done when it ends; ``num_iterations`` of its config.
-        config: as if the run were this stage alone.
+        until: iterations done when it ends; ``trainer.max_steps`` of its config.
+        config: as if the run were this stage alone; its ``num_iterations`` are those of the run,
+            as schedules are.
     """
 
     number: int
@@ -66,13 +67,13 @@ def stages_of(cfg: DictConfig) -> list[Stage]:
         )
     count = next(index for index, end in enumerate(ends) if end >= total) + 1
     entries = cast(list[dict[str, Any]], OmegaConf.to_container(given, resolve=False))
-    for entry, end in zip(entries, ends, strict=True):
-        entry["until"] = end  # or it would change with the num_iterations of a stage
     stages: list[Stage] = []
     for number, start in enumerate([0, *ends][:count], start=1):
         until = min(ends[number - 1], total)
-        own = _settings(entries[number - 1]) | {"num_iterations": until, "stages": entries}
-        whole = OmegaConf.merge(cfg, _scales(stages, cfg, own), own)
+        own = _settings(entries[number - 1])
+        whole = OmegaConf.merge(
+            cfg, _scales(stages, cfg, own), own, {"trainer": {"max_steps": until}}
+        )
         stages.append(Stage(number, count, start, until, cast(DictConfig, whole)))
     return stages
 
@@ -112,7 +113,7 @@ def stage_overrides(config: dict[str, Any]) -> list[str]:
     """
     if not config.get("stages"):
         return []
-    entry = next(e for e in config["stages"] if e["until"] >= config["num_iterations"])
+    entry = next(e for e in config["stages"] if e["until"] >= config["trainer"]["max_steps"])
     head = config["model"]["generator"].get("head", {})
     scales = {n: head[n] for n in ("key_scale", "value_scale") if n in head}
     own = _flat(_settings(entry)) | _flat({"model": {"generator": {"head": scales}}})

@@ -2,9 +2,11 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.utils import instantiate
 from lightning import seed_everything
 from omegaconf import DictConfig
@@ -20,6 +22,7 @@ from fpainter.data.datamodule import ImageDataModule
 from fpainter.errors import UserError
 from fpainter.launch.continuation import find_checkpoint
 from fpainter.launch.settings import blaming
+from fpainter.launch.stages import Stage
 from fpainter.training.gan_module import GANModule
 from fpainter.training.precision import check_precision, pick_precision, set_matmul_precision
 
@@ -53,6 +56,17 @@ def assembled(cfg: DictConfig) -> tuple[GANModule, ImageDataModule, str]:
     for generator in (module.generator, module.generator_ema):
         generator.class_names = data.class_names
     return module, data, precision
+
+
+def check_later(stages: Sequence[Stage]) -> None:
+    """Build the models of all stages but the first, without weights: a mistake in one shows now.
+
+    Raises:
+        InstantiationException: if one cannot be built.
+    """
+    for stage in stages[1:]:
+        with torch.device("meta"):
+            instantiate(stage.config.model)
 
 
 def warm_start(

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 from torch import Tensor
 
 from fpainter.benchmarks.rehearsal import Rehearsal, rehearse
@@ -18,6 +19,7 @@ from fpainter.callbacks.fid import FIDCallback
 from fpainter.callbacks.samples import PictureCallback
 from fpainter.checkpoints.inference import read_checkpoint
 from fpainter.data.cache import CachedImages
+from fpainter.data.datamodule import share_of_batch
 from fpainter.errors import UserError
 from fpainter.evaluation.features import MOST_KEPT, Features
 from fpainter.evaluation.metrics.frechet import Moments, frechet_distance
@@ -89,6 +91,7 @@ def _stage(stage: Stage, done: int, ckpt: str | None, run_dir: Path) -> Costs:
     cfg = stage.config
     left = max(stage.until - done, 0)
     module, data, precision = assembled(cfg)
+    _check_devices(cfg)
     callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback]
     checkpoints = instantiate(cfg.checkpoints)
     if ckpt is None:
@@ -122,6 +125,17 @@ def _stage(stage: Stage, done: int, ckpt: str | None, run_dir: Path) -> Costs:
         elif isinstance(callback, FIDCallback):
             _add_scores(costs, callback, module, images, left)
     return costs
+
+
+def _check_devices(cfg: DictConfig) -> None:
+    """Refuse a batch that devices cannot share; they may be those of another machine."""
+    given = cfg.trainer
+    if isinstance(given.devices, int):
+        share_of_batch(cfg.batch_size, given.devices * given.get("num_nodes", 1))
+    if given.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        log.warning(
+            "trainer.accelerator=%s needs a GPU, and this machine has none", given.accelerator
+        )
 
 
 def _say_iterations(found: Rehearsal, batch_size: int) -> None:

@@ -18,12 +18,12 @@ from fpainter.checkpoints.inference import read_checkpoint
 from fpainter.checkpoints.record import in_hydras_grammar
 from fpainter.data.streaming.formats import absolute
 from fpainter.errors import UserError
-from fpainter.launch.continuation import same_run
+from fpainter.launch.continuation import check_unused, same_run
 from fpainter.launch.processes import launched, launching
 from fpainter.launch.settings import in_sweep
 from fpainter.launch.stages import Stage, stages_from, stages_of
 from fpainter.loggers.metrics_file import MetricsFile
-from fpainter.tasks.assembled import assembled, warm_start
+from fpainter.tasks.assembled import assembled, check_later, warm_start
 from fpainter.tasks.classes import with_classes
 from fpainter.tasks.dry_run import dry_run
 
@@ -48,9 +48,6 @@ def train(cfg: DictConfig) -> float | None:
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     cfg = with_classes(cfg, run_dir)
     stages, ckpt = stages_of(cfg), cfg.ckpt
-    if cfg.dry_run:
-        dry_run(stages, ckpt, run_dir)
-        return None
     records = {stage.number: _recorded(stage.config) for stage in stages}
     if in_sweep() or (cfg.auto_resume and ckpt is None):
         before = same_run(run_dir, *(config for config, _ in records.values()))
@@ -58,6 +55,12 @@ def train(cfg: DictConfig) -> float | None:
             log.info("%s is %s", run_dir, finished)
             return before.best_fid
         ckpt = ckpt if before is None else before.checkpoint
+    elif ckpt is None:
+        check_unused(run_dir)
+    if cfg.dry_run:
+        dry_run(stages, ckpt, run_dir)
+        return None
+    check_later(stages)
     done = read_checkpoint(ckpt)["iteration"] if ckpt and len(stages) > 1 else 0
     for stage in stages_from(stages, done):
         run = RunRecord(run_dir, *records[stage.number])

@@ -39,6 +39,8 @@ from fpainter.training.schedules import Schedule, chosen, follow
 
 log = logging.getLogger(__name__)
 
+COUNTED = ("augment.", "phases.")  # what a run has measured so far, beside its weights
+
 OptimiserFactory = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
 
 
@@ -276,16 +278,21 @@ class GANModule(LightningModule):
         Raises:
             UserError: if the weights are not those of this module.
         """
-        name = first_misfit(self.state_dict(), checkpoint["state_dict"])
+        own, stored = self.state_dict(), checkpoint["state_dict"]
+        for name in [name for name in {**own, **stored} if name.startswith(COUNTED)]:
+            fits = name in own and name in stored and own[name].shape == stored[name].shape
+            if not fits:  # of an augmentation, say, that is another now
+                stored.pop(name, None)
+                stored |= {name: own[name]} if name in own else {}
+        name = first_misfit(own, stored)
         if name is not None:
             raise UserError(
                 f"ckpt: {name} is missing or has another size there; a run goes on with the "
                 "model it has, and warm_start.ckpt=PATH begins a new one with its weights"
             )
         self.iteration = checkpoint["iteration"]
-        stored = checkpoint["optimizer_states"]
         for player, state, optimiser in zip(
-            PLAYERS, stored, self.configure_optimizers(), strict=True
+            PLAYERS, checkpoint["optimizer_states"], self.configure_optimizers(), strict=True
         ):
             for change in changed_options(state, optimiser):
                 log.info("model.%s_optimiser: %s", player, change)
