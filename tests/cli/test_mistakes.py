@@ -23,9 +23,20 @@ def test_impossible_numbers(argument: str, words: str, tmp_path: Path) -> None:
     assert words in refused("train", *SMALL, argument, f"hydra.run.dir={tmp_path}")
 
 
-def test_options_with_dashes() -> None:
-    with pytest.raises(SystemExit, match="given as key=value, without dashes"):
-        run("train", "--batch-size", "4")
+@pytest.mark.parametrize(
+    "arguments", [["--batch-size", "4"], ["--experiment=small"], ["--experiment", "small"]]
+)
+def test_options_with_dashes(arguments: list[str]) -> None:
+    words = refused("train", *arguments)
+    assert "given as key=value, without dashes" in words
+    assert "; experiment=small" in words or arguments != ["--experiment=small"]
+
+
+def test_fewer_images_than_a_batch_and_portraits_are_told(tmp_path: Path) -> None:
+    run("train", *SMALL, "data.num_images=3", f"hydra.run.dir={tmp_path}")
+    log = (tmp_path / "train.log").read_text()
+    assert "3 images are fewer than a batch of 4" in log
+    assert "trains on portraits that fpainter draws; data=folder data.dir=PATH has others" in log
 
 
 def test_a_checkpoint_that_is_not_given(tmp_path: Path) -> None:

@@ -212,5 +212,5 @@ def test_as_size() -> None:
 
 @pytest.mark.parametrize("bad", [0, -1, True, 2.0, "32", None, [32], [1, 2, 3], [0, 4], ["a", "b"]])
 def test_as_size_refuses(bad: Any) -> None:
-    with pytest.raises(ValueError, match="image_size must be a positive int or"):
+    with pytest.raises(ValueError, match="image_size must be a whole number or"):
         as_size(bad)

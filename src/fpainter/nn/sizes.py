@@ -44,7 +44,10 @@ def as_size(image_size: int | Sequence[int]) -> tuple[int, int]:
         ValueError: if it is anything else.
     """
     pair: Any = (image_size, image_size) if isinstance(image_size, int) else image_size
-    problem = f"image_size must be a positive int or [height, width], got {image_size!r}"
+    problem = (
+        "image_size must be a whole number or [height,width], such as 64 or [64,96]; "
+        f"got {image_size!r}"
+    )
     if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
         raise ValueError(problem)
     height, width = pair

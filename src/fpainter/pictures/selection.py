@@ -208,9 +208,9 @@ def _set_num_steps(painter: FastWeightPainter, num_steps: int) -> None:
         return
     if not isinstance(inputs, RepeatLatent):
         raise ValueError(
-            f"num_steps={num_steps}: this painter's {type(inputs).__name__} gives each of its "
-            f"{trained} steps a part of the latent; only where all steps read the whole latent "
-            "can there be more or fewer"
+            f"num_steps={num_steps}: this painter gives each of its {trained} steps a part of the "
+            "latent; only one whose steps all read the whole latent (model/input_generator=repeat) "
+            "can paint in more or fewer"
         )
     if inputs.step_embedding is not None:
         raise ValueError(

