@@ -1,6 +1,7 @@
 """Sweeps: each job goes on by itself, failures stay with their job, the table tells it all."""
 
 import importlib.util
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,9 @@ def test_a_run_goes_on_by_itself_when_asked_to(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
     words = refused("train", *SMALL, "seed=5", f"hydra.run.dir={tmp_path}")
     assert f"{tmp_path} holds a run of 4 iterations, which a new one would replace" in words
+    other = shutil.copy(tmp_path / "checkpoints" / "last.ckpt", tmp_path / "other.ckpt")
+    words = refused("train", f"ckpt={other}", "num_iterations=9", f"hydra.run.dir={tmp_path}")
+    assert "holds a run of 4 iterations" in words
     assert {path: path.read_bytes() for path in before} == before
 
 

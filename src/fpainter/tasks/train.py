@@ -55,7 +55,7 @@ def train(cfg: DictConfig) -> float | None:
             log.info("%s is %s", run_dir, finished)
             return before.best_fid
         ckpt = ckpt if before is None else before.checkpoint
-    elif ckpt is None:
+    elif ckpt is None or Path(ckpt).resolve().parent != (run_dir / "checkpoints").resolve():
         check_unused(run_dir)
     if cfg.dry_run:
         dry_run(stages, ckpt, run_dir)
