@@ -21,6 +21,7 @@ from fpainter.launch.auto_experiment import with_settings
 from fpainter.launch.auto_size import with_image_size
 from fpainter.launch.configs import CONFIG_DIR, what_is_wrong
 from fpainter.launch.continuation import locate_checkpoint
+from fpainter.launch.free_cores import FreeCores
 from fpainter.launch.messages import explained, sentences
 from fpainter.launch.resolvers import register
 from fpainter.launch.settings import entries, in_sweep
@@ -46,12 +47,14 @@ def launch(config_name: str, task: str) -> None:
         with explained():
             for line in notes:
                 log.info(line)
+            cores.use()
             find_inputs(cfg)
             if "torch" not in sys.modules:
                 log.info("starting")  # libraries take seconds to load, from a slow disk a minute
             return pkgutil.resolve_name(task)(cfg)
 
     notes: list[str] = []
+    cores = FreeCores()
     # Hydra would print its own summary of an error and hide the cause; we want the exception.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     start = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
