@@ -32,6 +32,14 @@ def test_options_with_dashes(arguments: list[str]) -> None:
     assert "; experiment=small" in words or arguments != ["--experiment=small"]
 
 
+def test_a_setting_of_the_part_before(tmp_path: Path) -> None:
+    key = "model.generator.input_generator.d_input"
+    options = ["experiment=demo", "model/input_generator=repeat", f"hydra.run.dir={tmp_path}"]
+    words = refused("train", *options)
+    assert f"RepeatLatent has no setting d_input; ~{key} takes it away" in words
+    run("train", *options, f"~{key}", *SMALL, "num_iterations=1")
+
+
 def test_fewer_images_than_a_batch_and_portraits_are_told(tmp_path: Path) -> None:
     run("train", *SMALL, "data.num_images=3", f"hydra.run.dir={tmp_path}")
     log = (tmp_path / "train.log").read_text()

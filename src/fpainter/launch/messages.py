@@ -74,8 +74,12 @@ def explain(error: BaseException | None) -> str | None:
                 f"cannot find {loading[1]}: {loading[2]}; is its name right? Run from the folder "
                 "that its module is in, or add that folder to PYTHONPATH"
             )
-        key = re.search(r"full_key: (\S+)", str(error))
-        return f"{message} (in {_own_key(key[1])})" if message and key else message
+        found = re.search(r"full_key: (\S+)", str(error))
+        key = _own_key(found[1]) if found else ""
+        if unknown := re.match(r"(\w+)\.__init__\(\) got an unexpected .* '(\w+)'", str(cause)):
+            # Of what stood there before, by an experiment, or of what a user thinks of.
+            return f"{unknown[1]} has no setting {unknown[2]}; ~{key}.{unknown[2]} takes it away"
+        return f"{message} (in {key})" if message and key else message
     if isinstance(error, OSError):
         return _of_the_system(error)
     return None if error is None else _of_torch_and_lightning(error)
