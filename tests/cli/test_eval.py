@@ -23,8 +23,8 @@ def results(directory: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.usefixtures("real_network")
 def test_the_score_of_training(tmp_path: Path) -> None:
-    options = ["num_iterations=1", "fid.enabled=true", "fid.num_images=6"]
-    few = [*SMALL[:-1], "data.num_images=6"]
+    options = ["num_iterations=1", "fid.enabled=true", "fid.num_images=10"]
+    few = [*SMALL[:-1], "data.num_images=10"]
     run("train", *few, *options, f"hydra.run.dir={tmp_path / 'run'}")
     ckpt = tmp_path / "run" / "checkpoints" / "last.ckpt"
     run("eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}", "metrics=[fid,inception_score]")
@@ -32,7 +32,7 @@ def test_the_score_of_training(tmp_path: Path) -> None:
     (trained,) = rows(tmp_path / "run")
     assert first["scores"]["fid"] == pytest.approx(float(trained["fid"]), rel=1e-4)
     expected = {
-        "protocol": "png", "num_real": 6, "num_fake": 6, "weights": "ema",
+        "protocol": "png", "num_real": 10, "num_fake": 10, "weights": "ema",
         "checkpoint": str(ckpt), "iteration": 1,
     }  # fmt: skip
     assert expected.items() <= first.items()
@@ -126,7 +126,7 @@ def test_scores_of_two_protocols_are_not_put_side_by_side(
 
 def test_two_processes_find_what_one_finds(finished_run: Path, tmp_path: Path) -> None:
     ckpt = finished_run / "checkpoints" / "last.ckpt"
-    command = [f"ckpt={ckpt}", "metrics=[fid,kid]", "num_images=7"]
+    command = [f"ckpt={ckpt}", "metrics=[fid,kid]", "num_images=11"]
     run("eval", *command, f"hydra.run.dir={tmp_path / 'one'}")
     run_together(2 * [["eval", *command, f"hydra.run.dir={tmp_path / 'two'}"]])
     (one,), (two,) = results(tmp_path / "one"), results(tmp_path / "two")
