@@ -16,7 +16,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fpainter.callbacks.stopping import stop_requested
-from fpainter.checkpoints.inference import read_checkpoint
+from fpainter.checkpoints.inference import read_checkpoint, run_state
 from fpainter.errors import UserError
 from fpainter.files import replacing
 from fpainter.nn.sizes import as_size, size_text
@@ -214,7 +214,7 @@ class RunCheckpoints(Checkpoint):
 
         Without its file, or when scores are measured in another way now, the next is the best.
         """
-        before = {key: state_dict.get(key, now) for key, now in self.scored_by.items()}
+        before = self._scored_by(state_dict)
         if not math.isfinite(state_dict["best_score"]):
             return
         if before != self.scored_by:
@@ -230,11 +230,15 @@ class RunCheckpoints(Checkpoint):
     def _score_of_best(self) -> float:
         """Return the score of the best that is there: a run may go on from an older state."""
         try:
-            there = read_checkpoint(self.best)["callbacks"]["RunCheckpoints"]
+            there = run_state(read_checkpoint(self.best))
         except UserError:  # damaged, or of no run
             return math.inf
-        same = all(there.get(key, now) == now for key, now in self.scored_by.items())
-        return float(there["best_score"]) if same else math.inf
+        same = self._scored_by(there) == self.scored_by
+        return float(there.get("best_score", math.inf)) if same else math.inf
+
+    def _scored_by(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Return how a state's scores were measured: what it does not say, as now."""
+        return {key: state.get(key, now) for key, now in self.scored_by.items()}
 
 
 def _words(protocol: Any, num_images: Any, image_size: Any) -> tuple[Any, ...]:

@@ -15,7 +15,8 @@ from fpainter.checkpoints.grown import Takeover, kept_states
 from fpainter.checkpoints.inference import prefix_of, weights_name
 from fpainter.errors import UserError
 from fpainter.generators.growing import Growth
-from fpainter.training.gan_module import COUNTED, GANModule
+from fpainter.training.counted import counted
+from fpainter.training.gan_module import GANModule
 from fpainter.training.optimiser import regrouped
 from fpainter.training.phases import PLAYERS
 
@@ -128,12 +129,10 @@ class WarmStart(Callback):
 
     def _load_counted(self, module: GANModule) -> set[str]:
         """Take over how much a discriminator that is kept needs augmentation, and the like."""
-        own, stored = module.state_dict(), self.checkpoint["state_dict"]
-        names = [name for name in own if name.startswith(COUNTED)]
-        taken = {n for n in names if n in stored and stored[n].shape == own[n].shape}
-        module.load_state_dict({name: stored[name] for name in taken}, strict=False)
-        self.report["taken"] += sorted(taken)
-        return taken
+        taken = counted(module.state_dict(), self.checkpoint["state_dict"])
+        module.load_state_dict(taken, strict=False)
+        self.report["taken"] += taken
+        return set(taken)
 
     @rank_zero_only
     def _tell(self, module: GANModule) -> None:

@@ -47,13 +47,23 @@ def read_checkpoint(path: str | Path, key: str = "ckpt") -> dict[str, Any]:
     return checkpoint
 
 
+def run_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return what `RunCheckpoints` knew: ``best_score``, how it was scored, and ``ended``.
+
+    Args:
+        checkpoint: from `read_checkpoint`; nothing is known of one that was imported.
+    """
+    state: dict[str, Any] = checkpoint.get("callbacks", {}).get("RunCheckpoints", {})
+    return state
+
+
 def best_fid(checkpoint: dict[str, Any]) -> dict[str, Any] | None:
     """Return ``value`` and ``protocol`` of the lowest FID of a checkpoint's run so far, if any.
 
     Args:
         checkpoint: from `read_checkpoint`.
     """
-    stored = checkpoint.get("callbacks", {}).get("RunCheckpoints", {})
+    stored = run_state(checkpoint)
     value = stored.get("best_score", math.inf)
     return {"value": value, "protocol": stored.get("protocol")} if math.isfinite(value) else None
 

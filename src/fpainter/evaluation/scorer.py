@@ -61,15 +61,13 @@ class Scorer:
 
     def __post_init__(self) -> None:
         check_metrics(self.metrics)
-        least = least_images(self.metrics)
-        given = {"num_images": self.num_images, "num_kept": self.num_kept}
-        for name, number in given.items():
-            if number < max(least, world_size()):
-                raise ValueError(
-                    f"{name} must be at least {max(least, world_size())}; got {number}"
-                )
-        if len(self.images) < least:
-            raise ValueError(f"scores need at least {least} real images; got {len(self.images)}")
+        num_reals, least = len(self.images), least_images(self.metrics)
+        if num_reals < least:
+            raise ValueError(f"scores need at least {least} real images; got {num_reals}")
+        least = max(least, world_size())
+        for name, num in {"num_images": self.num_images, "num_kept": self.num_kept}.items():
+            if num < least:
+                raise ValueError(f"{name} must be at least {least}; got {num}")
 
     @cached_property
     def _metric(self) -> PaintedFID:

@@ -216,12 +216,12 @@ def earlier_start(run_dir: Path) -> EarlierStart | None:
     if not last.is_file() and not last.with_name("previous.ckpt").is_file():
         return None
     # Brings torch, which a sweep does not need before its first job.
-    from fpainter.checkpoints.inference import best_fid, read_checkpoint, whole_checkpoint
+    from fpainter.checkpoints import inference
 
-    last = whole_checkpoint(last)
-    checkpoint = read_checkpoint(last, key="auto_resume")
-    fid, config = best_fid(checkpoint), checkpoint["fpainter"]["config"]
-    ended = checkpoint.get("callbacks", {}).get("RunCheckpoints", {}).get("ended", False)
+    last = inference.whole_checkpoint(last)
+    checkpoint = inference.read_checkpoint(last, key="auto_resume")
+    fid, config = inference.best_fid(checkpoint), checkpoint["fpainter"]["config"]
+    ended = inference.run_state(checkpoint).get("ended", False)
     best = fid["value"] if fid else None
     return EarlierStart(last, checkpoint["iteration"], best, config, bool(ended))
 

@@ -30,8 +30,10 @@ class FreeCores:
 
         Nothing changes where the user has set ``OMP_NUM_THREADS``, nor on other systems than Linux.
         """
+        if "OMP_NUM_THREADS" in os.environ:
+            return
         now = _reading()
-        if "OMP_NUM_THREADS" in os.environ or self._begun is None or now is None:
+        if self._begun is None or now is None:
             return
         clock, busy, own = (after - before for before, after in zip(self._begun, now, strict=True))
         cores = len(os.sched_getaffinity(0))
@@ -40,7 +42,7 @@ class FreeCores:
             return
         threads = cores - taken
         os.environ["OMP_NUM_THREADS"] = str(threads)
-        if "torch" in sys.modules:  # which has read the variable
+        if "torch" in sys.modules:  # it has read the variable before
             sys.modules["torch"].set_num_threads(threads)
         log.info(
             "other programs use %d of %d cores: %d thread%s (OMP_NUM_THREADS says otherwise)",

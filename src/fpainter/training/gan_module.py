@@ -24,6 +24,7 @@ from fpainter.losses.regularisers import InputGradientPenalty
 from fpainter.nn.image_range import ImageRange
 from fpainter.nn.noise import own_rows
 from fpainter.nn.sizes import first_misfit
+from fpainter.training.counted import COUNTED, counted
 from fpainter.training.ema import EMASchedule, move_average
 from fpainter.training.exchange import average, average_gradients
 from fpainter.training.judging import Reals, micro_batches
@@ -38,8 +39,6 @@ from fpainter.training.precision import check_precision
 from fpainter.training.schedules import Schedule, chosen, follow
 
 log = logging.getLogger(__name__)
-
-COUNTED = ("augment.", "phases.")  # what a run has measured so far, beside its weights
 
 OptimiserFactory = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
 
@@ -279,11 +278,11 @@ class GANModule(LightningModule):
             UserError: if the weights are not those of this module.
         """
         own, stored = self.state_dict(), checkpoint["state_dict"]
-        for name in [name for name in {**own, **stored} if name.startswith(COUNTED)]:
-            fits = name in own and name in stored and own[name].shape == stored[name].shape
-            if not fits:  # of an augmentation, say, that is another now
-                stored.pop(name, None)
-                stored |= {name: own[name]} if name in own else {}
+        # An augmentation, say, may be another one now: what it counts begins anew.
+        stored = {name: tensor for name, tensor in stored.items() if not name.startswith(COUNTED)}
+        stored |= {name: tensor for name, tensor in own.items() if name.startswith(COUNTED)}
+        stored |= counted(own, checkpoint["state_dict"])
+        checkpoint["state_dict"] = stored
         name = first_misfit(own, stored)
         if name is not None:
             raise UserError(
