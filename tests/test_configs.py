@@ -293,6 +293,8 @@ def test_models_can_be_trained_in_either_order(compose: Compose) -> None:
     module = instantiate(compose("model/phases=lazy", "model/regulariser=r1", *TINY_PAINTER).model)
     rates = [optimiser.param_groups[0]["lr"] for optimiser in module.configure_optimizers()]
     assert rates == pytest.approx([2e-4 * 4 / 5, 2e-4 * 4 / 5])
+    module = instantiate(compose("model/phases=seeking", *TINY_PAINTER).model)
+    assert module.phases["generator"].diversity.weight == 0.1
     module = instantiate(compose("experiment=stylegan2/cifar").model)
     assert list(module.phases) == ["generator", "discriminator", "penalty"]
     rates = [optimiser.param_groups[0]["lr"] for optimiser in module.configure_optimizers()]

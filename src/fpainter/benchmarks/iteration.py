@@ -247,6 +247,7 @@ def fit(
         enable_model_summary=False,
     )
     trainer.fit(module, batches)
+    module.to(device)  # the trainer leaves it on the CPU
 
 
 def total(terms: Iterable[Tensor]) -> Tensor:

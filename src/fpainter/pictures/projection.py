@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fpainter.generators.base import Generator
 from fpainter.generators.latents import latents
 from fpainter.generators.sampler import Sampler, evaluating
 from fpainter.generators.synthesis.generator import SynthesisGenerator
 from fpainter.generators.synthesis.styles import FromStyles
+from fpainter.nn.derivatives import differentiable
 from fpainter.nn.sizes import check_number
 from fpainter.pictures.latents_file import StoredLatents
 from fpainter.pictures.selection import batches
@@ -125,7 +125,7 @@ def project(
         latent, copies = (w.flatten(1), 1) if of_all else (w[:, 0], generator.num_styles)
 
     def paint(latent: Tensor) -> Tensor:
-        with _differentiable(painter):
+        with differentiable(painter):
             return painter(latent.repeat(1, copies), labels)
 
     def loss(latent: Tensor) -> Tensor:
@@ -196,12 +196,3 @@ def _share(done: float) -> float:
     """Return the share of the learning rate when a share of the steps is done."""
     falling = min(1.0, (1 - done) / FALL)
     return min(1.0, done / RISE + 1e-3) * (0.5 - 0.5 * math.cos(falling * math.pi))
-
-
-def _differentiable(generator: Generator) -> AbstractContextManager[None]:
-    """Return a context in which gradients go through a generator in evaluation mode.
-
-    cuDNN's recurrent nets give none there.
-    """
-    recurrent = any(isinstance(module, nn.RNNBase) for module in generator.modules())
-    return torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from fpainter.nn.derivatives import differentiable
 from fpainter.nn.noise import own_rows
 from fpainter.training.exchange import average
 from fpainter.training.judging import Reals, in_float32
@@ -66,7 +67,7 @@ class PathLengthPhase(Phase):
     def terms(self, game: Game, reals: Reals, z: Tensor) -> Terms:
         """Return the penalty for latents z [B d_latent], computed in float32 or better."""
         label = None if reals.label is None else reals.label[: len(z)]
-        with in_float32(z.device, True):
+        with in_float32(z.device, True), differentiable(game.generator):
             lengths = self.lengths(*game.generator.traced(z, label))
             mean = self.mean.lerp(self._mean(lengths), self.decay)
             self.mean.copy_(torch.where(mean.isfinite(), mean, self.mean).detach())

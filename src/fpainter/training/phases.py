@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from fpainter.discriminators.base import Discriminator
 from fpainter.generators.base import Generator
 from fpainter.losses.adversarial import AdversarialLoss
+from fpainter.losses.diversity import ModeSeeking
 from fpainter.losses.regularisers import InputGradientPenalty
 from fpainter.training.judging import (
     Reals,
@@ -89,12 +90,20 @@ class Phase(nn.Module):
 
 
 class GeneratorPhase(Phase):
-    """The generator against the discriminator."""
+    """The generator against the discriminator.
+
+    Args:
+        diversity: what keeps fakes of different latents apart; None for nothing.
+    """
 
     player = "generator"
 
+    def __init__(self, diversity: ModeSeeking | None = None) -> None:
+        super().__init__()
+        self.diversity = diversity
+
     def terms(self, game: Game, reals: Reals, z: Tensor) -> Terms:
-        """Return the adversarial loss and, if there is one, the generator's own."""
+        """Return the adversarial loss and, if there are any, the generator's own and diversity."""
         fakes = game.generator.fakes(z, reals.label)
         label = label_of_each(reals.label, fakes.images)
         players = game.discriminator, game.augment
@@ -102,6 +111,8 @@ class GeneratorPhase(Phase):
         terms = {"loss/generator": generator_loss(game.loss, fake, reals, *players)}
         if fakes.auxiliary_loss is not None:
             terms["generator_auxiliary"] = fakes.auxiliary_loss
+        if self.diversity is not None:
+            terms["diversity"] = self.diversity(fakes.images, reals.images)
         return Terms(terms)
 
 
