@@ -26,6 +26,9 @@ class Discriminator(nn.Module):
 
     Attributes:
         num_labels: classes; 0 where there are no labels.
+        skips: smaller copies of an image, each half as large as the one before, that can be judged
+            in its place.
     """
 
     num_labels: int = 0
+    skips: int = 0

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from fpainter.discriminators.base import Discriminator, Judgement
 from fpainter.discriminators.projection import Projection
 from fpainter.discriminators.variety import variety
+from fpainter.errors import UserError
 from fpainter.nn.convolution import Convolution
 from fpainter.nn.init import kaiming_
-from fpainter.nn.sizes import as_size
+from fpainter.nn.sizes import as_size, size_text
 
 SLOPE = 0.2  # of every leaky ReLU
 
@@ -51,7 +52,8 @@ class ConvolutionalDiscriminator(Discriminator):
             discriminator a lack of variety; 1 turns it off. A batch it does not divide is
             compared as a whole.
         skips: how many smaller copies of the image are judged as well, each half as large as the
-            one before; the features of copy l join those after l further halvings.
+            one before; the features of copy l join those after l further halvings. Images that
+            are as small as copy l can be judged, too: they begin there.
         num_labels: classes; 0 for none. The last features are what a class is projected on.
 
     Raises:
@@ -99,10 +101,15 @@ class ConvolutionalDiscriminator(Discriminator):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, auxiliary: bool = False, label: Tensor | None = None) -> Judgement:
-        """Judge x [B C H W] of label [B], if there are labels; there is no auxiliary loss."""
+        """Judge x [B C H W] of label [B], if there are labels; there is no auxiliary loss.
+
+        Raises:
+            UserError: if x has neither `image_size` nor the size of a smaller copy.
+        """
+        begin = self._copy_like(x)
         image = x.contiguous(memory_format=torch.channels_last)
-        x = self.from_image(image)
-        for level, down in enumerate(self.downs):
+        x = self.from_pooled[begin - 1](image) if begin else self.from_image(image)
+        for level, down in enumerate(self.downs[begin:], start=begin):
             x = down(x)
             if level < self.skips:
                 image = F.avg_pool2d(image, 2)
@@ -113,6 +120,17 @@ class ConvolutionalDiscriminator(Discriminator):
             x = x.contiguous(memory_format=torch.channels_last)
         x = F.leaky_relu(self.mix(F.leaky_relu(x, SLOPE)), SLOPE)
         return Judgement((self.projection(self._logit(x), x, label),))
+
+    def _copy_like(self, x: Tensor) -> int:
+        """Return which copy of an image x has the size of; 0 for the image itself."""
+        sizes = [[side >> level for side in self.image_size] for level in range(self.skips + 1)]
+        if list(x.shape[2:]) not in sizes:
+            known = ", ".join(map(size_text, sizes))
+            raise UserError(
+                f"model.discriminator judges images of {known}, and none of "
+                f"{size_text(x.shape[2:])}; skips={self.skips} smaller copies are judged as well"
+            )
+        return sizes.index(list(x.shape[2:]))
 
     def _logit(self, x: Tensor) -> Tensor:
         """Apply `to_logit` to x [B C H W], leaving it and its gradient in their layout."""
