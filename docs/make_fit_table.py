@@ -1,9 +1,10 @@
-"""Make learning_rules/fit.csv: ``python docs/make_fit_table.py [FOLDER_OF_CATS]``.
+"""Make learning_rules/fit.csv and fit.md: ``python docs/make_fit_table.py [FOLDER_OF_CATS]``.
 
 How near each learning rule comes to pictures when it is told as many numbers for each as the delta
 rule in T steps: ten drawn portraits and, of a folder, the ten images that come first by name, at
 64×64 pixels, fitted as ``python -m fpainter.fit`` does it. What is in the file is not measured
-again; without a folder, its table is shown. More steps than 16 are for the main rules.
+again; without a folder, its table alone is written. More steps than 16 are for the main rules.
+`make_rules.py` puts the table into learning_rules.md.
 """
 
 import csv
@@ -38,7 +39,8 @@ RULES = {  # with more settings of each; the slow ones last
     "delta": [], "delta_unit": [], "sum": [], "coupled": [], "delta_unit, scales": SCALES,
     "coupled, scales": SCALES, "shared_key": [], "delta_normalised": [], "delta_implicit": [],
     "recursive": [], "delta_product": [], "smudge": [], "removal": [], "gated_delta": [],
-    "column_fade": [], "erase_write": [], "frame_fade": [], "oja": [], "veil": [], "over": [],
+    "column_fade": [], "erase_write": [], "frame_fade": [], "veil": [], "over": [],
+    "oja": ["lr=0.03"],  # with 0.3 it goes further away
 }  # fmt: skip
 
 
@@ -117,7 +119,7 @@ def table() -> str:
         cells = [f"{r['portraits']}, {r['cats']} ({r['steps']})" if r else "" for r in of_rule]
         if any(cells):
             rows.append([rule, *cells])
-    heads = [f"T = {steps}: portraits, cats in dB (steps)" for steps in STEPS]
+    heads = [f"as {steps} delta steps" for steps in STEPS]
     return markdown_table(["rule", *heads], rows)
 
 
@@ -125,4 +127,4 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         keep_freed_memory()
         measure(Path(sys.argv[1]))
-    print(table())
+    FILE.with_suffix(".md").write_text(f"{table()}\n", encoding="utf-8")

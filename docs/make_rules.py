@@ -246,6 +246,7 @@ def page(folder: Path) -> str:
     body = example[example.index("class ") : example.index("\n\nif __name__")].strip()
     return template.format(
         table=overview(rows), sections="\n\n".join(sections), example=textwrap.dedent(body),
+        fits=(folder / "fit.md").read_text(encoding="utf-8").strip(),
         least=f"{min(growths):.2f}", most=f"{max(growths):.2f}", iterations=ITERATIONS,
     )  # fmt: skip
 
