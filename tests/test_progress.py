@@ -2,6 +2,9 @@
 
 import io
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +54,13 @@ def test_building_a_cache_says_how_far_it_is(
     with caplog.at_level(logging.INFO):
         cache_images(Portraits(3), (4, 4), 3, tmp_path)
     assert "Caching portraits: 2 of 3 images" in caplog.text
+
+
+def test_a_pipe_is_no_terminal_even_where_colours_are_asked_for() -> None:
+    """As in a notebook, which sets FORCE_COLOR for what it starts."""
+    code = "from fpainter.progress import console; print(console().is_terminal)"
+    environment = os.environ | {"FORCE_COLOR": "1"}
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == "False"

@@ -1,6 +1,7 @@
 """How far long work is: bars on a terminal, lines of the log elsewhere."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,6 +67,20 @@ def duration(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
+def console(stderr: bool = False, quiet: bool = False) -> Console:
+    """Return a console that is a terminal where its stream is one.
+
+    rich takes any stream for one where FORCE_COLOR is set, as it is in what notebooks start; that
+    asks for colours, not for bars that are drawn hundreds of times.
+
+    Args:
+        stderr: write there, not to standard output.
+        quiet: write nothing.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, quiet=quiet, force_terminal=stream.isatty())
+
+
 @contextmanager
 def reporting(quiet: bool = False, unit: str = "images") -> Iterator[ProgressReport]:
     """Show the progress of what is done in the block.
@@ -74,7 +89,7 @@ def reporting(quiet: bool = False, unit: str = "images") -> Iterator[ProgressRep
         quiet: show nothing, as all processes but the first should.
         unit: what is counted, in lines.
     """
-    console = Console(stderr=True, quiet=quiet)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+    shown = console(stderr=True, quiet=quiet)
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bars:
         seconds = float("inf") if quiet else SECONDS_BETWEEN_LINES
         yield ProgressReport(bars, seconds, unit)

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from fpainter.loggers.metrics_file import MetricsFile
-from fpainter.progress import SECONDS_BETWEEN_LINES, ProgressReport, duration
+from fpainter.progress import SECONDS_BETWEEN_LINES, ProgressReport, console, duration
 from fpainter.training.gan_module import GANModule
 
 SHORT = {"loss/discriminator": "D", "loss/generator": "G"}
@@ -100,7 +99,7 @@ class IterationBar(ProgressBar):
 
     def __init__(self, seconds_between_lines: float = SECONDS_BETWEEN_LINES) -> None:
         super().__init__()
-        self.console = Console()
+        self.console = console()
         self.seconds_between_lines = seconds_between_lines
         self.scores_every = 0
         self._score_takes: float | None = None  # seconds, once there was one
@@ -115,7 +114,7 @@ class IterationBar(ProgressBar):
     def disable(self) -> None:
         """Show nothing; Lightning calls this on all processes but the first."""
         self.seconds_between_lines = float("inf")
-        self.console = Console(quiet=True)
+        self.console = console(quiet=True)
 
     def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
         """Show the bar."""

@@ -74,6 +74,8 @@ class PaintedFID(FrechetInceptionDistance):
             kept = [index for index in indices if index < len(sample)]
             sample[kept] = features[: len(kept)].float()
         self.sample = summed(sample)
+        if num_images >= size:  # a sample that is worth it takes half a minute on a busy core
+            log.info("%s: %s images are in; computing the distance", what, f"{num_images:,}")
         return float(self.compute())
 
     def compute(self) -> Tensor:
