@@ -132,8 +132,9 @@ def discriminator_terms(
         factor: on the penalty.
     """
     with in_float32(real.images.device, regulariser is not None):
-        (real_logits, auxiliary), fake_logits = real.judgement, fake.judgement.logits
-        terms = {"loss/discriminator": over_heads(loss.discriminator, real_logits, fake_logits)}
+        logits, auxiliary = real.judgement.logits, real.judgement.auxiliary_loss
+        of_fakes = fake.judgement.logits
+        terms = {"loss/discriminator": over_heads(loss.discriminator, logits, of_fakes)}
         if auxiliary is not None:
             terms["auxiliary"] = auxiliary_weight * auxiliary
     if regulariser is not None:
