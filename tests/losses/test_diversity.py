@@ -5,16 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 from torch.nn.utils import parameters_to_vector
 
-from fpainter.discriminators.convolutional import ConvolutionalDiscriminator
-from fpainter.errors import UserError
-from fpainter.losses.diversity import ModeSeeking, recovery_loss
-from fpainter.training.judging import Reals
-from fpainter.training.phases import DiscriminatorPhase, GeneratorPhase, Phase
+from fpainter.losses.diversity import ModeSeeking
+from fpainter.training.phases import DiscriminatorPhase, GeneratorPhase
 from tests.training.test_gan_module import Watch, fit, pytestmark
-from tests.training.toys import D_LATENT, SIZE, gan
+from tests.training.toys import gan
 
 __all__ = ["pytestmark"]
 
@@ -87,43 +83,6 @@ def test_it_joins_the_loss_of_the_generator(tmp_path: Path) -> None:
     watch, weights = trained(1.0)
     assert not torch.equal(weights, before)
     assert watch.metrics[0]["diversity"] > 0
-
-
-def test_how_far_told_latents_are() -> None:
-    """By hand; of two fakes for each latent, each is of the latent at its place."""
-    z = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
-    told = torch.tensor([[1.0, 0.0], [0.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
-    assert recovery_loss(told, z).item() == pytest.approx((4 + 1) / 8)
-    for wrong in (None, torch.zeros(2, 3)):
-        with pytest.raises(UserError, match=r"model\.discriminator\.d_latent=2; recovery=0"):
-            recovery_loss(wrong, z)
-
-
-def test_both_players_learn_to_recover_latents() -> None:
-    judge = ConvolutionalDiscriminator(SIZE, widths=(4, 6), group_size=1, d_latent=D_LATENT)
-    module = gan(discriminator=judge)
-    reals, z = Reals(torch.rand(3, 3, SIZE, SIZE), None), torch.randn(3, D_LATENT)
-    assert judge.to_latent is not None
-    learning: list[tuple[Phase, nn.Module]] = [
-        (DiscriminatorPhase(recovery=0.5), judge.to_latent),
-        (GeneratorPhase(recovery=0.5), module.generator),
-    ]
-    for phase, learns in learning:
-        module.zero_grad()
-        term = phase.terms(module, reals, z).minimised[f"recovery/{phase.player}"]
-        told = judge(module.generator(z)).latent
-        assert term.item() == pytest.approx(0.5 * (told - z).square().mean().item(), rel=1e-5)
-        term.backward()
-        assert all(p.grad is not None and bool(p.grad.any()) for p in learns.parameters())
-
-
-def test_recovery_needs_a_discriminator_that_tells_latents(tmp_path: Path) -> None:
-    phases = {
-        "discriminator": DiscriminatorPhase(recovery=0.5),
-        "generator": GeneratorPhase(recovery=0.5),
-    }
-    with pytest.raises(UserError, match="recovery needs a discriminator"):
-        fit(gan(phases=phases), 1, tmp_path)
 
 
 @pytest.mark.parametrize("options", [{"weight": -1.0}, {"share": 0.0}])

@@ -12,12 +12,10 @@ class Judgement(NamedTuple):
         logits: one tensor [B L] per head; high means judged real. Heads may have several logits
             per image.
         auxiliary_loss: a scalar that keeps the discriminator's features informative, or None.
-        latent: [B d_latent], what the images' latents would be if they were fakes, or None.
     """
 
     logits: tuple[Tensor, ...]
     auxiliary_loss: Tensor | None = None
-    latent: Tensor | None = None
 
 
 class Discriminator(nn.Module):

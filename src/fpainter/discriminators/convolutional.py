@@ -55,7 +55,6 @@ class ConvolutionalDiscriminator(Discriminator):
             one before; the features of copy l join those after l further halvings. Images that
             are as small as copy l can be judged, too: they begin there.
         num_labels: classes; 0 for none. The last features are what a class is projected on.
-        d_latent: size of the latents that are told from the last features; 0 for none.
 
     Raises:
         ValueError: if the image does not halve evenly, there is no width, or not one for each copy.
@@ -72,7 +71,6 @@ class ConvolutionalDiscriminator(Discriminator):
         group_size: int = 4,
         skips: int = 0,
         num_labels: int = 0,
-        d_latent: int = 0,
     ) -> None:
         super().__init__()
         sides = as_size(image_size)
@@ -94,7 +92,6 @@ class ConvolutionalDiscriminator(Discriminator):
         self.mix = Convolution(widths[-1] + (group_size > 1), widths[-1], 3, padding=1)
         area = sides[0] * sides[1] // 4 ** len(widths)
         self.to_logit = nn.Linear(widths[-1] * area, 1)
-        self.to_latent = nn.Linear(widths[-1] * area, d_latent) if d_latent else None
         self.from_pooled = nn.ModuleList(
             Convolution(channels, width, 4, stride=2, padding=1) for width in widths[1 : skips + 1]
         )
@@ -122,9 +119,7 @@ class ConvolutionalDiscriminator(Discriminator):
             # torch.cat makes a third layout of the two, for which every later operation would pay.
             x = x.contiguous(memory_format=torch.channels_last)
         x = F.leaky_relu(self.mix(F.leaky_relu(x, SLOPE)), SLOPE)
-        logit = self.projection(_of_features(self.to_logit, x), x, label)
-        latent = None if self.to_latent is None else _of_features(self.to_latent, x)
-        return Judgement((logit,), latent=latent)
+        return Judgement((self.projection(self._logit(x), x, label),))
 
     def _copy_like(self, x: Tensor) -> int:
         """Return which copy of an image x has the size of; 0 for the image itself."""
@@ -136,6 +131,11 @@ class ConvolutionalDiscriminator(Discriminator):
                 f"{size_text(x.shape[2:])}; skips={self.skips} smaller copies are judged as well"
             )
         return sizes.index(list(x.shape[2:]))
+
+    def _logit(self, x: Tensor) -> Tensor:
+        """Apply `to_logit` to x [B C H W], leaving it and its gradient in their layout."""
+        weight = self.to_logit.weight.unflatten(1, x.shape[1:]).permute(0, 2, 3, 1)
+        return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight.flatten(1), self.to_logit.bias)
 
     def grown_from(
         self, old: "ConvolutionalDiscriminator", state: Mapping[str, Tensor]
@@ -167,9 +167,3 @@ class ConvolutionalDiscriminator(Discriminator):
             name: stayed.get(name, torch.zeros_like(tensor) if name.startswith(silent) else None)
             for name, tensor in own
         }
-
-
-def _of_features(layer: nn.Linear, x: Tensor) -> Tensor:
-    """Apply a layer to features x [B C H W], leaving them and their gradient in their layout."""
-    weight = layer.weight.unflatten(1, x.shape[1:]).permute(0, 2, 3, 1)
-    return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight.flatten(1), layer.bias)

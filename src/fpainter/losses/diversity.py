@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-from fpainter.errors import UserError
-
 
 class ModeSeeking:
     """Fakes of different latents should be as far apart as a share of what reals are.
@@ -51,29 +49,6 @@ class ModeSeeking:
         tiny = torch.finfo(apart.dtype).tiny  # of equal images, which have no direction to part in
         missing = enough.clamp_min(tiny).log() - apart.clamp_min(tiny).log()
         return self.weight * missing.relu().mean()
-
-
-def recovery_loss(latent: Tensor | None, z: Tensor) -> Tensor:
-    """Return how far latents told from fakes are from the true ones, their mean squared error.
-
-    Where both players minimise it, no two latents may be painted alike.
-
-    Args:
-        latent: what the discriminator tells [n·B d_latent]; fakes of latent i are i, B + i, ...
-        z: latents of the fakes [B d_latent].
-
-    Raises:
-        UserError: if the discriminator tells none.
-
-    Source: Chen et al. 2016 (InfoGAN), for all of the latent and with a fixed variance.
-    """
-    if latent is None or latent.shape[1] != z.shape[1]:
-        raise UserError(
-            "model.phases: recovery needs a discriminator that tells latents: "
-            "model/discriminator=convolutional model.discriminator.d_latent="
-            f"{z.shape[1]}; recovery=0 leaves it out"
-        )
-    return (latent.to(z.dtype) - z.repeat(len(latent) // len(z), 1)).square().mean()
 
 
 def to_next(images: Tensor) -> Tensor:

@@ -132,9 +132,8 @@ def discriminator_terms(
         factor: on the penalty.
     """
     with in_float32(real.images.device, regulariser is not None):
-        logits, auxiliary = real.judgement.logits, real.judgement.auxiliary_loss
-        of_fakes = fake.judgement.logits
-        terms = {"loss/discriminator": over_heads(loss.discriminator, logits, of_fakes)}
+        (real_logits, auxiliary), fake_logits = real.judgement, fake.judgement.logits
+        terms = {"loss/discriminator": over_heads(loss.discriminator, real_logits, fake_logits)}
         if auxiliary is not None:
             terms["auxiliary"] = auxiliary_weight * auxiliary
     if regulariser is not None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fpainter.discriminators.base import Discriminator
 from fpainter.generators.base import Generator
 from fpainter.losses.adversarial import AdversarialLoss
-from fpainter.losses.diversity import ModeSeeking, recovery_loss
+from fpainter.losses.diversity import ModeSeeking
 from fpainter.losses.regularisers import InputGradientPenalty
 from fpainter.training.judging import (
     Reals,
@@ -94,18 +94,16 @@ class GeneratorPhase(Phase):
 
     Args:
         diversity: what keeps fakes of different latents apart; None for nothing.
-        recovery: weight of `recovery_loss`, that latents can be told from fakes.
     """
 
     player = "generator"
 
-    def __init__(self, diversity: ModeSeeking | None = None, recovery: float = 0.0) -> None:
+    def __init__(self, diversity: ModeSeeking | None = None) -> None:
         super().__init__()
         self.diversity = diversity
-        self.recovery = recovery
 
     def terms(self, game: Game, reals: Reals, z: Tensor) -> Terms:
-        """Return the adversarial loss and, if there are any, the generator's own and variety's."""
+        """Return the adversarial loss and, if there are any, the generator's own and diversity."""
         fakes = game.generator.fakes(z, reals.label)
         label = label_of_each(reals.label, fakes.images)
         players = game.discriminator, game.augment
@@ -115,8 +113,6 @@ class GeneratorPhase(Phase):
             terms["generator_auxiliary"] = fakes.auxiliary_loss
         if self.diversity is not None:
             terms["diversity"] = self.diversity(fakes.images, reals.images)
-        if self.recovery:
-            terms["recovery/generator"] = self.recovery * recovery_loss(fake.latent, z)
         return Terms(terms)
 
 
@@ -125,15 +121,13 @@ class DiscriminatorPhase(Phase):
 
     Args:
         penalise: add the module's regulariser where it is due; false where it has steps of its own.
-        recovery: weight of `recovery_loss`, that it tells latents from fakes.
     """
 
     player = "discriminator"
 
-    def __init__(self, penalise: bool = True, recovery: float = 0.0) -> None:
+    def __init__(self, penalise: bool = True) -> None:
         super().__init__()
         self.penalise = penalise
-        self.recovery = recovery
 
     def terms(self, game: Game, reals: Reals, z: Tensor) -> Terms:
         """Return the adversarial loss, the auxiliary loss and the penalty."""
@@ -149,9 +143,6 @@ class DiscriminatorPhase(Phase):
         factor = factor_at(game.schedules, "penalty", game.iteration)
         weight = game.auxiliary_weight
         terms = discriminator_terms(game.loss, real, fake, weight, regulariser, factor)
-        if self.recovery:
-            told = recovery_loss(fake.judgement.latent, z)
-            terms["recovery/discriminator"] = self.recovery * told
         return Terms(terms, (real.judgement.logits[0], fake.judgement.logits[0]))
 
 
