@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from fpainter.benchmarks import phases as measured
+from fpainter.benchmarks.iteration import Released
 from fpainter.benchmarks.phases import PHASES, PRECISIONS, phases
+from fpainter.losses.diversity import ModeSeeking
 from fpainter.losses.regularisers import R1
 from fpainter.training.gan_module import GANModule
+from fpainter.training.mixed_sizes import AtSizes
 from fpainter.training.path_length import PathLengthPhase
 from fpainter.training.phases import DiscriminatorPhase, GeneratorPhase, PenaltyPhase
 from tests.callbacks.test_budget import BURNT, burn
@@ -85,3 +88,10 @@ def test_operations_are_those_of_the_layers() -> None:
     steps, d_input, d_hidden = 4, 3, 6
     lstm = 2 * 4 * steps * 4 * d_hidden * (d_input + d_hidden)
     assert clock.operations["painting for D"] >= lstm
+
+
+def test_the_released_way_has_no_phases_of_other_kinds() -> None:
+    for generator in (GeneratorPhase(ModeSeeking()), AtSizes(GeneratorPhase(), [4, 8])):
+        module = gan(phases={"discriminator": DiscriminatorPhase(), "generator": generator})
+        with pytest.raises(ValueError, match="model/phases=joint"):
+            Released(module, torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.device("cpu"))

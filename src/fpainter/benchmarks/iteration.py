@@ -19,6 +19,7 @@ from fpainter.benchmarks.stopwatch import medians, peak_memory
 from fpainter.data.loader import Batch
 from fpainter.generators.synthesis.generator import SynthesisGenerator
 from fpainter.training.gan_module import GANModule
+from fpainter.training.phases import DiscriminatorPhase, GeneratorPhase
 
 Losses = list[dict[str, float]]
 
@@ -156,12 +157,15 @@ class Released:
     def __init__(self, module: GANModule, reals: Tensor, device: torch.device) -> None:
         augmented = not isinstance(module.augment, nn.Identity)
         options = module.accumulate > 1 or module.clip or module.schedules
-        own_steps = list(module.phases) != ["discriminator", "generator"]
+        joint = [type(phase) for phase in module.phases.values()] == [
+            DiscriminatorPhase, GeneratorPhase,
+        ]  # fmt: skip
+        own_steps = not joint or module.phases["generator"].diversity is not None
         of_fakes = module.regulariser is not None and module.regulariser.fakes
         if module.loss.generator_compares or augmented or options or of_fakes or own_steps:
             raise ValueError(
                 "it is written for losses of one image, accumulate=1, clip=null, a penalty on "
-                "reals alone and in D's step, constant rates and no augmentation"
+                "reals alone and in D's step, constant rates, no augmentation, model/phases=joint"
             )
         generator = LoopedPainter(module.generator).to(device)
         discriminator = as_released(module.discriminator).to(device)

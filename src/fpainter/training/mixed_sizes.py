@@ -1,23 +1,19 @@
 """Iterations at several image sizes in turn, by a painter whose pictures have no resolution."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any, cast
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from fpainter.discriminators.base import Discriminator
 from fpainter.errors import UserError
 from fpainter.generators.any_size import AnySizePainter
 from fpainter.generators.base import Generator
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.view import View
-from fpainter.losses.adversarial import AdversarialLoss
-from fpainter.losses.regularisers import InputGradientPenalty
 from fpainter.nn.sizes import as_size, size_text
 from fpainter.training.judging import Reals
 from fpainter.training.phases import Game, Phase, Terms
-from fpainter.training.schedules import Schedule
 
 GOLDEN = (5**0.5 - 1) / 2  # whose multiples, modulo 1, are even and have no period
 
@@ -79,7 +75,7 @@ class AtSizes(Phase):
         except ValueError as error:
             raise UserError(f"model.phases: sizes: {error}") from error
         smaller = Reals(averaged(reals.images, size), reals.label)
-        return self.phase.terms(Seen.of(game, seen), smaller, z)
+        return self.phase.terms(cast(Game, Seen(game, seen)), smaller, z)
 
 
 def turn(iteration: int, num: int) -> int:
@@ -87,24 +83,16 @@ def turn(iteration: int, num: int) -> int:
     return int(iteration * GOLDEN % 1 * num)
 
 
-@dataclass
 class Seen:
-    """A game whose generator is looked at through a view; otherwise the same."""
+    """A game whose generator is looked at through a view; all else is the game's."""
 
-    generator: Generator
-    discriminator: Discriminator
-    augment: nn.Module
-    loss: AdversarialLoss
-    regulariser: InputGradientPenalty | None
-    auxiliary_weight: float
-    schedules: dict[str, Schedule]
-    iteration: int
+    def __init__(self, game: Game, generator: Generator) -> None:
+        self.game = game
+        self.generator = generator
 
-    @classmethod
-    def of(cls, game: Game, generator: Generator) -> "Seen":
-        """Return the game with another generator."""
-        names = [name for name in cls.__dataclass_fields__ if name != "generator"]
-        return cls(generator, **{name: getattr(game, name) for name in names})
+    def __getattr__(self, name: str) -> Any:
+        """Return what the game has by this name."""
+        return getattr(self.game, name)
 
 
 def averaged(images: Tensor, size: tuple[int, int]) -> Tensor:
