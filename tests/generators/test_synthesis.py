@@ -128,6 +128,13 @@ def test_narrow_numbers(name: str) -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in generator.parameters())
 
 
+def test_residual_mappings_begin_with_styles_of_unit_scale() -> None:
+    residual = MappingNetwork(17 * 32, 32, 9, 16, residual=True)
+    for network in (residual, MappingNetwork(32, 32)):
+        rms = network(torch.randn(64, network.d_latent)).square().mean().sqrt()
+        assert 0.5 < rms < 2, "or first images are far outside of [-1, 1], and nothing trains"
+
+
 @pytest.mark.parametrize("noise", ["random", "constant", "none"])
 def test_noise(noise: str) -> None:
     generator = make(noise=noise)
