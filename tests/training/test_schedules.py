@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 from fpainter.losses.regularisers import R1
 from fpainter.training.optimiser import adam
+from fpainter.training.phases import PLAYERS
 from fpainter.training.schedules import Cosine, Ramp, Schedule, chosen, follow
 from tests.training.test_gan_module import Watch, fit, pytestmark
 from tests.training.toys import gan
@@ -65,6 +67,13 @@ def test_rates_of_parts_keep_their_ratio() -> None:
         rate = 1 - iteration / 4
         assert values == {"lr/generator": rate, "penalty_weight": iteration / 2}
         assert [group["lr"] for group in optimiser.param_groups] == [rate, pytest.approx(rate / 10)]
+
+
+def test_the_rate_of_a_generator_that_has_grown_rises() -> None:
+    players = {name: adam([("w", nn.Parameter(torch.zeros(1)))], 1.0) for name in PLAYERS}
+    for iteration, rate in (7, 0.01), (8, 0.02), (106, 1.0), (900, 1.0):
+        assert not follow({}, iteration, players, None, grown_at=7)
+        assert [each.param_groups[0]["lr"] for each in players.values()] == [rate, 1.0]
 
 
 def test_only_what_has_a_schedule_is_reported(tmp_path: Path) -> None:

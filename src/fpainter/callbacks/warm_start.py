@@ -84,6 +84,7 @@ class WarmStart(Callback):
         prefix = prefix_of(self.weights)
         self.growths = dict.fromkeys(("generator", "generator_ema"), takeover.generator(prefix))
         prefixes = dict.fromkeys(self.growths, prefix)
+        pl_module.grown_at = 0 if self.growths["generator"].grown else None
         if self.keeps_discriminator:
             self.growths["discriminator"] = takeover.discriminator()
             prefixes["discriminator"] = "discriminator."

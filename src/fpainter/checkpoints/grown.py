@@ -159,6 +159,7 @@ def grown_checkpoint(
         "state_dict": state | others,
         "optimizer_states": optimisers,
         "loops": _with_batches_of(batch_size, checkpoint["loops"]),
+        "grown_at": checkpoint.get("iteration" if growths["generator"].grown else "grown_at"),
     }, growths
 
 

@@ -28,12 +28,7 @@ from fpainter.training.counted import COUNTED, counted
 from fpainter.training.ema import EMASchedule, move_average
 from fpainter.training.exchange import average, average_gradients
 from fpainter.training.judging import Reals, micro_batches
-from fpainter.training.optimiser import (
-    changed_options,
-    regrouped,
-    skip_unless_finite,
-    slow_down,
-)
+from fpainter.training.optimiser import changed_options, regrouped, skip_unless_finite, slow_down
 from fpainter.training.phases import PLAYERS, Phase, chosen_phases
 from fpainter.training.precision import check_precision
 from fpainter.training.schedules import Schedule, chosen, follow
@@ -72,6 +67,7 @@ class GANModule(LightningModule):
 
     Attributes:
         iteration: iterations done.
+        grown_at: how many were done when the generator last grew; None if it never did.
         metrics: what the last iteration left to be reported; ``skipped`` is its skipped updates.
         skipped_in_a_row: a scalar tensor, the last iterations of which each skipped an update.
         begun: when the present iteration began, with the wait for its images, by the clock of
@@ -122,6 +118,7 @@ class GANModule(LightningModule):
         self.phases = chosen_phases(phases, regulariser)
         self.optimiser_factories = (generator_optimiser, discriminator_optimiser)
         self.iteration = 0
+        self.grown_at: int | None = None
         self.metrics: dict[str, Tensor] = {}
         self.skipped_in_a_row = torch.zeros(())
         self.begun = 0.0
@@ -160,7 +157,8 @@ class GANModule(LightningModule):
         reals = micro_batches(batch, self.image_range, self.accumulate)
         self.metrics = {}
         optimisers = {player: self._optimiser(i).optimizer for i, player in enumerate(PLAYERS)}
-        self._report(follow(self.schedules, self.iteration, optimisers, self.regulariser))
+        changing = self.schedules, self.iteration, optimisers, self.regulariser, self.grown_at
+        self._report(follow(*changing))
         due = [phase for phase in self._phases() if phase.due(self)]
         for phase in due:
             self._step(phase, reals, counted=phase is due[-1])
@@ -268,8 +266,8 @@ class GANModule(LightningModule):
         self.metrics |= {n: torch.full((), v, device=self.device) for n, v in values.items()}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store the iteration."""
-        checkpoint["iteration"] = self.iteration
+        """Store the iteration, and that of growing."""
+        checkpoint |= {"iteration": self.iteration, "grown_at": self.grown_at}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the stored iteration, with the options of optimisers that are asked for now.
@@ -289,7 +287,7 @@ class GANModule(LightningModule):
                 f"ckpt: {name} is missing or has another size there; a run goes on with the "
                 "model it has, and warm_start.ckpt=PATH begins a new one with its weights"
             )
-        self.iteration = checkpoint["iteration"]
+        self.iteration, self.grown_at = checkpoint["iteration"], checkpoint.get("grown_at")
         for player, state, optimiser in zip(
             PLAYERS, checkpoint["optimizer_states"], self.configure_optimizers(), strict=True
         ):

@@ -12,6 +12,10 @@ from fpainter.training.optimiser import scale_rates
 Schedule = Callable[[int], float]
 
 SCHEDULED = ("generator_lr", "discriminator_lr", "penalty")
+# Iterations over which the rate of a generator that has grown rises from nothing: Adam's first
+# steps on weights that it knows nothing of are as long as its longest, and a discriminator with new
+# layers misleads at first.
+EASING = 100
 
 
 def chosen(
@@ -41,23 +45,31 @@ def follow(
     iteration: int,
     optimisers: Mapping[str, Optimizer],
     regulariser: InputGradientPenalty | None,
+    grown_at: int | None = None,
 ) -> dict[str, float]:
-    """Set the learning rates that have a schedule to their values at an iteration.
+    """Set the learning rates that change to their values at an iteration.
 
     Args:
         schedules: by name.
         iteration: counted from 0.
         optimisers: by player.
         regulariser: what a schedule of the penalty belongs to.
+        grown_at: the first iteration of a generator that has grown, whose rate is eased in.
 
     Returns:
         What has a schedule, by the names that are reported.
     """
     values = {}
     for player, optimiser in optimisers.items():
-        if f"{player}_lr" in schedules:
+        scheduled = f"{player}_lr" in schedules
+        eases = player == "generator" and grown_at is not None
+        if scheduled or eases:
             factor = factor_at(schedules, f"{player}_lr", iteration)
-            values[f"lr/{player}"] = scale_rates(optimiser, factor)
+            if grown_at is not None and eases:
+                factor *= min((iteration - grown_at + 1) / EASING, 1.0)
+            rate = scale_rates(optimiser, factor)
+            if scheduled:
+                values[f"lr/{player}"] = rate
     if "penalty" in schedules and regulariser is not None:
         factor = factor_at(schedules, "penalty", iteration)
         values["penalty_weight"] = factor * regulariser.weight

@@ -12,9 +12,9 @@ from fpainter.nn.labels import check_label
 class ResidualPair(nn.Module):
     """Two linear layers, with what comes before attention added before the last leaky ReLU.
 
-    They begin by adding next to nothing. Were the second layer drawn as others are, styles would grow with
-    every pair, and first images have deviations of 7 and path lengths of 14. In GANsformer's
-    PyTorch code all of the mapping's weights begin as small.
+    They begin by adding next to nothing, as in GANsformer's PyTorch code. Were the second layer
+    drawn as others are, styles would grow with every pair, and first images have deviations of 7
+    and path lengths of 14.
     """
 
     def __init__(self, d: int, lr_multiplier: float) -> None:
