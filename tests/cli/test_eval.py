@@ -85,6 +85,8 @@ def test_fid_beyond_the_trained_steps(tmp_path: Path) -> None:
     assert by_step["steps"] == [2, 3, 4, 6, 8, 9, 10, 12]
     assert by_step["fid"][-1] == pytest.approx(found["scores"]["fid"], rel=1e-5)
     assert by_step["fid"][2] != pytest.approx(by_step["fid"][-1], rel=1e-3)
+    said = refused("eval", f"ckpt={ckpt}", "num_steps=0", "image_size=32")
+    assert said == "fpainter: num_steps must be at least 1; got 0 (in num_steps)\n"
     said = refused("eval", f"images={tmp_path}", "num_steps=12")
     assert said == "fpainter: num_steps=12: images are painted already; leave it out\n"
 

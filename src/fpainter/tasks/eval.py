@@ -47,12 +47,11 @@ class Evaluation:
         """Load a checkpoint's painter; what is not given of data and ``fid`` is as in its run."""
         painter = load_painter(path, weights, self.device)
         size, num_steps = self.cfg.image_size, self.cfg.num_steps
-        view = None
+        with blaming("num_steps"):
+            sampler = edited(painter.sampler, num_steps)
         with blaming("image_size"):
             if size not in (None, painter.config.image_size):
-                view = View.of(size)
-        with blaming("image_size" if num_steps is None else f"ckpt={path}"):
-            sampler = edited(painter.sampler, num_steps, view=view)
+                sampler = edited(sampler, view=View.of(size))
         painter = replace(painter, sampler=sampler)
         data, fid = reals_of(painter, self.cfg)
         if painter.sampler.generator.num_labels and not data.class_names:
