@@ -48,3 +48,8 @@ def test_second_derivatives() -> None:
     assert torch.autograd.gradgradcheck(convolve_up, (x, weight))
     x = torch.randn(1, 2, 2, 4, requires_grad=True)
     assert torch.autograd.gradgradcheck(convolve_down, (x, weight))
+
+
+def test_narrow_numbers_are_resampled_in_float32() -> None:
+    x = torch.randn(2, 3, 4, 6).bfloat16()
+    assert torch.equal(smooth_up(x), smooth_up(x.float()).bfloat16())

@@ -28,7 +28,11 @@ def _derivative(x: Tensor, w: Tensor, y: Tensor, geometry: _Geometry, of_weight:
     stride, padding, groups = geometry
     sizes = [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], groups
     wanted = [not of_weight, of_weight, False]
-    return torch.ops.aten.convolution_backward(y, x, w, None, *sizes, wanted)[of_weight]
+    dtype = y.dtype
+    if groups > 1 and stride > 1 and y.device.type == "cpu":
+        # On CPUs this one takes fifteen times as long in bfloat16 as in float32.
+        y, x, w = (each.to(torch.promote_types(dtype, torch.float32)) for each in (y, x, w))
+    return torch.ops.aten.convolution_backward(y, x, w, None, *sizes, wanted)[of_weight].to(dtype)
 
 
 def _in_layout_of(x: Tensor, g: Tensor) -> Tensor:
