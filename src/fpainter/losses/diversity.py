@@ -7,13 +7,16 @@ from torch import Tensor
 class ModeSeeking:
     """Fakes of different latents should be as far apart as a share of what reals are.
 
-    With d(x, y) the mean absolute difference of two images, each fake x_i beside that of the next
-    latent, and r the mean distance of the reals of a batch, also of each to the next:
+    With d(x, y) the mean absolute difference of two images of which mean colour and contrast have
+    been taken away (see `standardised`), each fake x_i beside that of the next latent, and r the
+    mean distance of the reals of a batch, also of each to the next:
 
         weight · mean_i max(0, log(share · r) - log d(x_i, x_{i+1}))
 
     Twins are pushed apart with a force that grows as they are closer; fakes that are far enough
-    apart are left alone, so that nothing is said against the data's own closeness.
+    apart are left alone, so that nothing is said against the data's own closeness. Of pictures as
+    they are, darkness and light are what is changed first: a generator so paid paints the same cat
+    by day and by night.
 
     Args:
         weight: factor on the loss.
@@ -51,7 +54,17 @@ class ModeSeeking:
         return self.weight * missing.relu().mean()
 
 
-def to_next(images: Tensor) -> Tensor:
-    """Return the mean absolute differences [... B] of images [... B C H W], each to the next."""
+def standardised(images: Tensor) -> Tensor:
+    """Take the mean from each channel of images [... C H W], then divide each by its deviation.
+
+    One that hardly differs from its mean, by a hundredth or less of [-1, 1], stays as good as flat.
+    """
     images = images.to(torch.promote_types(images.dtype, torch.float32))
+    images = images - images.mean(dim=(-2, -1), keepdim=True)
+    return images * (images.square().mean(dim=(-3, -2, -1), keepdim=True) + 1e-4).rsqrt()
+
+
+def to_next(images: Tensor) -> Tensor:
+    """Return the distances [... B] of images [... B C H W], each to the next."""
+    images = standardised(images)
     return (images - images.roll(1, dims=-4)).abs().mean(dim=(-3, -2, -1))
