@@ -104,7 +104,7 @@ def test_the_page_is_made_again_without_runs(folders: tuple[Path, Path]) -> None
 def test_what_is_missing_is_said(folders: tuple[Path, Path]) -> None:
     docs, runs = folders
     make = script().make
-    with pytest.raises(SystemExit, match="no run plain, half"):
+    with pytest.raises(SystemExit, match="no figures of plain, half"):
         make(docs, docs)
     metrics = runs / "plain" / "metrics.csv"
     metrics.write_text("iteration,fid\n200,3\n")
