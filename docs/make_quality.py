@@ -25,7 +25,7 @@ from fpainter.report.markdown import markdown_table
 from fpainter.report.tables import number
 
 DOCS = Path(__file__).parent
-MEASURES = ("fid", "density", "coverage")
+MEASURES = ("fid", "density", "coverage", "recall")
 COLUMNS = ("iteration", "cpu_minutes", "images", "scored_by", *MEASURES)
 # Overrides that do not say how a painter learns.
 BESIDES = ("data", "hydra", "seed", "num_iterations", "checkpoint", "fid", "logger", "callbacks.",
@@ -177,10 +177,10 @@ def draw_curves(titles: dict[str, str], records: dict[str, Record], output: Path
     figure.savefig(output, dpi=100)
 
 
-def table(rows: list[dict[str, Any]], records: dict[str, Record]) -> str:
+def table(rows: list[dict[str, Any]], records: dict[str, Record], folder: Path) -> str:
     """Return a table for each way of scoring, the newest score of each run in it."""
-    headers = ["", "setting", "seed", "iterations", "CPU minutes", "images seen", "FID ↓",
-               "density ↑", "coverage ↑",
+    headers = ["run", "what it is", "setting", "seed", "iterations", "CPU minutes", "images seen",
+               "FID ↓", "density ↑", "coverage ↑", "recall ↑",
                "worth it?" if any("verdict" in row for row in rows) else "remarks"]  # fmt: skip
     by_way: dict[str, list[list[str]]] = {}
     for row in rows:
@@ -188,9 +188,9 @@ def table(rows: list[dict[str, Any]], records: dict[str, Record]) -> str:
         last = dict(scores[-1])
         if "seconds" in row:
             last["cpu_minutes"] = str(int(last["iteration"]) * row["seconds"] / 60)
-        cells = [number(float(last[name])).text if last[name] else "" for name in MEASURES]
+        cells = [number(float(last[name])).text if last.get(name) else "" for name in MEASURES]
         by_way.setdefault(last["scored_by"], []).append(
-            [row["title"], f"`{facts['setting']}`", facts["seed"],
+            [f"[{row['run']}]({folder.name}/{row['run']}.csv)", row["title"], f"`{facts['setting']}`", facts["seed"],
              f"{int(last['iteration']):,}",
              number(float(last["cpu_minutes"])).text, f"{int(last['images']):,}", *cells,
              opinion(row)]
@@ -213,7 +213,7 @@ def page(about: dict[str, Any], records: dict[str, Record], folder: Path) -> str
         f"# {about['title']}",
         f"<!-- Made by {Path(__file__).name} from {folder.name}.yaml and {folder.name}/. -->",
         about["about"].strip(),
-        table(rows, records),
+        table(rows, records, folder),
     ]
     if (folder / "curves.png").is_file():
         parts.append(f"![FID over images seen, a line for each run]({folder.name}/curves.png)")

@@ -94,6 +94,31 @@ def test_the_last_checkpoint_comes_back(tmp_path: Path, caplog: pytest.LogCaptur
     assert all(p.isfinite().all() for p in module.parameters())
 
 
+def test_a_state_whose_updates_are_skipped_is_not_saved(tmp_path: Path) -> None:
+    """The sixth iteration would be saved, and the fourth be lost."""
+    checkpoints = RunCheckpoints(tmp_path, every=2)
+    guard = FiniteGuard(tmp_path / "last.ckpt", 3)
+    notes = Notes()
+    fit(poisoned(5, 7), 10, tmp_path, notes, guard, checkpoints, log_every_n_steps=1)
+    torch.testing.assert_close(notes.weights[8], notes.weights[4], rtol=0, atol=0)
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["iteration"] == 10
+
+
+def test_a_save_that_was_due_is_made_up(tmp_path: Path) -> None:
+    module = poisoned(3, 3)
+    fit(module, 6, tmp_path, RunCheckpoints(tmp_path, every=4, keep_every=None))
+    assert torch.load(tmp_path / "previous.ckpt", weights_only=True)["iteration"] == 5
+
+
+def test_where_the_last_state_is_stuck_the_one_before_comes_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    callbacks = [FiniteGuard(tmp_path / "last.ckpt", 2), RunCheckpoints(tmp_path, every=2)]
+    fit(poisoned(4, 7), 10, tmp_path, *callbacks, log_every_n_steps=1)
+    back = [record.args[1] for record in caplog.records if "back to the weights" in record.message]
+    assert back == [4, 2]
+
+
 def test_going_back_leaves_the_learning_rate(tmp_path: Path) -> None:
     class Slower(Callback):
         def on_train_batch_start(self, trainer: Trainer, module: GANModule, *args: Any) -> None:  # type: ignore[override]

@@ -54,7 +54,8 @@ class RunCheckpoints(Checkpoint):
 
     The last state before stays as ``previous.ckpt``, should a disk damage the newest. The state
     after the last iteration is saved when its scores and pictures are done; the one before it is
-    saved, too, so that a run that is killed meanwhile goes on from there and makes them.
+    saved, too, so that a run that is killed meanwhile goes on from there and makes them. While
+    updates are skipped, the state is one to go back from: saving waits for the next sound one.
 
     Lightning's ModelCheckpoint counts optimiser steps, warns at each save of a manually optimised
     module and cannot keep two plain names; this says exactly what a run directory holds.
@@ -100,6 +101,7 @@ class RunCheckpoints(Checkpoint):
             "image_size": size,
         }
         self._saved_at = -1
+        self._due = False
         self._planned_end = -1
         self._ended = False
 
@@ -129,7 +131,8 @@ class RunCheckpoints(Checkpoint):
         # Final scores take long. A budget or a time limit ends a run with an iteration that it can
         # begin again with; after the last of all there is none.
         ends_early = trainer.should_stop or done == trainer.max_steps
-        if ends_early or done == self._planned_end - 1 or done % self.every == 0:
+        self._due |= ends_early or done == self._planned_end - 1 or done % self.every == 0
+        if self._due and not pl_module.skipped_in_a_row:
             self._save_last(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
@@ -157,6 +160,9 @@ class RunCheckpoints(Checkpoint):
         done = pl_module.iteration
         if done == trainer.max_steps:
             log.info("stopped before the final scores and pictures%s", self._what_is_left())
+            return
+        if pl_module.skipped_in_a_row:
+            log.info("stopped while updates were skipped%s", self._what_is_left())
             return
         if done not in (0, self._saved_at):
             self._save_last(trainer, pl_module)
@@ -186,7 +192,7 @@ class RunCheckpoints(Checkpoint):
         # At the end the same iteration may be saved twice; the one before it stays.
         previous = None if self._saved_at == module.iteration else self.previous
         self._save(trainer, self.last, previous)
-        self._saved_at = module.iteration
+        self._saved_at, self._due = module.iteration, False
 
     def _save(self, trainer: Trainer, path: Path, previous: Path | None = None) -> None:
         """Save, so that there is a whole file at any moment."""

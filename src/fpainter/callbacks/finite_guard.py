@@ -2,8 +2,8 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
-import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 
@@ -21,7 +21,8 @@ class FiniteGuard(Callback):
 
     The module skips each update whose gradient is not finite, and counts. It is looked at when
     losses are reported, since looking waits for the device. Noise depends on the iteration, which
-    goes on counting, so what follows the checkpoint is drawn anew.
+    goes on counting, so what follows the checkpoint is drawn anew. Where that does not help, the
+    next way back is to the state before, ``previous.ckpt``.
 
     Args:
         checkpoint: ``last.ckpt`` of the run.
@@ -42,6 +43,8 @@ class FiniteGuard(Callback):
         self.patience = patience
         self.max_rollbacks = max_rollbacks
         self._num_rollbacks = 0
+        self._back_in = 0  # the iteration in which it last went back
+        self._back_at = -1  # the iteration whose state came back
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: GANModule, *args: object) -> None:
         """Look, when losses are reported.
@@ -51,7 +54,8 @@ class FiniteGuard(Callback):
         """
         if not due_for_report(trainer, pl_module):
             return
-        skipped = int(pl_module.skipped_in_a_row)
+        since_back = pl_module.iteration - self._back_in
+        skipped = min(int(pl_module.skipped_in_a_row), since_back)
         if skipped >= self.patience:
             self._go_back(trainer, pl_module, skipped)
 
@@ -69,14 +73,22 @@ class FiniteGuard(Callback):
             )
         self._num_rollbacks += 1
         try:
-            stored = safe_load(self.checkpoint, "checkpoint")
+            stored = self._state_to_go_back_to()
         except UserError as error:
             raise UserError(f"{facts}; {error}; ckpt=last goes on from the one before") from error
         module.load_state_dict(stored["state_dict"])
         for optimiser, state in zip(trainer.optimizers, stored["optimizer_states"], strict=True):
             optimiser.load_state_dict(regrouped(state, optimiser))
-        module.skipped_in_a_row = torch.zeros_like(module.skipped_in_a_row)
+        self._back_in = module.iteration
         log.warning(
             "%s; back to the weights of iteration %d (%d of %d times)",
             facts, stored["iteration"], self._num_rollbacks, self.max_rollbacks,
         )  # fmt: skip
+
+    def _state_to_go_back_to(self) -> dict[str, Any]:
+        stored: dict[str, Any] = safe_load(self.checkpoint, "checkpoint")
+        previous = self.checkpoint.with_name("previous.ckpt")
+        if stored["iteration"] == self._back_at and previous.is_file():
+            return safe_load(previous, "checkpoint")
+        self._back_at = stored["iteration"]
+        return stored

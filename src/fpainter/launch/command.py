@@ -48,6 +48,7 @@ def launch(config_name: str, task: str) -> None:
             for line in notes:
                 log.info(line)
             cores.use()
+            name_runs(cfg)
             find_inputs(cfg)
             if "torch" not in sys.modules:
                 log.info("starting")  # libraries take seconds to load, from a slow disk a minute
@@ -91,6 +92,32 @@ def check_dashes(arguments: Sequence[str]) -> None:
         if name.startswith("--") and name not in options:
             setting = f"{name.lstrip('-')}{equals}{value}"
             raise UserError(f"{argument}: {NO_DASHES}" + (f"; {setting}" if equals else ""))
+
+
+def name_runs(cfg: DictConfig) -> None:
+    """Let ``last`` and ``best`` stand for such a checkpoint of the newest run that has one.
+
+    Args:
+        cfg: of any command; its ``ckpt`` and ``compare`` are changed in place.
+
+    Raises:
+        UserError: if no run has one.
+    """
+    for key in ("ckpt", "compare"):
+        value = OmegaConf.select(cfg, key)
+        if OmegaConf.is_list(value):
+            cfg[key] = [_checkpoint_of_a_run(each, key) for each in value]
+        elif value is not None:
+            cfg[key] = _checkpoint_of_a_run(value, key)
+
+
+def _checkpoint_of_a_run(wanted: Any, key: str) -> Any:
+    if wanted not in ("last", "best"):
+        return wanted
+    path = locate_checkpoint(wanted, key=key)
+    path = path if path.is_file() else path.with_name("previous.ckpt")
+    log.info("%s=%s", key, path)
+    return str(path)
 
 
 def find_inputs(cfg: DictConfig) -> None:

@@ -29,6 +29,12 @@ def what_is_wrong(config_name: str, arguments: Sequence[str], error: Exception) 
     """Return Hydra's message about a command line, with what is nearest to what was mistyped."""
     if isinstance(error, MissingConfigException):
         return _missing_option(config_name, arguments, error)
+    recipe = re.search(r"In '([^']+)': Could not override '([^'@=]+)'", str(error))
+    if recipe:
+        return (
+            f"{recipe[1].replace('/', '=', 1)} chooses {recipe[2]}, which the model that is given "
+            "does not have; experiment=small_any is a recipe for any model"
+        )
     mistyped = re.search(r"Could not (?:override|append to config.*) '([^'@=]+)", str(error))
     return _missing_key(config_name, arguments, mistyped[1], error) if mistyped else str(error)
 
