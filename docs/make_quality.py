@@ -190,8 +190,8 @@ def table(rows: list[dict[str, Any]], records: dict[str, Record], folder: Path) 
             last["cpu_minutes"] = str(int(last["iteration"]) * row["seconds"] / 60)
         cells = [number(float(last[name])).text if last.get(name) else "" for name in MEASURES]
         by_way.setdefault(last["scored_by"], []).append(
-            [f"[{row['run']}]({folder.name}/{row['run']}.csv)", row["title"], f"`{facts['setting']}`", facts["seed"],
-             f"{int(last['iteration']):,}",
+            [f"[{row['run']}]({folder.name}/{row['run']}.csv)", row["title"],
+             f"`{facts['setting']}`", facts["seed"], f"{int(last['iteration']):,}",
              number(float(last["cpu_minutes"])).text, f"{int(last['images']):,}", *cells,
              opinion(row)]
         )  # fmt: skip

@@ -28,6 +28,7 @@ def install(monkeypatch: pytest.MonkeyPatch, extractor: TinyExtractor) -> TinyEx
 
 class Toys(LightningDataModule):
     images = ToyImages()
+    image_size = (16, 16)
 
     def train_dataloader(self) -> DataLoader[Any]:
         return DataLoader(batches(4), batch_size=None)  # type: ignore[arg-type]

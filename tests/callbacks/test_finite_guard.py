@@ -1,5 +1,6 @@
 """Gradients that are no numbers change no weight; too many of them bring back a checkpoint."""
 
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,7 @@ def test_where_the_last_state_is_stuck_the_one_before_comes_back(
 ) -> None:
     callbacks = [FiniteGuard(tmp_path / "last.ckpt", 2), RunCheckpoints(tmp_path, every=2)]
     fit(poisoned(4, 7), 10, tmp_path, *callbacks, log_every_n_steps=1)
-    back = [record.args[1] for record in caplog.records if "back to the weights" in record.message]
-    assert back == [4, 2]
+    assert re.findall(r"back to the weights of iteration (\d)", caplog.text) == ["4", "2"]
 
 
 def test_going_back_leaves_the_learning_rate(tmp_path: Path) -> None:

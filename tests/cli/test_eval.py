@@ -30,6 +30,7 @@ def test_the_score_of_training(tmp_path: Path) -> None:
     run("eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}", "metrics=[fid,inception_score]")
     (first,) = results(tmp_path)
     (trained,) = rows(tmp_path / "run")
+    assert trained["scored_by"] == "png, 10 fakes, 16×16"
     assert first["scores"]["fid"] == pytest.approx(float(trained["fid"]), rel=1e-4)
     expected = {
         "protocol": "png", "num_real": 10, "num_fake": 10, "weights": "ema",
@@ -86,7 +87,7 @@ def test_fid_beyond_the_trained_steps(tmp_path: Path) -> None:
     assert by_step["fid"][-1] == pytest.approx(found["scores"]["fid"], rel=1e-5)
     assert by_step["fid"][2] != pytest.approx(by_step["fid"][-1], rel=1e-3)
     said = refused("eval", f"ckpt={ckpt}", "num_steps=0", "image_size=32")
-    assert said == "fpainter: num_steps must be at least 1; got 0 (in num_steps)\n"
+    assert said == "fpainter: num_steps must be at least 1; got 0 (in num_steps or drop_steps)\n"
     said = refused("eval", f"images={tmp_path}", "num_steps=12")
     assert said == "fpainter: num_steps=12: images are painted already; leave it out\n"
 
@@ -112,6 +113,36 @@ def test_against_other_images(finished_run: Path, tmp_path: Path) -> None:
         "eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}", "data=portraits", "data.num_images=9",
     )  # fmt: skip
     assert results(tmp_path)[0]["num_real"] == 9
+
+
+def test_scores_of_what_is_painted_otherwise(finished_run: Path, tmp_path: Path) -> None:
+    """Latents times nothing are all one image; with every step dropped, none is painted."""
+    ckpt = finished_run / "checkpoints" / "last.ckpt"
+    options = [f"ckpt={ckpt}", "metrics=[fid,fid_by_step]", "num_each=4"]
+    run("eval", *options, "truncation=0", "drop_steps=2-3", f"hydra.run.dir={tmp_path}")
+    (found,) = results(tmp_path)
+    assert (found["truncation"], found["drop_steps"]) == (0, "2-3")
+    by_step = found["scores"]["fid_by_step"]
+    assert by_step["num_images"] == 4
+    assert by_step["fid"][0] == pytest.approx(by_step["fid"][2], rel=1e-9)
+    assert by_step["fid"][0] != pytest.approx(by_step["fid"][3], rel=1e-3)
+    assert "| truncation |" in (tmp_path / "scores.md").read_text().replace("drop_steps | ", "")
+    said = refused("eval", f"images={tmp_path}", "truncation=0.7")
+    assert said == "fpainter: truncation=0.7: images are painted already; leave it out\n"
+
+
+def test_no_best_of_what_cannot_be_compared(finished_run: Path, tmp_path: Path) -> None:
+    last = finished_run / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(last, weights_only=True)
+    checkpoint["fpainter"]["config"]["fid"]["num_images"] = 5
+    other = tmp_path / "other.ckpt"
+    torch.save(checkpoint, other)
+    run("eval", f"ckpt=[{last},{other}]", f"hydra.run.dir={tmp_path}")
+    assert "best" not in json.loads((tmp_path / "scores.json").read_text())
+    assert "no best by FID: they differ in number of fakes" in (tmp_path / "scores.md").read_text()
+    run("eval", f"ckpt=[{last},{other}]", "num_images=6", f"hydra.run.dir={tmp_path}")
+    best = json.loads((tmp_path / "scores.json").read_text())["best"]
+    assert best["iteration"] == checkpoint["iteration"]
 
 
 def test_scores_of_two_protocols_are_not_put_side_by_side(

@@ -29,7 +29,7 @@ def test_the_newest_run_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     killed = str(tmp_path / "train/c/checkpoints/previous.ckpt")
     assert cfg == {"ckpt": [killed, best, "other.ckpt"], "compare": best}
     monkeypatch.setenv("FPAINTER_LOGS", str(tmp_path / "empty"))
-    with pytest.raises(UserError, match="ckpt=last: no run below .*empty"):
+    with pytest.raises(UserError, match=r"ckpt=last: no run below .*empty"):
         command.name_runs(OmegaConf.create({"ckpt": "last"}))
 
 

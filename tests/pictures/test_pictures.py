@@ -106,6 +106,21 @@ def test_frames_of_equal_norm() -> None:
         strips(artist, z, "none")
 
 
+def test_fids_that_cannot_be_compared_with_the_newest_are_left_out(tmp_path: Path) -> None:
+    """The first row is of a version that did not say how it scored."""
+    metrics = tmp_path / "metrics.csv"
+    small, large = '"png, 9 fakes, 32×32"', '"png, 9 fakes, 64×64"'
+    metrics.write_text(
+        "iteration,loss/generator,fid,fid_unrefined,scored_by\n1,1.0,90,95,\n"
+        f"2,1.2,20,25,{small}\n3,1.3,60,65,{large}\n4,1.4,,,\n5,1.5,50,55,{large}\n"
+    )
+    series = read_metrics(metrics)
+    assert series["fid"] == [(1, 90), (3, 60), (5, 50)]
+    assert series["fid_unrefined"] == [(1, 95), (3, 65), (5, 55)]
+    assert [iteration for iteration, _ in series["loss/generator"]] == [1, 2, 3, 4, 5]
+    assert "scored_by" not in series
+
+
 def test_curves(tmp_path: Path) -> None:
     metrics = tmp_path / "metrics.csv"
     metrics.write_text(

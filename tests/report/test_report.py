@@ -229,16 +229,16 @@ def test_scores_go_to_the_run_of_their_checkpoint(tmp_path: Path) -> None:
 
 def test_scores_by_step_are_drawn(tmp_path: Path) -> None:
     last = make_run(tmp_path / "a") / "last.ckpt"
-    by_step = {"steps": [1, 4, 8], "fid": [300.0, 120.0, 40.0]}
+    by_step = {"steps": [1, 4, 8], "fid": [300.0, 120.0, 40.0], "num_images": 200}
     scored = result(last, scores={"fid_by_step": by_step, "step_shares": [0.75, 0.25]})
     add_scores(tmp_path / "eval", {"results": [scored]})
     text = html(collect(tmp_path), NOW)
     page = Page(text)
-    assert "FID by painting step, png, 1,000 fakes (logarithmic)" in page.text
+    assert "FID by painting step, png, 200 fakes (logarithmic)" in page.text
     fid, shares = step_plots(collect(tmp_path))
     assert fid.lines == [Line("a", 0, [(1, 300.0), (4, 120.0), (8, 40.0)])]
     assert shares.lines == [Line("a", 0, [(1, 0.75), (2, 0.25)])]
-    assert 'aria-label="FID by painting step, png, 1,000 fakes over steps"' in text
+    assert 'aria-label="FID by painting step, png, 200 fakes over steps"' in text
     assert page.tables[1][1:] == [["1", "300.00"], ["4", "120.00"], ["8", "40.00"]]
     assert "by painting step" not in page_of(make_run(tmp_path / "alone" / "b").parent).text
 

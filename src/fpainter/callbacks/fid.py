@@ -19,6 +19,7 @@ from fpainter.evaluation.protocols import get_protocol
 from fpainter.evaluation.scorer import TABLES, Scorer, check_metrics, least_images
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.sampler import Sampler
+from fpainter.nn.sizes import size_text
 from fpainter.training.gan_module import GANModule
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,9 @@ class FIDCallback(Callback):
             self._owed_at = module.iteration
             return
         self._scored_at, self._owed_at = module.iteration, -1
-        report(trainer, scores, module.iteration)
+        size = size_text(trainer.datamodule.image_size)  # type: ignore[attr-defined]
+        scored_by = f"{self.protocol}, {self.num_images:,} fakes, {size}"
+        report(trainer, scores, module.iteration, scored_by)
         # Where early stopping, sweepers and the checkpoint callback look for it.
         trainer.callback_metrics["fid"] = torch.tensor(scores["fid"])
         bar = trainer.progress_bar_callback

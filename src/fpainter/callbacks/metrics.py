@@ -17,10 +17,22 @@ from fpainter.training.gan_module import GANModule
 SHORT = {"loss/discriminator": "D", "loss/generator": "G"}
 
 
-def report(trainer: Trainer, metrics: dict[str, float], iteration: int) -> None:
-    """Give metrics to every logger under the number of iterations done."""
+def report(
+    trainer: Trainer, metrics: dict[str, float], iteration: int, scored_by: str | None = None
+) -> None:
+    """Give metrics to every logger under the number of iterations done.
+
+    Args:
+        trainer: has the loggers.
+        metrics: plain numbers by name.
+        iteration: how many are done.
+        scored_by: how scores among them were measured, for metrics.csv alone.
+    """
     for logger in trainer.loggers:
-        logger.log_metrics(metrics, step=iteration)
+        if isinstance(logger, MetricsFile):
+            logger.log_metrics(metrics, iteration, scored_by)
+        else:
+            logger.log_metrics(metrics, step=iteration)
 
 
 def due_for_report(trainer: Trainer, module: GANModule) -> bool:

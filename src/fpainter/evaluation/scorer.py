@@ -31,7 +31,6 @@ METRICS = ("fid", *SAMPLE_METRICS, "inception_path_length", "fid_by_label", *PAI
 TABLES = ("fid_by_step", "fid_by_label")  # several numbers, and as many further passes
 NUM_SHOWN = 8  # painting steps at which the FID is taken
 LEAST_SINGLE = 10  # images on both sides for metrics of single features
-AT_MOST = 2_000  # images for what is measured at each step or of each class
 
 
 @dataclass(eq=False)
@@ -47,6 +46,8 @@ class Scorer:
         num_images: fakes per score.
         num_kept: of them, those whose single features the metrics other than the FID see.
         seed: of the fakes' latents.
+        num_each: of the fakes, those for what takes further passes: scores by step and by class,
+            path lengths, and what only painters have.
 
     Raises:
         ValueError: if an option is out of range, a metric unknown, or there are too few images.
@@ -58,6 +59,7 @@ class Scorer:
     num_images: int = 10_000
     num_kept: int = 10_000
     seed: int = 0
+    num_each: int = 2_000
 
     def __post_init__(self) -> None:
         check_metrics(self.metrics)
@@ -65,9 +67,10 @@ class Scorer:
         if num_reals < least:
             raise ValueError(f"scores need at least {least} real images; got {num_reals}")
         least = max(least, world_size())
-        for name, num in {"num_images": self.num_images, "num_kept": self.num_kept}.items():
-            if num < least:
+        for name in ("num_images", "num_kept", "num_each"):
+            if (num := getattr(self, name)) < least:
                 raise ValueError(f"{name} must be at least {least}; got {num}")
+        self.num_each = min(self.num_each, self.num_images)
 
     @cached_property
     def _metric(self) -> PaintedFID:
@@ -133,7 +136,7 @@ class Scorer:
 
     def _by_label(self, sampler: Sampler) -> dict[str, Any]:
         """Return each class's FID to the reals of this class; None where it has fewer than two."""
-        names, num = sampler.generator.label_names(), min(self.num_images, AT_MOST)
+        names, num = sampler.generator.label_names(), self.num_each
         fids: list[float | None] = []
         for label, name in enumerate(names):
             reals = OneClass(self.images, label)
@@ -154,7 +157,7 @@ class Scorer:
         Pair i has the latents 2i and 2i + 1, and one label.
         """
         network = cast(InceptionFeatures, self.features.extractor)
-        num, size = min(self.num_images, AT_MOST), -(-self.features.batch_size // 2)
+        num, size = self.num_each, -(-self.features.batch_size // 2)
         mine = range(rank(), num, world_size())
         scores = {}
         for space in spaces_of(sampler.generator):
@@ -176,7 +179,7 @@ class Scorer:
 
     def _by_step(self, sampler: Sampler, steps: list[int]) -> dict[str, Any]:
         """Return the FIDs of the canvas after these painting steps."""
-        num = min(self.num_images, AT_MOST)
+        num = self.num_each
         fids = [
             self._metric.score(self._draw(sampler.at_step(step)), num, f"FID at step {step}")
             for step in steps
@@ -185,7 +188,7 @@ class Scorer:
 
     def _painting(self, generator: PaintingGenerator) -> dict[str, Any]:
         """Return what painters alone have: ranks, and each step's share in the image."""
-        indices, size = range(min(self.num_images, AT_MOST)), self.features.batch_size
+        indices, size = range(self.num_each), self.features.batch_size
         ranks, shares = [], []
         for start in range(0, len(indices), size):
             z, label = self._latents(generator, indices[start : start + size])

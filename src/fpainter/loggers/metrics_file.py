@@ -47,19 +47,24 @@ class MetricsFile(Logger):
         self._write_all()
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+    def log_metrics(
+        self, metrics: Mapping[str, float], step: int | None = None, scored_by: str | None = None
+    ) -> None:
         """Add values to the row of an iteration.
 
         Args:
             metrics: plain numbers by name.
             step: iterations done.
+            scored_by: how scores among them were measured, for the column of this name.
         """
         iteration = step or 0
-        fresh_columns = [name for name in metrics if name not in self._columns]
+        texts = {name: f"{float(value):.6g}" for name, value in metrics.items()}
+        texts |= {} if scored_by is None else {"scored_by": scored_by}
+        fresh_columns = [name for name in texts if name not in self._columns]
         self._columns += fresh_columns
         known = iteration in self._rows
         row = self._rows.setdefault(iteration, {"iteration": str(iteration)})
-        row.update({name: f"{float(value):.6g}" for name, value in metrics.items()})
+        row.update(texts)
         if known or fresh_columns or not self.path.is_file():
             self._write_all()
         else:

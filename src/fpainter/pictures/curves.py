@@ -7,8 +7,9 @@ from typing import Any
 
 Series = list[tuple[int, float]]
 
+FIDS = ("fid", "fid_unrefined")
 PANELS = {
-    "FID": ("fid",),
+    "FID": FIDS[:1],
     "losses": ("loss/discriminator", "loss/generator"),
     "logits": ("logit/real", "logit/fake"),
     "penalties": ("penalty", "penalty_fake", "auxiliary"),
@@ -19,12 +20,19 @@ PANELS = {
 def read_metrics(path: Path) -> dict[str, Series]:
     """Read a metrics file into one (iteration, value) series per column.
 
-    The file may be growing or end within a line; what is not a number is left out.
+    The file may be growing or end within a line; what is not a number is left out. So are FIDs
+    that cannot be compared with the newest: of another protocol, image size or number of fakes, as
+    the column ``scored_by`` says.
     """
     # A last line without its end may have lost digits of its last number.
     complete, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
     series: dict[str, Series] = {}
-    for row in csv.DictReader(complete.splitlines()):
+    rows = list(csv.DictReader(complete.splitlines()))
+    scored_by = [row.pop("scored_by", None) for row in rows]
+    newest = next(filter(None, reversed(scored_by)), None)
+    for row, scored in zip(rows, scored_by, strict=True):
+        if scored and scored != newest:
+            row = {name: text for name, text in row.items() if name not in FIDS}
         iteration = row.pop("iteration", None) or ""
         for name, text in row.items() if iteration.isdecimal() else ():
             try:

@@ -17,6 +17,8 @@ from PIL import Image
 
 from fpainter.pictures.curves import Series, read_metrics
 
+# What scores are of unless scores.json says something else.
+AS_TRAINED = {"num_steps": None, "drop_steps": None, "refined": True, "truncation": None}
 PICTURES = {"samples": "Samples", "strips": "Painting strips"}  # by the folders of a run
 
 
@@ -120,6 +122,7 @@ class Result:
     setting: str
     scores: dict[str, Estimate]
     by_step: Series
+    by_step_setting: str
     step_shares: Series
 
     @property
@@ -225,7 +228,8 @@ def read_results(path: Path) -> list[Result]:
 
 
 def _result(item: dict[str, Any], source: Path) -> Result:
-    scores = item.get("scores", {})
+    scores, protocol, fakes = item.get("scores", {}), item.get("protocol"), item.get("num_fake")
+    edits = [f", {key}={item[key]}" for key in AS_TRAINED if key in item]
     estimates = {name: _estimate(value) for name, value in scores.items()}
     by_step = scores.get("fid_by_step") or {}
     origin = {"seed {}": item.get("seed"), "{} reals": item.get("num_real"), "{}": item.get("data")}
@@ -236,9 +240,10 @@ def _result(item: dict[str, Any], source: Path) -> Result:
         iteration=iteration if isinstance(iteration, int) else None,
         weights=str(item.get("weights", "")),
         origin=", ".join(form.format(value) for form, value in origin.items() if value is not None),
-        setting=setting(item.get("protocol"), item.get("num_fake")),
+        setting=setting(protocol, fakes) + "".join(edits),
         scores={name: each for name, each in estimates.items() if each},
         by_step=_points(zip(by_step.get("steps", []), by_step.get("fid", []), strict=False)),
+        by_step_setting=setting(protocol, by_step.get("num_images", fakes)) + "".join(edits),
         step_shares=_points(enumerate(scores.get("step_shares") or [], 1)),
     )
 

@@ -76,8 +76,8 @@ def step_plots(report: Report) -> list[Plot]:
     """Draw FID by painting step, a plot per protocol, and the share of each step."""
     results = [(i, e.name, r) for i, e in enumerate(report.entries) for r in e.results]
     plots = []
-    for setting in sorted({r.setting for _, _, r in results}):
-        lines = [Line(name, i, r.by_step) for i, name, r in results if r.setting == setting]
+    for setting in sorted({r.by_step_setting for _, _, r in results}):
+        lines = [Line(name, i, r.by_step) for i, name, r in results if r.by_step_setting == setting]
         plots.append(plot(f"FID by painting step, {setting}", "step", lines, True))
     shares = {i: Line(name, i, r.step_shares) for i, name, r in results if r.step_shares}
     plots.append(plot("Share of each step in the finished picture", "step", list(shares.values())))

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fpainter.nn.sizes import size_text
+from fpainter.report.data import AS_TRAINED
+
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table as Markdown.
@@ -34,15 +37,19 @@ def score_table(results: list[dict[str, Any]]) -> str:
             lines = [[name, "" if fid is None else f"{fid:.3f}"] for name, fid in pairs]
             head = [f"class ({_row(result)['what']})", f"FID of {by_label['num_images']} fakes"]
             table += f"\n\n{markdown_table(head, lines)}"
-    first = results[0]
-    about = f"{first['protocol']}, {first['num_real']} reals of {first['data']}"
-    return f"{table}\n\n{about}\n"
+    reals = dict.fromkeys(_reals(result) for result in results)
+    return f"{table}\n\n{results[0]['protocol']}, {', '.join(reals)}\n"
+
+
+def _reals(result: dict[str, Any]) -> str:
+    return f"{result['num_real']} reals of {result['data']} at {size_text(result['image_size'])}"
 
 
 def _row(result: dict[str, Any]) -> dict[str, str]:
     path = Path(result.get("checkpoint") or result["images"])
     row = {"what": "/".join(path.parts[-3:]) if "checkpoint" in result else path.name}
-    for key in ("iteration", "weights", "num_fake"):
+    row["size"] = size_text(result["image_size"])
+    for key in ("iteration", "weights", "num_fake", *AS_TRAINED):
         if key in result:
             row[key] = str(result[key])
     for name, score in result["scores"].items():

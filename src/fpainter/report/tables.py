@@ -155,6 +155,6 @@ def step_table(report: Report) -> Table:
     columns = [(e.name, r) for e in report.entries for r in e.results if r.by_step]
     by_step = [dict(result.by_step) for _, result in columns]
     steps = sorted({step for each in by_step for step in each})
-    headers = ["step", *(f"{name}\nFID\n{result.setting}" for name, result in columns)]
+    headers = ["step", *(f"{name}\nFID\n{result.by_step_setting}" for name, result in columns)]
     rows = [[Cell(str(s), s), *(number(each.get(s)) for each in by_step)] for s in steps]
     return Table(headers, rows)

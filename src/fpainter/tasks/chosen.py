@@ -54,24 +54,24 @@ def numbers(cfg: DictConfig, key: str) -> tuple[int, ...]:
 
 
 def edited_sampler(
-    trained: TrainedPainter, where: str, stored: StoredLatents | None, cfg: DictConfig
+    trained: TrainedPainter, cfg: DictConfig, stored: StoredLatents | None = None
 ) -> Sampler:
-    """Return a checkpoint's sampler with the steps and the truncation asked for.
+    """Return a checkpoint's sampler with the steps, the size and the truncation asked for.
 
     Args:
         trained: the checkpoint.
-        where: it stands, for messages.
+        cfg: of a command with ``num_steps``, ``drop_steps``, ``refined``, ``truncation`` and
+            ``image_size``; it may have a ``crop``.
         stored: latents that it shall paint; None: those of a seed.
-        cfg: composed from ``configs/generate.yaml``.
 
     Raises:
         UserError: if it cannot paint so.
     """
-    view = _view(trained, cfg)
-    with blaming(where):
-        sampler = edited(
-            trained.sampler, cfg.num_steps, numbers(cfg, "drop_steps"), cfg.refined, view
-        )
+    with blaming("num_steps or drop_steps"):
+        steps = cfg.num_steps, numbers(cfg, "drop_steps")
+        sampler = edited(trained.sampler, *steps, refined=cfg.refined)
+    with blaming("image_size or crop"):
+        sampler = edited(sampler, view=_view(trained, cfg))
     if stored is not None and stored.styles:
         with blaming(f"latents={cfg.latents}"):
             sampler = from_styles(sampler)
@@ -90,12 +90,11 @@ def edited_sampler(
 
 def _view(trained: TrainedPainter, cfg: DictConfig) -> View | None:
     """Return the size and part of the pictures that are asked for; None: as trained."""
-    if cfg.image_size is None and cfg.crop is None:
+    crop, own = OmegaConf.select(cfg, "crop"), as_size(trained.config.image_size)
+    size = own if cfg.image_size is None else as_size(cfg.image_size)
+    if crop is None and size == own:
         return None
-    with blaming("image_size"):
-        size = as_size(cfg.image_size or trained.config.image_size)
-    with blaming("crop"):
-        return View.of(size, None if cfg.crop is None else entries(cfg.crop))
+    return View.of(size, None if crop is None else entries(crop))
 
 
 def chosen_images(trained: TrainedPainter, cfg: DictConfig) -> Selection:
@@ -114,7 +113,7 @@ def chosen_images(trained: TrainedPainter, cfg: DictConfig) -> Selection:
         with blaming("seeds"):
             stored.places(indices)
         indices = indices or stored.numbers
-    sampler = edited_sampler(trained, f"ckpt={cfg.ckpt}", stored, cfg)
+    sampler = edited_sampler(trained, cfg, stored)
     if cfg.label is not None and isinstance(sampler.generator, FromStyles):
         raise UserError(f"label={cfg.label}: styles have their class in them; leave it out")
     label = chosen_label(sampler, cfg.label)

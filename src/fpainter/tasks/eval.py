@@ -14,16 +14,18 @@ from fpainter.data.datamodule import ImageDataModule
 from fpainter.errors import UserError
 from fpainter.evaluation.features import Features
 from fpainter.evaluation.scorer import Scorer
-from fpainter.generators.view import View
 from fpainter.launch.devices import join_processes, pick_device
 from fpainter.launch.settings import blaming, entries, fill_from
-from fpainter.pictures.selection import edited
 from fpainter.progress import Report, reporting
+from fpainter.report.data import AS_TRAINED
 from fpainter.report.markdown import score_table
+from fpainter.tasks.chosen import edited_sampler
 from fpainter.tasks.reals import build_data, reals_of
 
 log = logging.getLogger(__name__)
 
+# What scores must have in common to be compared, beside the protocol.
+COMPARED = {"image size": "image_size", "real images": "reals", "number of fakes": "num_fake"}
 DEFAULT = {"protocol": "png", "num_images": 10_000, "weights_path": None, "cache_dir": None}
 
 
@@ -46,13 +48,7 @@ class Evaluation:
     ) -> tuple[TrainedPainter, ImageDataModule, DictConfig]:
         """Load a checkpoint's painter; what is not given of data and ``fid`` is as in its run."""
         painter = load_painter(path, weights, self.device)
-        size, num_steps = self.cfg.image_size, self.cfg.num_steps
-        with blaming("num_steps"):
-            sampler = edited(painter.sampler, num_steps)
-        with blaming("image_size"):
-            if size not in (None, painter.config.image_size):
-                sampler = edited(sampler, view=View.of(size))
-        painter = replace(painter, sampler=sampler)
+        painter = replace(painter, sampler=edited_sampler(painter, self.cfg))
         data, fid = reals_of(painter, self.cfg)
         if painter.sampler.generator.num_labels and not data.class_names:
             raise UserError(
@@ -78,7 +74,7 @@ class Evaluation:
             "weights": painter.weights,
             "seed": self.cfg.seed,
             "num_fake": fid.num_images,
-            **({} if self.cfg.num_steps is None else {"num_steps": self.cfg.num_steps}),
+            **_edits(self.cfg),
             **self._facts(scorer, data),
             "scores": scores,
         }
@@ -122,13 +118,16 @@ class Evaluation:
                     fid.num_images,
                     cfg.num_kept,
                     cfg.seed,
+                    cfg.num_each,
                 )
         return self._scorers[key]
 
     def _facts(self, scorer: Scorer, data: ImageDataModule) -> dict[str, Any]:
         return {
             "protocol": scorer.features.protocol.name,
+            "image_size": list(data.image_size),
             "num_real": len(data.images),
+            "reals": data.images.fingerprint,
             "num_kept": self.cfg.num_kept,
             "data": data.source.name,
             "inception_sha256": scorer.features.extractor.weights_sha256,
@@ -138,7 +137,7 @@ class Evaluation:
 def evaluate(cfg: DictConfig) -> float:
     """Score checkpoints or a folder of images; write ``scores.json`` and ``scores.md``.
 
-    Of several checkpoints or weights, both files name the best by FID.
+    Of several checkpoints or weights, both files name the best by FID where they can be compared.
 
     Args:
         cfg: composed from ``configs/eval.yaml``.
@@ -152,8 +151,8 @@ def evaluate(cfg: DictConfig) -> float:
     paths = [cfg.ckpt] if isinstance(cfg.ckpt, str) else list(cfg.ckpt or [])
     if bool(paths) == (cfg.images is not None):
         raise UserError("give what is to be scored: either ckpt=PATH, ckpt=[A,B] or images=DIR")
-    if cfg.num_steps is not None and not paths:
-        raise UserError(f"num_steps={cfg.num_steps}: images are painted already; leave it out")
+    for key, value in () if paths else _edits(cfg).items():
+        raise UserError(f"{key}={value}: images are painted already; leave it out")
     rank = join_processes()
     with reporting(quiet=rank > 0) as report:
         evaluation = Evaluation(cfg, report)
@@ -168,7 +167,9 @@ def evaluate(cfg: DictConfig) -> float:
     table = score_table(results)
     content: dict[str, Any] = {"results": results}
     best = min(results, key=lambda result: result["scores"]["fid"])
-    if len(results) > 1:
+    if apart := [name for name, key in COMPARED.items() if len({str(r[key]) for r in results}) > 1]:
+        table += f"\nno best by FID: they differ in {' and '.join(apart)}\n"
+    elif len(results) > 1:
         content["best"] = {key: best[key] for key in ("checkpoint", "iteration", "weights")}
         table += f"\nbest by FID: {best['checkpoint']}, weights={best['weights']}\n"
     if rank == 0:
@@ -177,6 +178,12 @@ def evaluate(cfg: DictConfig) -> float:
         (folder / "scores.md").write_text(table)
         log.info("%s\nwritten to %s", table, folder / "scores.json")
     return best["scores"]["fid"]
+
+
+def _edits(cfg: DictConfig) -> dict[str, Any]:
+    """Return what is painted in another way than trained."""
+    given = {key: cfg[key] for key, value in AS_TRAINED.items() if cfg[key] != value}
+    return {key: list(v) if OmegaConf.is_list(v) else v for key, v in given.items()}
 
 
 def _weights(cfg: DictConfig, path: str) -> list[Any]:

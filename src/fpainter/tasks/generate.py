@@ -177,7 +177,7 @@ def _others(
                     f"{where}: has another {name} than ckpt={first.path}; a walk passes "
                     "checkpoints of one architecture, such as those of one run"
                 )
-        return edited_sampler(other, where, stored, cfg)
+        return edited_sampler(other, cfg, stored)
 
     return map(load, paths)
 
