@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from fpainter.pictures.curves import blank, draw_lines
+from fpainter.report import results
 from fpainter.report.data import Entry, collect
 from fpainter.report.markdown import markdown_table
 from fpainter.report.tables import number
@@ -56,9 +57,11 @@ def read_run(entry: Entry) -> Record:
     spent = run.metrics.get("cpu_seconds")
     if not spent:
         sys.exit(f"{run.directory}: metrics.csv has no cpu_seconds; train it with this version")
+    # Without the size, of which rows of one table may have several.
+    scored_by = results.setting(run.config.get("fid.protocol"), run.config.get("fid.num_images"))
     scores: list[tuple[int, str, dict[str, float]]] = [
-        (iteration, run.setting, {name: dict(run.metrics.get(name, ())).get(iteration)
-                                  for name in MEASURES})
+        (iteration, scored_by, {name: dict(run.metrics.get(name, ())).get(iteration)
+                                for name in MEASURES})
         for iteration, _ in run.metrics.get("fid", [])
     ]  # fmt: skip
     for result in entry.results:  # of a scored checkpoint, with more fakes perhaps

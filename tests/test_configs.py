@@ -90,8 +90,11 @@ def test_baselines_take_other_discriminators(
 )
 def test_parts_of_models(group: str, name: str, compose: Compose) -> None:
     own = "fpainter.generators.learning_rules.SumRule"
-    target = [f"model.generator.learning_rule._target_={own}"] if name == "custom" else []
-    config = compose(f"model/{group}={name}", *TINY_PAINTER, *target)
+    needed = {
+        "custom": [f"model.generator.learning_rule._target_={own}"],
+        "sizes": ["model/discriminator=convolutional", "model.discriminator.skips=1"],
+    }
+    config = compose(f"model/{group}={name}", *TINY_PAINTER, *needed.get(name, []))
     assert instantiate(config.model).generator(torch.randn(2, 6)).shape == (2, 3, 16, 16)
 
 
@@ -295,6 +298,8 @@ def test_models_can_be_trained_in_either_order(compose: Compose) -> None:
     assert rates == pytest.approx([2e-4 * 4 / 5, 2e-4 * 4 / 5])
     module = instantiate(compose("model/phases=seeking", *TINY_PAINTER).model)
     assert module.phases["generator"].diversity.weight == 0.1
+    module = instantiate(compose("experiment=small64", "model/phases=sizes", *TINY_PAINTER).model)
+    assert module.phases["generator"].phase.diversity.weight == 0.1
     module = instantiate(compose("experiment=stylegan2/cifar").model)
     assert list(module.phases) == ["generator", "discriminator", "penalty"]
     rates = [optimiser.param_groups[0]["lr"] for optimiser in module.configure_optimizers()]

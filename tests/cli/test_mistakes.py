@@ -47,6 +47,48 @@ def test_fewer_images_than_a_batch_and_portraits_are_told(tmp_path: Path) -> Non
     assert "trains on portraits that fpainter draws; data=folder data.dir=PATH has others" in log
 
 
+TWICE = "model.accumulate=2"
+ALONE = "model.phases.generator compares images of a micro-batch with each other"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["batch_size=1"],
+        ["batch_size=2", "trainer=ddp_2cpu"],
+        ["batch_size=8", "trainer=slurm", "trainer.num_nodes=2", "trainer.devices=2", TWICE],
+        ["stages=[{until:1},{until:2,batch_size:1}]"],
+    ],
+)
+def test_single_images_have_no_distances(arguments: list[str], tmp_path: Path) -> None:
+    """Which costs neither the cache of images nor the stages before."""
+    options = [*SMALL, "model/phases=seeking", f"data.cache_dir={tmp_path / 'cache'}"]
+    words = refused("train", *options, *arguments, f"hydra.run.dir={tmp_path / 'run'}")
+    assert ALONE in words
+    assert not (tmp_path / "cache").exists()
+
+
+SIZES = [*SMALL, "model/phases=sizes", "model.discriminator.skips=1"]
+
+
+def test_sizes_are_those_of_the_run(tmp_path: Path) -> None:
+    run("train", *SIZES, "image_size=[24,16]", f"hydra.run.dir={tmp_path}")
+    assert all(float(row["diversity"]) >= 0 for row in rows(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("model.phases.generator.halvings=[1]", "image_size is halved, in whole numbers with 0"),
+        ("model.phases.generator.halvings=[2,0]", "model.discriminator.skips=2 (in model)"),
+        ("model.phases.generator.sizes=[8,16]", "There is no such key"),
+        ("+model.phases.generator.sizes=[8,16]", "AtSizes has no setting sizes"),
+    ],
+)
+def test_sizes_that_are_none(argument: str, words: str, tmp_path: Path) -> None:
+    assert words in refused("train", *SIZES, argument, f"hydra.run.dir={tmp_path}")
+
+
 def test_a_checkpoint_that_is_not_given(tmp_path: Path) -> None:
     assert refused("export", f"hydra.run.dir={tmp_path}") == "fpainter: give ckpt=...\n"
 

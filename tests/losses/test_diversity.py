@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch.nn.utils import parameters_to_vector
 
+from fpainter.errors import UserError
 from fpainter.losses.diversity import ModeSeeking
+from fpainter.training.mixed_sizes import AtSizes
 from fpainter.training.phases import DiscriminatorPhase, GeneratorPhase
 from tests.training.test_gan_module import Watch, fit, pytestmark
 from tests.training.toys import gan
@@ -97,6 +99,19 @@ def test_it_joins_the_loss_of_the_generator(tmp_path: Path) -> None:
     watch, weights = trained(1.0)
     assert not torch.equal(weights, before)
     assert watch.metrics[0]["diversity"] > 0
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_single_images_are_refused(inside: bool, tmp_path: Path) -> None:
+    """A batch of four, in micro-batches of one."""
+    seeking = GeneratorPhase(ModeSeeking())
+    phases = {
+        "discriminator": DiscriminatorPhase(),
+        "generator": AtSizes(seeking, [0]) if inside else seeking,
+    }
+    fit(gan(phases=phases, accumulate=2), 1, tmp_path)
+    with pytest.raises(UserError, match=r"accumulate=4 leaves 1 of the 4 that a process has"):
+        fit(gan(phases=phases, accumulate=4), 1, tmp_path)
 
 
 @pytest.mark.parametrize("options", [{"weight": -1.0}, {"share": 0.0}])

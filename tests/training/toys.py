@@ -18,7 +18,7 @@ from fpainter.training.gan_module import GANModule
 SIZE, STEPS, D_LATENT = 8, 4, 5
 
 
-def painter(size: int = SIZE, **options: Any) -> FastWeightPainter:
+def painter(size: int | tuple[int, int] = SIZE, **options: Any) -> FastWeightPainter:
     return FastWeightPainter(
         STEPS,
         D_LATENT,

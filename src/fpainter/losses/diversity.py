@@ -38,7 +38,7 @@ class ModeSeeking:
         self.share = share
 
     def __call__(self, fakes: Tensor, reals: Tensor) -> Tensor:
-        """Return the loss, a scalar; 0 for a batch of one.
+        """Return the loss, a scalar; 0 for a batch of one, which training refuses.
 
         Args:
             fakes: images [n·B C H W], before augmentation; where there are several for each

@@ -24,14 +24,10 @@ def read_metrics(path: Path) -> dict[str, Series]:
     that cannot be compared with the newest: of another protocol, image size or number of fakes, as
     the column ``scored_by`` says.
     """
-    # A last line without its end may have lost digits of its last number.
-    complete, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
     series: dict[str, Series] = {}
-    rows = list(csv.DictReader(complete.splitlines()))
-    scored_by = [row.pop("scored_by", None) for row in rows]
-    newest = next(filter(None, reversed(scored_by)), None)
-    for row, scored in zip(rows, scored_by, strict=True):
-        if scored and scored != newest:
+    newest = scored_by(path)
+    for row in _rows(path):
+        if row.pop("scored_by", None) not in (None, "", newest):
             row = {name: text for name, text in row.items() if name not in FIDS}
         iteration = row.pop("iteration", None) or ""
         for name, text in row.items() if iteration.isdecimal() else ():
@@ -40,6 +36,17 @@ def read_metrics(path: Path) -> dict[str, Series]:
             except (TypeError, ValueError):
                 continue
     return {name: points for name, points in series.items() if name and points}
+
+
+def scored_by(path: Path) -> str | None:
+    """Return how the newest score in a metrics file was measured; None where it does not say so."""
+    return next(filter(None, (row.get("scored_by") for row in reversed(_rows(path)))), None)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    # A last line without its end may have lost digits of its last number.
+    complete, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
+    return list(csv.DictReader(complete.splitlines()))
 
 
 def draw_curves(metrics: Path, output: Path) -> None:

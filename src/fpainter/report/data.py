@@ -4,7 +4,6 @@ Runs may be unfinished, interrupted or copied in part; what is missing is left o
 """
 
 import base64
-import json
 import re
 import statistics
 from collections.abc import Callable
@@ -15,10 +14,9 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 from PIL import Image
 
-from fpainter.pictures.curves import Series, read_metrics
+from fpainter.pictures.curves import Series, read_metrics, scored_by
+from fpainter.report.results import Result, read_results, setting
 
-# What scores are of unless scores.json says something else.
-AS_TRAINED = {"num_steps": None, "drop_steps": None, "refined": True, "truncation": None}
 PICTURES = {"samples": "Samples", "strips": "Painting strips"}  # by the folders of a run
 
 
@@ -47,12 +45,14 @@ class Run:
         directory: where it is.
         config: config.yaml flattened to dotted keys; lists are values.
         metrics: metrics.csv as one (iteration, value) series per column.
+        scored_by: how its FIDs were measured; None where metrics.csv does not say so.
     """
 
     name: str
     directory: Path
     config: dict[str, Any]
     metrics: dict[str, Series]
+    scored_by: str | None = None
 
     @property
     def iteration(self) -> int | None:
@@ -67,8 +67,12 @@ class Run:
 
     @property
     def setting(self) -> str:
-        """Return how training scored: protocol and number of fakes."""
-        return setting(self.config.get("fid.protocol"), self.config.get("fid.num_images"))
+        """Return how training scored: protocol, number of fakes and, where it is known, size.
+
+        The config may be that of a later stage or start, which has not been scored yet.
+        """
+        planned = setting(self.config.get("fid.protocol"), self.config.get("fid.num_images"))
+        return self.scored_by or planned
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -103,35 +107,6 @@ class Run:
         return None
 
 
-class Estimate(NamedTuple):
-    """A score and, where it is known, its standard deviation or error."""
-
-    value: float
-    error: float | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """The scores of one checkpoint, as ``fpainter.eval`` wrote them."""
-
-    source: Path
-    checkpoint: str
-    iteration: int | None
-    weights: str
-    origin: str  # seed and real images
-    setting: str
-    scores: dict[str, Estimate]
-    by_step: Series
-    by_step_setting: str
-    step_shares: Series
-
-    @property
-    def state(self) -> str:
-        """Say which of a run's painters was scored."""
-        at = "" if self.iteration is None else f"iteration {self.iteration:,}"
-        return " ".join(filter(None, [at, self.weights]))
-
-
 @dataclass(frozen=True)
 class Entry:
     """A row of the score table: a run, a scored checkpoint, or a run with its newest scores.
@@ -158,12 +133,6 @@ class Report:
         return [entry.run for entry in self.entries if entry.run]
 
 
-def setting(protocol: Any, num_fake: Any) -> str:
-    """Name what makes two scores comparable."""
-    fakes = f"{num_fake:,} fakes" if isinstance(num_fake, int) else "unknown number of fakes"
-    return f"{protocol or 'unknown protocol'}, {fakes}"
-
-
 def collect(folder: Path) -> Report:
     """Read all runs and scores below a folder.
 
@@ -183,8 +152,9 @@ def collect(folder: Path) -> Report:
     for path in sorted(folder.rglob("config.yaml"), key=natural):
         directory, metrics = path.parent, path.with_name("metrics.csv")
         if metrics.is_file():
-            config, series = read(read_config, path, {}), read(read_metrics, metrics, {})
-            runs.append(Run(_name(directory, folder), directory, config, series))
+            config = read(read_config, path, {})
+            series, scored = read(lambda m: (read_metrics(m), scored_by(m)), metrics, ({}, None))
+            runs.append(Run(_name(directory, folder), directory, config, series, scored))
     results = []
     for path in sorted(folder.rglob("scores.json"), key=natural):
         results += read(read_results, path, [])
@@ -212,52 +182,6 @@ def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
         inner = _flat(value, f"{prefix}{key}.")
         flat.update(inner or {f"{prefix}{key}": value})
     return flat
-
-
-def read_results(path: Path) -> list[Result]:
-    """Read what ``fpainter.eval`` wrote.
-
-    Raises:
-        ValueError: if it is no JSON, or has no list of results.
-    """
-    content = json.loads(path.read_text(encoding="utf-8", errors="replace"))
-    if not isinstance(content, dict) or not isinstance(content.get("results"), list):
-        raise ValueError(f"{path}: no list of results")
-    found = [_result(item, path) for item in content["results"] if isinstance(item, dict)]
-    return [each for each in found if each.scores or each.by_step or each.step_shares]
-
-
-def _result(item: dict[str, Any], source: Path) -> Result:
-    scores, protocol, fakes = item.get("scores", {}), item.get("protocol"), item.get("num_fake")
-    edits = [f", {key}={item[key]}" for key in AS_TRAINED if key in item]
-    estimates = {name: _estimate(value) for name, value in scores.items()}
-    by_step = scores.get("fid_by_step") or {}
-    origin = {"seed {}": item.get("seed"), "{} reals": item.get("num_real"), "{}": item.get("data")}
-    iteration = item.get("iteration")
-    return Result(
-        source=source,
-        checkpoint=str(item.get("checkpoint") or item.get("images") or ""),
-        iteration=iteration if isinstance(iteration, int) else None,
-        weights=str(item.get("weights", "")),
-        origin=", ".join(form.format(value) for form, value in origin.items() if value is not None),
-        setting=setting(protocol, fakes) + "".join(edits),
-        scores={name: each for name, each in estimates.items() if each},
-        by_step=_points(zip(by_step.get("steps", []), by_step.get("fid", []), strict=False)),
-        by_step_setting=setting(protocol, by_step.get("num_images", fakes)) + "".join(edits),
-        step_shares=_points(enumerate(scores.get("step_shares") or [], 1)),
-    )
-
-
-def _points(pairs: Any) -> Series:
-    return [(int(step), float(value)) for step, value in pairs if value is not None]
-
-
-def _estimate(value: Any) -> Estimate | None:
-    if isinstance(value, dict):
-        middle = _estimate(value.get("mean", value.get("value")))
-        error = _estimate(value.get("std", value.get("standard_error")))
-        return middle and Estimate(middle.value, error.value if error else None)
-    return Estimate(float(value)) if isinstance(value, int | float) else None
 
 
 def _entries(runs: list[Run], results: list[Result], folder: Path) -> list[Entry]:

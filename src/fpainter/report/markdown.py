@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fpainter.nn.sizes import size_text
-from fpainter.report.data import AS_TRAINED
+from fpainter.report.results import AS_TRAINED
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -25,30 +25,42 @@ def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str
 def score_table(results: list[dict[str, Any]]) -> str:
     """Put one line for each result under the names of its scores.
 
+    Protocol, image size and reals stand below the table, or in it where they differ.
+
     Args:
-        results: as in ``scores.json``, all of one protocol.
+        results: as in ``scores.json``.
     """
-    rows = [_row(result) for result in results]
+    about = [_about(result) for result in results]
+    apart = [name for name in about[0] if len({each[name] for each in about}) > 1]
+    rows = [_row(result, apart) for result in results]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = markdown_table(columns, [[row.get(c, "") for c in columns] for row in rows])
     for result in results:
         if by_label := result["scores"].get("fid_by_label"):
             pairs = zip(by_label["names"], by_label["fid"], strict=True)
             lines = [[name, "" if fid is None else f"{fid:.3f}"] for name, fid in pairs]
-            head = [f"class ({_row(result)['what']})", f"FID of {by_label['num_images']} fakes"]
+            head = [f"class ({_what(result)})", f"FID of {by_label['num_images']:,} fakes"]
             table += f"\n\n{markdown_table(head, lines)}"
-    reals = dict.fromkeys(_reals(result) for result in results)
-    return f"{table}\n\n{results[0]['protocol']}, {', '.join(reals)}\n"
+    shared = ", ".join(text for name, text in about[0].items() if name not in apart)
+    return f"{table}\n\n{shared}\n" if shared else f"{table}\n"
 
 
-def _reals(result: dict[str, Any]) -> str:
-    return f"{result['num_real']} reals of {result['data']} at {size_text(result['image_size'])}"
-
-
-def _row(result: dict[str, Any]) -> dict[str, str]:
+def _what(result: dict[str, Any]) -> str:
     path = Path(result.get("checkpoint") or result["images"])
-    row = {"what": "/".join(path.parts[-3:]) if "checkpoint" in result else path.name}
-    row["size"] = size_text(result["image_size"])
+    return "/".join(path.parts[-3:]) if "checkpoint" in result else path.name
+
+
+def _about(result: dict[str, Any]) -> dict[str, str]:
+    return {
+        "protocol": result["protocol"],
+        "size": size_text(result["image_size"]),
+        "reals": f"{result['num_real']} reals of {result['data']}",
+    }
+
+
+def _row(result: dict[str, Any], apart: Sequence[str]) -> dict[str, str]:
+    about = _about(result)
+    row = {"what": _what(result)} | {name: about[name] for name in apart}
     for key in ("iteration", "weights", "num_fake", *AS_TRAINED):
         if key in result:
             row[key] = str(result[key])
@@ -58,6 +70,7 @@ def _row(result: dict[str, Any]) -> dict[str, str]:
                 row[name] = f"{score:.4g}" if abs(score) < 1 else f"{score:.3f}"
             case {"mean": mean, "std": deviation}:
                 row[name] = f"{mean:.4g} ± {deviation:.2g}"
-            case {"value": value, "standard_error": error}:
-                row[name] = f"{value:.3f} ± {error:.2g}"
+            case {"value": value, "standard_error": error, **others}:
+                pairs = f" of {others['num_pairs']:,} pairs" if "num_pairs" in others else ""
+                row[name + pairs] = f"{value:.3f} ± {error:.2g}"
     return row

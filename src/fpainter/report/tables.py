@@ -53,7 +53,7 @@ def score_table(report: Report) -> Table:
         for metric, which in (("fid", "best"), ("fid", "last"), ("fid_unrefined", "last"))
         if any(run.setting == setting and metric in run.metrics for run in report.runs)
     ]
-    found = {(n, r.setting) for e in report.entries for r in e.results for n in r.scores}
+    found = {(n, r.settings[n]) for e in report.entries for r in e.results for n in r.scores}
     rank = {name: index for index, name in enumerate(SYMBOLS)}
     evaluated = sorted(found, key=lambda each: (each[1], rank.get(each[0], len(rank)), each))
     of_runs = ["model", "data", "iterations", *(header for header, *_ in trained)]
@@ -65,7 +65,7 @@ def score_table(report: Report) -> Table:
         row = [Cell(entry.name)]
         row += _of_run(entry.run, trained) if entry.run else [Cell()] * len(of_runs)
         if evaluated:
-            scores = {(n, r.setting): s for r in entry.results for n, s in r.scores.items()}
+            scores = {(n, r.settings[n]): s for r in entry.results for n, s in r.scores.items()}
             row += [Cell(_evaluated(entry)), *(number(*scores.get(c, [None])) for c in evaluated)]
         rows.append(row)
     return Table(["run", *of_runs, *of_results], rows)

@@ -18,12 +18,14 @@ from fpainter.checkpoints.inference import (
     read_checkpoint,
     weights_name,
 )
-from fpainter.data.datamodule import ImageDataModule
+from fpainter.data.datamodule import ImageDataModule, share_of_batch
 from fpainter.errors import UserError
 from fpainter.launch.continuation import find_checkpoint
 from fpainter.launch.settings import blaming
 from fpainter.launch.stages import Stage
+from fpainter.nn.sizes import is_whole
 from fpainter.training.gan_module import GANModule
+from fpainter.training.phases import check_micro_batches
 from fpainter.training.precision import check_precision, pick_precision, set_matmul_precision
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ def assembled(cfg: DictConfig) -> tuple[GANModule, ImageDataModule, str]:
         seed_everything(cfg.seed, verbose=False)
     data: ImageDataModule = instantiate(cfg.data)
     module: GANModule = instantiate(cfg.model)
+    check_shares(cfg, module)
     for generator in (module.generator, module.generator_ema):
         generator.class_names = data.class_names
     return module, data, precision
@@ -63,10 +66,25 @@ def check_later(stages: Sequence[Stage]) -> None:
 
     Raises:
         InstantiationException: if one cannot be built.
+        UserError: as in `check_shares`.
     """
     for stage in stages[1:]:
         with torch.device("meta"):
-            instantiate(stage.config.model)
+            check_shares(stage.config, instantiate(stage.config.model))
+
+
+def check_shares(cfg: DictConfig, module: GANModule) -> None:
+    """Refuse a batch that devices and micro-batches cannot share, before images are cached.
+
+    Where the number of devices is not told, only the first iteration knows.
+
+    Raises:
+        UserError: if they cannot.
+    """
+    devices = cfg.trainer.devices
+    if is_whole(devices):
+        share = share_of_batch(cfg.batch_size, devices * cfg.trainer.get("num_nodes", 1))
+        check_micro_batches(module.phases, share, module.accumulate)
 
 
 def warm_start(

@@ -19,7 +19,6 @@ from fpainter.callbacks.fid import FIDCallback
 from fpainter.callbacks.samples import PictureCallback
 from fpainter.checkpoints.inference import read_checkpoint
 from fpainter.data.cache import CachedImages
-from fpainter.data.datamodule import share_of_batch
 from fpainter.errors import UserError
 from fpainter.evaluation.features import MOST_KEPT, Features
 from fpainter.evaluation.metrics.frechet import Moments, frechet_distance
@@ -128,14 +127,10 @@ def _stage(stage: Stage, done: int, ckpt: str | None, run_dir: Path) -> Costs:
 
 
 def _check_devices(cfg: DictConfig) -> None:
-    """Refuse a batch that devices cannot share; they may be those of another machine."""
-    given = cfg.trainer
-    if isinstance(given.devices, int):
-        share_of_batch(cfg.batch_size, given.devices * given.get("num_nodes", 1))
-    if given.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        log.warning(
-            "trainer.accelerator=%s needs a GPU, and this machine has none", given.accelerator
-        )
+    """Say if this machine has not what the run needs, which may be for another one."""
+    accelerator = cfg.trainer.accelerator
+    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        log.warning("trainer.accelerator=%s needs a GPU, and this machine has none", accelerator)
 
 
 def _say_iterations(found: Rehearsal, batch_size: int) -> None:

@@ -17,15 +17,21 @@ from fpainter.evaluation.scorer import Scorer
 from fpainter.launch.devices import join_processes, pick_device
 from fpainter.launch.settings import blaming, entries, fill_from
 from fpainter.progress import Report, reporting
-from fpainter.report.data import AS_TRAINED
 from fpainter.report.markdown import score_table
+from fpainter.report.results import AS_TRAINED
 from fpainter.tasks.chosen import edited_sampler
 from fpainter.tasks.reals import build_data, reals_of
 
 log = logging.getLogger(__name__)
 
-# What scores must have in common to be compared, beside the protocol.
-COMPARED = {"image size": "image_size", "real images": "reals", "number of fakes": "num_fake"}
+# What scores must have in common to be compared.
+COMPARED = {
+    "protocol": "protocol",
+    "Inception weights": "inception_sha256",
+    "image size": "image_size",
+    "real images": "reals",
+    "number of fakes": "num_fake",
+}
 DEFAULT = {"protocol": "png", "num_images": 10_000, "weights_path": None, "cache_dir": None}
 
 
@@ -146,7 +152,7 @@ def evaluate(cfg: DictConfig) -> float:
         The FID; of several checkpoints or weights, the lowest.
 
     Raises:
-        UserError: if there is nothing to score, or scores could not be compared.
+        UserError: if there is nothing to score, or it cannot be scored so.
     """
     paths = [cfg.ckpt] if isinstance(cfg.ckpt, str) else list(cfg.ckpt or [])
     if bool(paths) == (cfg.images is not None):
@@ -156,18 +162,13 @@ def evaluate(cfg: DictConfig) -> float:
     rank = join_processes()
     with reporting(quiet=rank > 0) as report:
         evaluation = Evaluation(cfg, report)
+        # Mistakes in any of them are said before hours are spent on scores.
         runs = [evaluation.prepare(path, w) for path in paths for w in _weights(cfg, path)]
-        protocols = sorted({fid.protocol for _, _, fid in runs})
-        if len(protocols) > 1:  # said before hours are spent on scores
-            raise UserError(
-                f"the checkpoints' runs used the protocols {' and '.join(protocols)}, whose scores "
-                "cannot be compared; choose one with fid.protocol="
-            )
         results = [evaluation.of_checkpoint(*run) for run in runs] or [evaluation.of_images()]
     table = score_table(results)
     content: dict[str, Any] = {"results": results}
     best = min(results, key=lambda result: result["scores"]["fid"])
-    if apart := [name for name, key in COMPARED.items() if len({str(r[key]) for r in results}) > 1]:
+    if apart := _apart(results):
         table += f"\nno best by FID: they differ in {' and '.join(apart)}\n"
     elif len(results) > 1:
         content["best"] = {key: best[key] for key in ("checkpoint", "iteration", "weights")}
@@ -178,6 +179,13 @@ def evaluate(cfg: DictConfig) -> float:
         (folder / "scores.md").write_text(table)
         log.info("%s\nwritten to %s", table, folder / "scores.json")
     return best["scores"]["fid"]
+
+
+def _apart(results: list[dict[str, Any]]) -> list[str]:
+    """Return why scores cannot be compared: in what they differ."""
+    apart = [name for name, key in COMPARED.items() if len({str(r[key]) for r in results}) > 1]
+    # At another size the same reals are other images; that says nothing more.
+    return [name for name in apart if name != "real images" or "image size" not in apart]
 
 
 def _edits(cfg: DictConfig) -> dict[str, Any]:

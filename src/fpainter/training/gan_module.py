@@ -29,7 +29,7 @@ from fpainter.training.ema import EMASchedule, move_average
 from fpainter.training.exchange import average, average_gradients
 from fpainter.training.judging import Reals, micro_batches
 from fpainter.training.optimiser import changed_options, regrouped, skip_unless_finite, slow_down
-from fpainter.training.phases import PLAYERS, Phase, chosen_phases
+from fpainter.training.phases import PLAYERS, Phase, check_micro_batches, chosen_phases
 from fpainter.training.precision import check_precision
 from fpainter.training.schedules import Schedule, chosen, follow
 
@@ -115,7 +115,7 @@ class GANModule(LightningModule):
         self.auxiliary_weight = auxiliary_weight
         self.augment = augment or nn.Identity()
         self.schedules = chosen(schedules, regulariser)
-        self.phases = chosen_phases(phases, regulariser)
+        self.phases = chosen_phases(phases, self)
         self.optimiser_factories = (generator_optimiser, discriminator_optimiser)
         self.iteration = 0
         self.grown_at: int | None = None
@@ -154,6 +154,8 @@ class GANModule(LightningModule):
 
         Fakes get the labels of the reals at their places.
         """
+        num_images = len(batch if isinstance(batch, Tensor) else batch[0])
+        check_micro_batches(self.phases, num_images, self.accumulate)
         reals = micro_batches(batch, self.image_range, self.accumulate)
         self.metrics = {}
         optimisers = {player: self._optimiser(i).optimizer for i, player in enumerate(PLAYERS)}

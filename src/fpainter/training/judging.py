@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from fpainter.data.loader import Batch
 from fpainter.discriminators.base import Discriminator, Judgement
-from fpainter.errors import UserError
 from fpainter.generators.base import Generator
 from fpainter.losses.adversarial import AdversarialLoss, over_heads
 from fpainter.losses.regularisers import InputGradientPenalty
@@ -35,14 +34,8 @@ class Reals(NamedTuple):
 
 
 def micro_batches(batch: Batch, image_range: ImageRange, num: int) -> tuple[Reals, ...]:
-    """Cut a batch into equal parts, its bytes mapped to the image range.
-
-    Raises:
-        UserError: if they would not be equal.
-    """
+    """Cut a batch into `num` parts, which must divide it, its bytes mapped to the image range."""
     images, label = (batch, None) if isinstance(batch, Tensor) else batch
-    if len(images) % num:
-        raise UserError(f"model.accumulate={num} does not divide the batch of {len(images)}")
     parts = image_range.from_bytes(images).chunk(num)
     labels = (None,) * num if label is None else label.chunk(num)
     return tuple(map(Reals, parts, labels))

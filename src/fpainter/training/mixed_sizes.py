@@ -6,12 +6,11 @@ from typing import Any, cast
 import torch.nn.functional as F
 from torch import Tensor
 
-from fpainter.errors import UserError
 from fpainter.generators.any_size import AnySizePainter
 from fpainter.generators.base import Generator
 from fpainter.generators.painter import FastWeightPainter
 from fpainter.generators.view import View
-from fpainter.nn.sizes import as_size, size_text
+from fpainter.nn.sizes import is_whole, size_text
 from fpainter.training.judging import Reals
 from fpainter.training.phases import Game, Phase, Terms
 
@@ -27,19 +26,56 @@ class AtSizes(Phase):
 
     Args:
         phase: what is done at each size.
-        sizes: sides, or (H, W) each; one that is named twice has twice the iterations.
+        halvings: how often the images of the run are halved, for each turn; 0, their own size,
+            among them. One that is named twice has twice the iterations.
 
     Raises:
-        ValueError: if there is no size.
+        ValueError: if there is no 0, or something else than whole numbers from 0 on.
     """
 
-    def __init__(self, phase: Phase, sizes: Sequence[int | Sequence[int]]) -> None:
+    def __init__(self, phase: Phase, halvings: Sequence[int]) -> None:
         super().__init__()
-        if not sizes:
-            raise ValueError("sizes must name at least one image size; got none")
+        turns: Any = [*halvings] if isinstance(halvings, Sequence) else [halvings]
+        if 0 not in turns or not all(is_whole(times, least=0) for times in turns):
+            raise ValueError(
+                "halvings must say how often image_size is halved, in whole numbers with 0, the "
+                f"size itself, among them, such as [1,0]; got {halvings}"
+            )
         self.phase = phase
-        self.sizes = [as_size(size) for size in sizes]
+        self.halvings: list[int] = turns
         self.player = phase.player
+        self.least = phase.least
+
+    def check(self, game: Game) -> None:
+        """Refuse players of which one cannot paint or judge images halved so often.
+
+        Raises:
+            ValueError: if one cannot, or if the sides are odd before.
+        """
+        self.phase.check(game)
+        most, painter = max(self.halvings), game.generator
+        if not most:
+            return
+        if not isinstance(painter, FastWeightPainter) or painter.supervision.num_canvases > 1:
+            raise ValueError(
+                f"phases: halvings={self.halvings} needs a painter whose finished pictures alone "
+                "are judged (model.generator.supervision.num_canvases=1)"
+            )
+        size = painter.image_size
+        if any(side % 2**most for side in size):
+            raise ValueError(
+                f"phases: halvings={self.halvings}: images of {size_text(size)} cannot be halved "
+                f"evenly {most} times; choose fewer halvings or another image_size"
+            )
+        if game.discriminator.skips < most:
+            raise ValueError(
+                f"phases: halvings={self.halvings} needs a discriminator that judges smaller "
+                f"images, too: model/discriminator=convolutional model.discriminator.skips={most}"
+            )
+        try:
+            seen_at(painter, size, most)
+        except ValueError as error:
+            raise ValueError(f"phases: halvings={self.halvings}: {error}") from error
 
     def interval(self, game: Game) -> int | None:
         """Return that of the phase."""
@@ -50,37 +86,27 @@ class AtSizes(Phase):
         return self.phase.num_latents(game, num_reals)
 
     def terms(self, game: Game, reals: Reals, z: Tensor) -> Terms:
-        """Return what the phase says at the size whose turn it is.
-
-        Raises:
-            UserError: if the painter cannot be seen there, the discriminator cannot judge it, or
-                reals cannot be averaged to it.
-        """
-        size = self.sizes[turn(game.iteration, len(self.sizes))]
-        if size == reals.images.shape[-2:]:
+        """Return what the phase says at the size whose turn it is."""
+        times = self.halvings[turn(game.iteration, len(self.halvings))]
+        if not times:
             return self.phase.terms(game, reals, z)
-        painter = game.generator
-        if not isinstance(painter, FastWeightPainter) or painter.supervision.num_canvases > 1:
-            raise UserError(
-                "model.phases: several sizes need a painter whose finished pictures alone are "
-                "judged (model.generator.supervision.num_canvases=1)"
-            )
-        if not game.discriminator.skips:
-            raise UserError(
-                "model.phases: several sizes need a discriminator that judges smaller images, too: "
-                "model/discriminator=convolutional model.discriminator.skips=1"
-            )
-        try:
-            seen = AnySizePainter(painter, View.of(size))
-        except ValueError as error:
-            raise UserError(f"model.phases: sizes: {error}") from error
-        smaller = Reals(averaged(reals.images, size), reals.label)
+        seen = seen_at(cast(FastWeightPainter, game.generator), reals.images.shape[-2:], times)
+        smaller = Reals(F.avg_pool2d(reals.images, 2**times), reals.label)
         return self.phase.terms(cast(Game, Seen(game, seen)), smaller, z)
 
 
 def turn(iteration: int, num: int) -> int:
     """Return whose of `num` turns an iteration is: evenly, and in step with no other interval."""
     return int(iteration * GOLDEN % 1 * num)
+
+
+def seen_at(painter: FastWeightPainter, size: Sequence[int], halvings: int) -> AnySizePainter:
+    """Return the painter as it is seen where its images of (H, W) are halved so often.
+
+    Raises:
+        ValueError: if it is bound to its size.
+    """
+    return AnySizePainter(painter, View.of([side // 2**halvings for side in size]))
 
 
 class Seen:
@@ -93,18 +119,3 @@ class Seen:
     def __getattr__(self, name: str) -> Any:
         """Return what the game has by this name."""
         return getattr(self.game, name)
-
-
-def averaged(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Average images [B C H W] down to a size that divides theirs.
-
-    Raises:
-        UserError: if it does not.
-    """
-    height, width = images.shape[-2:]
-    if height % size[0] or width % size[1]:
-        raise UserError(
-            f"model.phases: sizes: {size_text(size)} does not divide the images of "
-            f"{size_text((height, width))}"
-        )
-    return F.avg_pool2d(images, (height // size[0], width // size[1]))

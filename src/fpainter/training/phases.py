@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 from torch import Tensor, nn
 
 from fpainter.discriminators.base import Discriminator
+from fpainter.errors import UserError
 from fpainter.generators.base import Generator
 from fpainter.losses.adversarial import AdversarialLoss
 from fpainter.losses.diversity import ModeSeeking
@@ -61,9 +62,18 @@ class Phase(nn.Module):
 
     Attributes:
         player: whose parameters move.
+        least: images that a micro-batch must have; 2 where they are compared with each other.
     """
 
     player: str
+    least: int = 1
+
+    def check(self, game: Game) -> None:
+        """Refuse players and losses that the phase cannot do with, when the module is built.
+
+        Raises:
+            ValueError: if it cannot.
+        """
 
     def interval(self, game: Game) -> int | None:
         """Return the iterations between the steps of a regulariser; None: it is no regulariser."""
@@ -101,6 +111,7 @@ class GeneratorPhase(Phase):
     def __init__(self, diversity: ModeSeeking | None = None) -> None:
         super().__init__()
         self.diversity = diversity
+        self.least = 1 if diversity is None else 2
 
     def terms(self, game: Game, reals: Reals, z: Tensor) -> Terms:
         """Return the adversarial loss and, if there are any, the generator's own and diversity."""
@@ -154,6 +165,18 @@ class PenaltyPhase(Phase):
 
     player = "discriminator"
 
+    def check(self, game: Game) -> None:
+        """Refuse to be without a regulariser.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        if game.regulariser is None:
+            raise ValueError(
+                "phases.penalty needs model.regulariser, and there is none; "
+                "phases.penalty=null leaves it out"
+            )
+
     def interval(self, game: Game) -> int | None:
         """Return the regulariser's interval."""
         assert game.regulariser is not None
@@ -175,13 +198,15 @@ class PenaltyPhase(Phase):
         return Terms(penalty_terms(game.regulariser, factor, real, fake))
 
 
-def chosen_phases(
-    phases: Mapping[str, Phase | None] | None, regulariser: InputGradientPenalty | None
-) -> nn.ModuleDict:
+def chosen_phases(phases: Mapping[str, Phase | None] | None, game: Game) -> nn.ModuleDict:
     """Return the phases that are not None, in their order; of none D's step, then G's.
 
+    Args:
+        phases: by name.
+        game: whose players and losses they must be able to do with.
+
     Raises:
-        ValueError: if a player has no step, or the penalty's step has no penalty.
+        ValueError: if a player has no step, or a phase cannot.
     """
     if phases is None:
         phases = {"discriminator": DiscriminatorPhase(), "generator": GeneratorPhase()}
@@ -189,9 +214,30 @@ def chosen_phases(
     for player in PLAYERS:
         if player not in found:
             raise ValueError(f"phases: there must be one called {player}; got {list(found)}")
-    if regulariser is None and any(isinstance(phase, PenaltyPhase) for phase in found.values()):
-        raise ValueError(
-            "phases.penalty needs model.regulariser, and there is none; "
-            "phases.penalty=null leaves it out"
-        )
+    for phase in found.values():
+        phase.check(game)
     return nn.ModuleDict(found)
+
+
+def check_micro_batches(phases: nn.ModuleDict, num_images: int, accumulate: int) -> None:
+    """Refuse to cut a process's images into parts that are unequal, or too small for a phase.
+
+    Args:
+        phases: of an iteration.
+        num_images: of an iteration and a process.
+        accumulate: how many parts.
+
+    Raises:
+        UserError: if they would be.
+    """
+    if num_images % accumulate:
+        raise UserError(f"model.accumulate={accumulate} does not divide the batch of {num_images}")
+    size, given = num_images // accumulate, cast(Mapping[str, Phase], phases)
+    for name, phase in given.items():
+        if size < phase.least:
+            raise UserError(
+                f"model.phases.{name} compares images of a micro-batch with each other, and "
+                f"model.accumulate={accumulate} leaves {size} of the {num_images} that a process "
+                "has; choose a larger batch_size or fewer micro-batches or processes, or "
+                "leave out mode seeking with diversity=null there"
+            )
