@@ -57,11 +57,11 @@ def read_run(entry: Entry) -> Record:
     spent = run.metrics.get("cpu_seconds")
     if not spent:
         sys.exit(f"{run.directory}: metrics.csv has no cpu_seconds; train it with this version")
-    # Without the size, of which rows of one table may have several.
-    scored_by = results.setting(run.config.get("fid.protocol"), run.config.get("fid.num_images"))
+    # Without the size: rows of one table may have several.
+    trained = results.setting(run.config.get("fid.protocol"), run.config.get("fid.num_images"))
     scores: list[tuple[int, str, dict[str, float]]] = [
-        (iteration, scored_by, {name: dict(run.metrics.get(name, ())).get(iteration)
-                                for name in MEASURES})
+        (iteration, trained, {name: dict(run.metrics.get(name, ())).get(iteration)
+                              for name in MEASURES})
         for iteration, _ in run.metrics.get("fid", [])
     ]  # fmt: skip
     for result in entry.results:  # of a scored checkpoint, with more fakes perhaps

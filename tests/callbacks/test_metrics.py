@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fpainter.callbacks.metrics import IterationBar, MetricsReport
 from fpainter.loggers.metrics_file import MetricsFile
-from fpainter.pictures.curves import read_metrics
+from fpainter.pictures.curves import read_metrics, scored_by
 from tests.training.test_gan_module import Watch, batches
 from tests.training.toys import gan
 
@@ -47,6 +47,24 @@ def test_half_a_last_line_is_dropped(tmp_path: Path) -> None:
     metrics.path.write_text(whole[: whole.rindex("2,")])
     MetricsFile(tmp_path).resume(12)
     assert metrics.path.read_text().splitlines() == ["iteration,loss", "1,0.5"]
+
+
+def test_a_resumed_file_without_settings_of_scores_goes_on(tmp_path: Path) -> None:
+    """Its rows are those of a version that did not say how it scored."""
+    old = MetricsFile(tmp_path)
+    old.log_metrics({"fid": 40.0}, 1)
+    old.log_metrics({"loss": 0.5}, 2)
+    metrics = MetricsFile(tmp_path)
+    metrics.resume(1)
+    metrics.log_metrics({"loss": 0.25}, 2)
+    metrics.log_metrics({"fid": 30.5}, 2, "png, 9 fakes, 8×8")
+    metrics.log_metrics({"fid": 20.5}, 3, "paper, 9 fakes, 8×8")
+    assert metrics.path.read_text().splitlines() == [
+        "iteration,fid,loss,scored_by", "1,40,,", '2,30.5,0.25,"png, 9 fakes, 8×8"',
+        '3,20.5,,"paper, 9 fakes, 8×8"',
+    ]  # fmt: skip
+    assert read_metrics(metrics.path)["fid"] == [(1, 40), (3, 20.5)]
+    assert scored_by(metrics.path) == "paper, 9 fakes, 8×8"
 
 
 def test_reports_are_means_since_the_last(tmp_path: Path) -> None:

@@ -131,30 +131,49 @@ def test_scores_of_what_is_painted_otherwise(finished_run: Path, tmp_path: Path)
     assert said == "fpainter: truncation=0.7: images are painted already; leave it out\n"
 
 
-def test_no_best_of_what_cannot_be_compared(finished_run: Path, tmp_path: Path) -> None:
-    last = finished_run / "checkpoints" / "last.ckpt"
+@pytest.mark.parametrize(
+    ("setting", "value", "reason", "cells", "alike"),
+    [
+        ("fid.num_images", 5, "number of fakes", "| num_fake | fid |", ["num_images=5"]),
+        ("fid.protocol", "paper", "protocol", "| what | protocol |", ["fid.protocol=paper"]),
+        ("data.num_images", 9, "real images", "| 9 reals of portraits |",
+         ["data=portraits", "data.num_images=9"]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_no_best_of_what_cannot_be_compared(
+    setting: str, value: Any, reason: str, cells: str, alike: list[str], finished_run: Path,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    last, other = finished_run / "checkpoints" / "last.ckpt", tmp_path / "other.ckpt"
     checkpoint = torch.load(last, weights_only=True)
-    checkpoint["fpainter"]["config"]["fid"]["num_images"] = 5
-    other = tmp_path / "other.ckpt"
+    group, name = setting.split(".")
+    checkpoint["fpainter"]["config"][group][name] = value
     torch.save(checkpoint, other)
     run("eval", f"ckpt=[{last},{other}]", f"hydra.run.dir={tmp_path}")
-    assert "best" not in json.loads((tmp_path / "scores.json").read_text())
-    assert "no best by FID: they differ in number of fakes" in (tmp_path / "scores.md").read_text()
-    run("eval", f"ckpt=[{last},{other}]", "num_images=6", f"hydra.run.dir={tmp_path}")
-    best = json.loads((tmp_path / "scores.json").read_text())["best"]
-    assert best["iteration"] == checkpoint["iteration"]
+    content = json.loads((tmp_path / "scores.json").read_text())
+    assert "best" not in content
+    assert all(result["scores"]["fid"] > 0 for result in content["results"])
+    table = (tmp_path / "scores.md").read_text()
+    assert f"\nno best by FID: they differ in {reason}\n" in table
+    assert cells in table
+    run("eval", f"ckpt=[{last},{other}]", *alike, f"hydra.run.dir={tmp_path}")
+    content = json.loads((tmp_path / "scores.json").read_text())
+    assert content["best"]["iteration"] == checkpoint["iteration"]
+    assert "16×16, " in (tmp_path / "scores.md").read_text()  # below the table, for all
 
 
-def test_scores_of_two_protocols_are_not_put_side_by_side(
-    finished_run: Path, tmp_path: Path
-) -> None:
-    last = finished_run / "checkpoints" / "last.ckpt"
-    checkpoint = torch.load(last, weights_only=True)
-    checkpoint["fpainter"]["config"]["fid"]["protocol"] = "paper"
-    other = tmp_path / "other.ckpt"
-    torch.save(checkpoint, other)
-    words = refused("eval", f"ckpt=[{last},{other}]")
-    assert "protocols paper and png, whose scores cannot be compared" in words
+def test_no_best_of_two_sizes(finished_run: Path, tmp_path: Path) -> None:
+    """The same reals are other images at another size; that is no further reason."""
+    run("train", *SMALL, "image_size=24", "num_iterations=1", f"hydra.run.dir={tmp_path}")
+    paths = [f"{each}/checkpoints/last.ckpt" for each in (finished_run, tmp_path)]
+    run("eval", f"ckpt=[{','.join(paths)}]", "num_images=6", f"hydra.run.dir={tmp_path / 'eval'}")
+    table = (tmp_path / "eval" / "scores.md").read_text()
+    assert "\nno best by FID: they differ in image size\n" in table
+    assert table.startswith("| what | size |")
+    assert "| 16×16 |" in table
+    assert "| 24×24 |" in table
+    assert "png, 12 reals of portraits\n" in table
 
 
 def test_two_processes_find_what_one_finds(finished_run: Path, tmp_path: Path) -> None:

@@ -158,6 +158,14 @@ def test_schedules_are_those_of_the_whole_run(tmp_path: Path) -> None:
     assert rates[2] > 0.3 * rates[0]  # stage 1 ends here, and the run does not
 
 
+def test_scores_are_told_apart_by_the_size_of_their_stage(tmp_path: Path) -> None:
+    run("train", *STAGES, "fid.enabled=true", "fid.every=2", "fid.num_images=6",
+        f"hydra.run.dir={tmp_path}")  # fmt: skip
+    scored = {row["iteration"]: row["scored_by"] for row in rows(tmp_path) if row["fid"]}
+    small, large = (f"png, 6 fakes, {size}" for size in ("8×8", "16×16"))
+    assert scored == {"2": small, "3": small, "4": large, "5": large}
+
+
 @pytest.mark.parametrize("augment", ["{window:8}", "{_target_:torch.nn.Identity}"])
 def test_a_stage_with_another_augmentation(augment: str, tmp_path: Path) -> None:
     stages = f"stages=[{{until:2}},{{until:3,model:{{augment:{augment}}}}}]"

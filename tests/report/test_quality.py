@@ -13,10 +13,10 @@ from PIL import Image
 from fpainter.launch.configs import CONFIG_DIR
 from tests.report.test_report import make_run
 
-METRICS = """iteration,seconds,cpu_seconds,fid,coverage
-100,1,60,,
-150,,,80.5,
-200,1,180,60.25,0.5
+METRICS = """iteration,seconds,cpu_seconds,fid,coverage,scored_by
+100,1,60,,,
+150,,,80.5,,"png, 1,000 fakes, 32×32"
+200,1,180,60.25,0.5,"png, 1,000 fakes, 32×32"
 """
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from fpainter.report.data import collect
 from fpainter.report.figures import Line, curves, plot, step_plots
+from fpainter.report.markdown import score_table as scores_as_markdown
 from fpainter.report.page import html, markdown
 from fpainter.report.rules import by_rule, rule_plots, rule_strips, rule_table
 from fpainter.report.tables import ABSENT, Table, compare, score_table
@@ -319,6 +320,56 @@ def test_plots_follow_the_page() -> None:
 def test_lines_of_one_colour_differ_in_their_dashes() -> None:
     lines = [Line("", style, []) for style in range(36)]
     assert len({(line.colour, line.dash) for line in lines}) == 36
+
+
+@pytest.mark.parametrize("planned", ["png", "paper"])
+def test_what_training_scored_is_what_metrics_say(tmp_path: Path, planned: str) -> None:
+    """27.5 at 32×32 is not the best at 64×64; and a start is named that has not been scored yet."""
+    small, large = (f'"png, 1,000 fakes, {size}"' for size in ("32×32", "64×64"))
+    lines = f"100,27.5,{small}\n150,,\n200,52.5,{large}\n300,49.15,{large}\n400,50.5,{large}\n"
+    changes = {"image_size": 64, "fid.protocol": planned}
+    make_run(tmp_path / "a", changes, "iteration,fid,scored_by\n" + lines)
+    report = collect(tmp_path)
+    row = cells(score_table(report), 0)
+    assert row["data"] == "cats.zip, 64 px"
+    assert row["best FID ↓, while training, png, 1,000 fakes, 64×64"] == "49.15"
+    assert row["last FID ↓, while training, png, 1,000 fakes, 64×64"] == "50.50"
+    (fid,) = curves(report)
+    assert fid.caption == "FID while training, png, 1,000 fakes, 64×64"
+    assert fid.lines == [Line("a", 0, [(200, 52.5), (300, 49.15), (400, 50.5)])]
+
+
+def test_scores_of_fewer_fakes_and_of_other_sizes_say_so(tmp_path: Path) -> None:
+    last = make_run(tmp_path / "a") / "last.ckpt"
+    path_length = {"value": 150.0, "standard_error": 2.5, "num_pairs": 200}
+    sizes = [
+        result(last, image_size=[32, 32], scores={"inception_path_length_z": path_length}),
+        result(last, image_size=[64, 64], scores={"fid": 90.0}),
+    ]
+    add_scores(tmp_path / "eval", {"results": sizes})
+    table = score_table(collect(tmp_path))
+    large, small = cells(table, 0), cells(table, 1)
+    assert small["inception path length z, evaluated, png, 200 pairs"] == "150.00 ± 2.5"
+    assert small["evaluated"] == "last.ckpt, iteration 200 ema, seed 0, 12 reals, at 32×32"
+    assert large["FID ↓, evaluated, png, 1,000 fakes"] == "90.00"
+    assert large["evaluated"] == "iteration 200 ema, seed 0, 12 reals, at 64×64"
+
+
+def test_markdown_gives_the_number_of_each_score() -> None:
+    """What all results share stands below; numbers of their own with the scores."""
+    shared = {"protocol": "png", "image_size": [64, 48], "num_real": 12, "data": "cats"}
+    scores = {
+        "fid": 60.0, "inception_path_length_z": {"value": 1.5, "standard_error": 0.25,
+                                                 "num_pairs": 2000},
+        "fid_by_label": {"names": ["a"], "fid": [70.0], "num_images": 2000},
+    }  # fmt: skip
+    assert scores_as_markdown([result(Path("/x/last.ckpt"), scores=scores, **shared)]) == (
+        "| what | iteration | weights | num_fake | fid | inception_path_length_z of 2,000 pairs |\n"
+        "| --- | --- | --- | --- | --- | --- |\n"
+        "| //x/last.ckpt | 200 | ema | 1000 | 60.000 | 1.500 ± 0.25 |\n\n"
+        "| class (//x/last.ckpt) | FID of 2,000 fakes |\n| --- | --- |\n| a | 70.000 |\n\n"
+        "png, 64×48, 12 reals of cats\n"
+    )
 
 
 def test_learning_rules_are_compared(tmp_path: Path) -> None:
