@@ -75,7 +75,7 @@ def test_the_command_line_wins(folder: Path) -> None:
     ("arguments", "said"),
     [
         (["data=folder", "data.dir=/nowhere"], "there is no folder or file /nowhere"),
-        (["model=stylegan2"], "experiment=auto chooses for painters in steps"),
+        (["model=stylegan2"], "chooses model/head, which the model that is given does not have"),
         (["-m", "data.dir=a,b", "data=folder"], "looks at one data set; sweep over data.dir"),
         (["warm_start.ckpt=x"], "not with warm_start.ckpt"),
         (["modle=x"], "modle"),

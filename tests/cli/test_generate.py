@@ -160,7 +160,7 @@ def test_steps_asked_of_a_generator_without_steps(option: str, tmp_path: Path) -
         (["seeds=5-1"], "did you mean 1-5? (in seeds)"),
         (["seeds=cat"], "must be a number from 0"),
         (["seeds=-1"], "must be a number from 0"),
-        (["drop_steps=[99]"], "drop_steps must be in 1..4; got [99] (in ckpt="),
+        (["drop_steps=[99]"], "drop_steps must be in 1..4; got [99] (in num_steps or drop_steps)"),
         (["num_steps=48"], "each of its 4 steps a part of the latent"),
         (["strips.steps=[2,1]"], "steps must increase within 1..4; got [2, 1]"),
         (["strips.steps=[5]"], "steps must increase within 1..4; got [5]"),

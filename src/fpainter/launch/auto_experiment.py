@@ -6,7 +6,6 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from fpainter.errors import UserError
 from fpainter.former import with_current_overrides
 from fpainter.launch.auto_size import AUTO as AUTO_SIZE
 from fpainter.launch.auto_size import looking_config, parsed, source_of
@@ -42,8 +41,6 @@ def with_settings(config_name: str, arguments: list[str]) -> tuple[list[str], li
         known = {"ckpt", *(each.key_or_group for each in given)}
         stored = [each for each in earlier if each.partition("=")[0].lstrip("+~") not in known]
         return _replaced(arguments, stored), [f"{AUTO}: as in the run that goes on"]
-    if OmegaConf.select(cfg, "model.generator.head._target_") is None:
-        raise UserError(f"{AUTO} chooses for painters in steps; leave it out with this model")
     from fpainter.data.looks import looks_of
     from fpainter.launch.chosen_settings import Settings
     from fpainter.launch.machine import machine

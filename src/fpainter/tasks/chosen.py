@@ -90,7 +90,10 @@ def edited_sampler(
 
 def _view(trained: TrainedPainter, cfg: DictConfig) -> View | None:
     """Return the size and part of the pictures that are asked for; None: as trained."""
-    crop, own = OmegaConf.select(cfg, "crop"), as_size(trained.config.image_size)
+    crop = OmegaConf.select(cfg, "crop")
+    if cfg.image_size is None and crop is None:
+        return None
+    own = as_size(trained.config.image_size)
     size = own if cfg.image_size is None else as_size(cfg.image_size)
     if crop is None and size == own:
         return None
