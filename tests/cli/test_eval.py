@@ -116,7 +116,7 @@ def test_against_other_images(finished_run: Path, tmp_path: Path) -> None:
 
 
 def test_scores_of_what_is_painted_otherwise(finished_run: Path, tmp_path: Path) -> None:
-    """Latents times nothing are all one image; with every step dropped, none is painted."""
+    """Where steps 2 and 3 are dropped, the canvas of step 1 stays until step 4."""
     ckpt = finished_run / "checkpoints" / "last.ckpt"
     options = [f"ckpt={ckpt}", "metrics=[fid,fid_by_step]", "num_each=4"]
     run("eval", *options, "truncation=0", "drop_steps=2-3", f"hydra.run.dir={tmp_path}")

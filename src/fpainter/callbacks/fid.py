@@ -20,6 +20,7 @@ from fpainter.evaluation.scorer import TABLES, Scorer, check_metrics, least_imag
 from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.sampler import Sampler
 from fpainter.nn.sizes import size_text
+from fpainter.report.results import setting
 from fpainter.training.gan_module import GANModule
 
 log = logging.getLogger(__name__)
@@ -147,7 +148,7 @@ class FIDCallback(Callback):
             return
         self._scored_at, self._owed_at = module.iteration, -1
         size = size_text(trainer.datamodule.image_size)  # type: ignore[attr-defined]
-        scored_by = f"{self.protocol}, {self.num_images:,} fakes, {size}"
+        scored_by = f"{setting(self.protocol, self.num_images)}, {size}"
         report(trainer, scores, module.iteration, scored_by)
         # Where early stopping, sweepers and the checkpoint callback look for it.
         trainer.callback_metrics["fid"] = torch.tensor(scores["fid"])

@@ -59,7 +59,8 @@ class MetricsFile(Logger):
         """
         iteration = step or 0
         texts = {name: f"{float(value):.6g}" for name, value in metrics.items()}
-        texts |= {} if scored_by is None else {"scored_by": scored_by}
+        if scored_by is not None:
+            texts["scored_by"] = scored_by
         fresh_columns = [name for name in texts if name not in self._columns]
         self._columns += fresh_columns
         known = iteration in self._rows

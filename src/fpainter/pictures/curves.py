@@ -25,8 +25,9 @@ def read_metrics(path: Path) -> dict[str, Series]:
     the column ``scored_by`` says.
     """
     series: dict[str, Series] = {}
-    newest = scored_by(path)
-    for row in _rows(path):
+    rows = _rows(path)
+    newest = _newest_setting(rows)
+    for row in rows:
         if row.pop("scored_by", None) not in (None, "", newest):
             row = {name: text for name, text in row.items() if name not in FIDS}
         iteration = row.pop("iteration", None) or ""
@@ -40,7 +41,11 @@ def read_metrics(path: Path) -> dict[str, Series]:
 
 def scored_by(path: Path) -> str | None:
     """Return how the newest score in a metrics file was measured; None where it does not say so."""
-    return next(filter(None, (row.get("scored_by") for row in reversed(_rows(path)))), None)
+    return _newest_setting(_rows(path))
+
+
+def _newest_setting(rows: list[dict[str, Any]]) -> str | None:
+    return next(filter(None, (row.get("scored_by") for row in reversed(rows))), None)
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
