@@ -148,6 +148,15 @@ def test_buffers_are_averaged_and_counts_are_copied(tmp_path: Path) -> None:
     torch.testing.assert_close(got["counting.mean"], wanted, rtol=1e-3, atol=0)
 
 
+def test_what_is_copied_is_not_averaged(tmp_path: Path) -> None:
+    generator = painter()
+    generator.add_module("counting", Counting())
+    generator.copied = ("counting.mean",)
+    train(tmp_path, 20, Count(), averages(tmp_path), module=gan(generator=generator))
+    for state in checkpoint(tmp_path)[0]["callbacks"][STATE]["states"].values():
+        torch.testing.assert_close(state["counting.mean"], torch.full((2,), 20.0))
+
+
 def test_training_is_the_same_with_averages(tmp_path: Path) -> None:
     with_them = train(tmp_path / "a", 4, averages(tmp_path))
     without = train(tmp_path / "b", 4, averages(tmp_path / "b", enabled=False))

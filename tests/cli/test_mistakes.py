@@ -17,10 +17,36 @@ pytestmark = lightning_warnings
         ("model.generator.num_steps=0", "num_steps must be at least 1"),
         ("model.generator_optimiser.lr=-1", "at least 0, got -1"),
         ("model.generator_optimiser.lr=fast", "got 'fast'"),
+        ("model.generator_optimiser.lr_of=3", "lr_of: give the parts, such as"),
+        ("model.discriminator_optimiser.lr_of={refiner:1}", "no trained part 'refiner' (in model."),
+        ("+model.discriminator_optimiser.foo=1", "'foo' (in model.discriminator_optimiser)"),
+        ("model.clip=0.1", "clip: give the parts, such as"),
+        ("model.clip={generator:-1}", "the limit of generator must be a number above 0; got -1"),
+        ("model.accumulate=2.0", "accumulate must be at least 1, a whole number; got 2.0"),
+        ("model.auxiliary_weight=-1", "auxiliary_weight must be a number of 0 or more; got -1"),
+        ("model.regulariser.weight=-1", "weight must be a number of 0 or more; got -1"),
+        ("num_iterations=-1", "num_iterations=-1: must be at least 1, a whole number"),
+        ("checkpoint_every=1.5", "checkpoint_every=1.5: must be at least 1, a whole number"),
+        ("trainer.max_time=5", "give days:hours:minutes:seconds"),
+        ("trainer.precision=fast", "must be auto, bf16-mixed, 32-true or 64-true"),
+        ("model/regulariser=null", "r1, r1_r2, unit_gradient; model.regulariser=null leaves"),
+        ("fid=null", "fid=null: choose one of its options: clean, off, paper"),
     ],
 )
-def test_impossible_numbers(argument: str, words: str, tmp_path: Path) -> None:
-    assert words in refused("train", *SMALL, argument, f"hydra.run.dir={tmp_path}")
+def test_impossible_settings(argument: str, words: str, tmp_path: Path) -> None:
+    assert words in refused("train", *SMALL, argument, f"hydra.run.dir={tmp_path / 'run'}")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_says_that_its_time_is_over_and_that_nothing_is_left(tmp_path: Path) -> None:
+    options = [*SMALL, f"hydra.run.dir={tmp_path}", "trainer.max_time=00:00:00:01"]
+    run("train", *options, "num_iterations=100_000")
+    log = (tmp_path / "train.log").read_text()
+    assert "trainer.max_time=00:00:00:01 is over; with a longer one the run goes on" in log
+    config = (tmp_path / "config.yaml").read_text()
+    run("train", "ckpt=last", f"hydra.run.dir={tmp_path}", "num_iterations=1")
+    assert "num_iterations=NUMBER asks for more" in (tmp_path / "train.log").read_text()
+    assert (tmp_path / "config.yaml").read_text() == config
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,9 @@ def test_mistakes_in_stages_give_a_sentence(staged: tuple[Path, str]) -> None:
     later = "{until:5,image_size:18,model:{discriminator:{widths:[4,4,4]}}}"
     words = refused("train", *STAGES[:-1], f"stages=[{{until:3,image_size:8}},{later}]")
     assert "must be divisible by 8 (two for each of widths [4, 4, 4]); got 18×18" in words
+    later = "{until:5,callbacks:{samples:{every:-1}}}"
+    words = refused("train", *STAGES[:-1], f"stages=[{{until:3}},{later}]")
+    assert "samples.every must be a whole number" in words
     words = refused("train", *STAGES[:-1], "stages=[{until:5,image_sise:8}]")
     assert "image_sise" in words
     words = refused("train", *STAGES[:-1], "stages=[{until:2},{until:5,image_size:8}]")

@@ -111,8 +111,9 @@ def test_rates_of_rows_and_none(name: str, rate: str) -> None:
 def test_rates_that_a_rule_cannot_have_are_refused() -> None:
     with pytest.raises(ValueError, match="rate=row: OverRule orders no rate"):
         head_of(RULES["over"], rate="row")
-    with pytest.raises(ValueError, match="one rate for each step, rate=scalar; got 7"):
-        build(rule=RULES["recursive"], rate="row").paint(torch.randn(1, D_LATENT))
+    for rate in ("row", "none"):
+        with pytest.raises(ValueError, match=f"{rate}: RecursiveRule takes one rate for each step"):
+            head_of(RULES["recursive"], rate=rate)
 
 
 def test_a_head_without_the_rule_is_refused() -> None:

@@ -87,7 +87,9 @@ class PowerAverages(Callback):
             self._begin(pl_module, pl_module.iteration - 1)
         length = pl_module.iteration - self._start
         for horizon, average in self._averages.items():
-            move_average(average, pl_module.generator, kept_share(Profile(horizon, length)))
+            generator = pl_module.generator
+            share = kept_share(Profile(horizon, length))
+            move_average(average, generator, share, generator.copied)
         if trainer.is_global_zero and length % self._distance(length) == 0:
             self._save(pl_module.iteration)
 

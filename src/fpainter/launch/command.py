@@ -19,7 +19,7 @@ from fpainter.errors import UserError, first_line
 from fpainter.launch.allocator import keep_freed_memory
 from fpainter.launch.auto_experiment import with_settings
 from fpainter.launch.auto_size import with_image_size
-from fpainter.launch.configs import CONFIG_DIR, what_is_wrong
+from fpainter.launch.configs import CONFIG_DIR, options_of, what_is_wrong
 from fpainter.launch.continuation import locate_checkpoint
 from fpainter.launch.free_cores import FreeCores
 from fpainter.launch.messages import explained, sentences
@@ -62,6 +62,7 @@ def launch(config_name: str, task: str) -> None:
     register()
     with sentences():
         check_dashes(sys.argv[1:])
+        check_choices(sys.argv[1:])
         sys.argv[1:], notes = with_settings(config_name, sys.argv[1:])
         sys.argv[1:], note = with_image_size(config_name, sys.argv[1:])
         notes += [note] if note else []
@@ -92,6 +93,22 @@ def check_dashes(arguments: Sequence[str]) -> None:
         if name.startswith("--") and name not in options:
             setting = f"{name.lstrip('-')}{equals}{value}"
             raise UserError(f"{argument}: {NO_DASHES}" + (f"; {setting}" if equals else ""))
+
+
+def check_choices(arguments: Sequence[str]) -> None:
+    """Refuse null for a group of configs, which Hydra answers with a traceback.
+
+    Raises:
+        UserError: at the first; with the group's options.
+    """
+    for argument in arguments:
+        group, _, value = argument.lstrip("+").partition("=")
+        options = options_of(group) if value == "null" else []
+        if options:
+            own = [option for option in options if "/" not in option] or options
+            key = group.replace("/", ".")
+            others = f"; {key}=null leaves {key} out" if key != group else ""
+            raise UserError(f"{argument}: choose one of its options: {', '.join(own)}{others}")
 
 
 def name_runs(cfg: DictConfig) -> None:

@@ -54,15 +54,19 @@ def _missing_option(
         if group.startswith("hydra/") and wanted.startswith(plugin):
             return f"{group}={wanted} needs a plugin: pip install 'fpainter[{extra}]'"
     inner = tuple(f"{each}/" for each in groups if each.startswith(f"{group}/"))
-    found = [path.relative_to(CONFIG_DIR) for path in (CONFIG_DIR / group).rglob("[!_]*.yaml")]
-    names = [path.with_suffix("").as_posix() for path in found]
-    options = sorted(n.removeprefix(f"{group}/") for n in names if not n.startswith(inner))
+    options = [name for name in options_of(group) if not f"{group}/{name}".startswith(inner)]
     options = options or [name for name in error.options or [] if not name.startswith("_")]
     if not options:
         return str(error).split("Config search path", 1)[0].strip()
     nearest = difflib.get_close_matches(wanted, options, n=3, cutoff=0.5)
     hint = f" Nearest: {', '.join(nearest)}." if nearest else ""
     return f"{group}={wanted}: there is no such option.{hint}\nOptions: {', '.join(options)}"
+
+
+def options_of(group: str) -> list[str]:
+    """Return the options of a group of configs, those in its folders, too; none if it is none."""
+    found = (CONFIG_DIR / group).rglob("[!_]*.yaml") if group else ()
+    return sorted(p.relative_to(CONFIG_DIR / group).with_suffix("").as_posix() for p in found)
 
 
 def _missing_key(config_name: str, arguments: Sequence[str], key: str, error: Exception) -> str:

@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from fpainter.nn.sizes import check_number, check_whole
+
 
 class InputGradientPenalty(ABC):
     """What the gradient penalties share: when they are due, and the gradient itself.
@@ -15,12 +17,12 @@ class InputGradientPenalty(ABC):
         fakes: applied to the fakes, too, with the same weight.
 
     Raises:
-        ValueError: if `every` is not positive.
+        ValueError: if `every` is not positive, or the weight negative.
     """
 
     def __init__(self, weight: float, every: int, fakes: bool = False) -> None:
-        if every < 1:
-            raise ValueError(f"every must be at least 1; got {every}")
+        check_whole("every", every)
+        check_number("weight", weight, zero=True)
         self.weight = weight
         self.every = every
         self.fakes = fakes
@@ -72,6 +74,7 @@ class R1(InputGradientPenalty):
     """
 
     def __init__(self, gamma: float = 1.0, every: int = 4, fakes: bool = False) -> None:
+        check_number("gamma", gamma, zero=True)
         super().__init__(gamma / 2 * every, every, fakes)
 
     def penalty(self, gradient: Tensor) -> Tensor:

@@ -12,6 +12,16 @@ def is_whole(value: Any, least: int = 1) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
+def check_whole(name: str, value: Any) -> None:
+    """Refuse a value, of whatever kind, that is no whole number of at least 1.
+
+    Raises:
+        ValueError: if it is none; with its name.
+    """
+    if not is_whole(value):
+        raise ValueError(f"{name} must be at least 1, a whole number; got {value}")
+
+
 def check_number(name: str, value: Any, zero: bool = False) -> None:
     """Refuse a value, of whatever kind, that is no finite number above 0.
 

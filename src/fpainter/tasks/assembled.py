@@ -54,37 +54,42 @@ def assembled(cfg: DictConfig) -> tuple[GANModule, ImageDataModule, str]:
     with blaming("seed"):
         seed_everything(cfg.seed, verbose=False)
     data: ImageDataModule = instantiate(cfg.data)
-    module: GANModule = instantiate(cfg.model)
-    check_shares(cfg, module)
+    module = checked_model(cfg)
     for generator in (module.generator, module.generator_ema):
         generator.class_names = data.class_names
     return module, data, precision
 
 
 def check_later(stages: Sequence[Stage]) -> None:
-    """Build the models of all stages but the first, without weights: a mistake in one shows now.
+    """Build what all stages but the first need, without weights: a mistake in one shows now.
 
     Raises:
-        InstantiationException: if one cannot be built.
-        UserError: as in `check_shares`.
+        InstantiationException: if something cannot be built.
+        UserError: as in `checked_model`.
     """
     for stage in stages[1:]:
         with torch.device("meta"):
-            check_shares(stage.config, instantiate(stage.config.model))
+            checked_model(stage.config)
+        for section in ("data", "callbacks", "checkpoints"):
+            instantiate(stage.config[section])
 
 
-def check_shares(cfg: DictConfig, module: GANModule) -> None:
-    """Refuse a batch that devices and micro-batches cannot share, before images are cached.
+def checked_model(cfg: DictConfig) -> GANModule:
+    """Build a stage's model; refuse what its first iteration could not do, before images are read.
 
-    Where the number of devices is not told, only the first iteration knows.
+    That is a batch that devices and micro-batches cannot share (where the number of devices is not
+    told, only the first iteration knows), and optimisers that cannot be built.
 
     Raises:
-        UserError: if they cannot.
+        UserError: if there is any.
     """
+    module: GANModule = instantiate(cfg.model)
+    module.configure_optimizers()
     devices = cfg.trainer.devices
     if is_whole(devices):
         share = share_of_batch(cfg.batch_size, devices * cfg.trainer.get("num_nodes", 1))
         check_micro_batches(module.phases, share, module.accumulate)
+    return module
 
 
 def warm_start(

@@ -7,6 +7,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import Trainer
+from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
 
@@ -20,7 +21,7 @@ from fpainter.data.streaming.formats import absolute
 from fpainter.errors import UserError
 from fpainter.launch.continuation import check_unused, same_run
 from fpainter.launch.processes import launched, launching
-from fpainter.launch.settings import in_sweep
+from fpainter.launch.settings import check_numbers, in_sweep
 from fpainter.launch.stages import Stage, stages_from, stages_of
 from fpainter.loggers.metrics_file import MetricsFile
 from fpainter.tasks.assembled import assembled, check_later, warm_start
@@ -46,6 +47,12 @@ def train(cfg: DictConfig) -> float | None:
         The best FID, for sweepers; None without scores.
     """
     run_dir = Path(HydraConfig.get().runtime.output_dir)
+    check_numbers(cfg, "num_iterations", "checkpoint_every")
+    if not isinstance(cfg.trainer.max_time, str | DictConfig | None):
+        raise UserError(
+            f"trainer.max_time={cfg.trainer.max_time}: give days:hours:minutes:seconds, "
+            "such as 00:02:00:00"
+        )
     cfg = with_classes(cfg, run_dir)
     stages, ckpt = stages_of(cfg), cfg.ckpt
     records = {stage.number: _recorded(stage.config) for stage in stages}
@@ -61,7 +68,10 @@ def train(cfg: DictConfig) -> float | None:
         dry_run(stages, ckpt, run_dir)
         return None
     check_later(stages)
-    done = read_checkpoint(ckpt)["iteration"] if ckpt and len(stages) > 1 else 0
+    done = read_checkpoint(ckpt)["iteration"] if ckpt else 0
+    if done >= cfg.num_iterations:
+        log.info("%s has %d iterations; num_iterations=NUMBER asks for more", ckpt, done)
+        return None
     chosen: Any = HydraConfig.get().runtime.choices
     if chosen["data"] == "portraits" and chosen.get("experiment") != "demo":
         log.info("trains on portraits that fpainter draws; data=folder data.dir=PATH has others")
@@ -87,7 +97,7 @@ def _train_stage(
         stage: perhaps the only one.
         run: says what it is.
         ckpt: what it goes on from; at its first iteration, the last checkpoint of the one before.
-        done: iterations done, if there are several stages.
+        done: iterations done.
 
     Returns:
         What has kept its checkpoints, and how many iterations are done now.
@@ -122,6 +132,10 @@ def _train_stage(
         trainer.fit(module, data, ckpt_path=ckpt, weights_only=True if ckpt else None)
         trainer.strategy.barrier()  # the next stage reads what the first process has saved
     if trainer.is_global_zero:
+        limit = cfg.trainer.max_time
+        timers = [c for c in trainer.callbacks if isinstance(c, Timer)]  # type: ignore[attr-defined]
+        if any((timer.time_remaining() or 1) <= 0 for timer in timers):
+            log.info("trainer.max_time=%s is over; with a longer one the run goes on", limit)
         log.info("results in %s\n%s", run_dir, _contents(run_dir))
     return checkpoints, module.iteration
 

@@ -3,7 +3,7 @@
 import copy
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -23,19 +23,25 @@ from fpainter.losses.adversarial import AdversarialLoss, mean_sign
 from fpainter.losses.regularisers import InputGradientPenalty
 from fpainter.nn.image_range import ImageRange
 from fpainter.nn.noise import own_rows
-from fpainter.nn.sizes import first_misfit
+from fpainter.nn.sizes import check_number, check_whole, first_misfit
 from fpainter.training.counted import COUNTED, counted
 from fpainter.training.ema import EMASchedule, move_average
 from fpainter.training.exchange import average, average_gradients
 from fpainter.training.judging import Reals, micro_batches
-from fpainter.training.optimiser import changed_options, regrouped, skip_unless_finite, slow_down
+from fpainter.training.optimiser import (
+    OptimiserFactory,
+    changed_options,
+    limits,
+    optimiser_of,
+    regrouped,
+    skip_unless_finite,
+    slow_down,
+)
 from fpainter.training.phases import PLAYERS, Phase, check_micro_batches, chosen_phases
 from fpainter.training.precision import check_precision
 from fpainter.training.schedules import Schedule, chosen, follow
 
 log = logging.getLogger(__name__)
-
-OptimiserFactory = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
 
 
 class GANModule(LightningModule):
@@ -98,8 +104,8 @@ class GANModule(LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        if accumulate < 1:
-            raise ValueError(f"accumulate must be at least 1; got {accumulate}")
+        check_whole("accumulate", accumulate)
+        check_number("auxiliary_weight", auxiliary_weight, zero=True)
         self.generator = generator
         self.generator_ema = copy.deepcopy(generator).eval().requires_grad_(False)
         self.discriminator = discriminator
@@ -108,10 +114,7 @@ class GANModule(LightningModule):
         self.regulariser = regulariser
         self.image_range = ImageRange(image_range)
         self.accumulate = accumulate
-        self.clip = {name: limit for name, limit in (clip or {}).items() if limit is not None}
-        for name in self.clip:
-            if name.split(".")[0] not in PLAYERS or name not in dict(self.named_modules()):
-                raise ValueError(f"clip: there is no part {name!r} of generator or discriminator")
+        self.clip = limits(clip, self, PLAYERS)
         self.auxiliary_weight = auxiliary_weight
         self.augment = augment or nn.Identity()
         self.schedules = chosen(schedules, regulariser)
@@ -124,13 +127,13 @@ class GANModule(LightningModule):
         self.begun = 0.0
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """Build one optimiser per player, slower where a regulariser adds steps of its own."""
-        optimisers = [
-            make(
-                (n, p) for n, p in self.get_submodule(player).named_parameters() if p.requires_grad
-            )
-            for make, player in zip(self.optimiser_factories, PLAYERS, strict=True)
-        ]
+        """Build one optimiser per player, slower where a regulariser adds steps of its own.
+
+        Raises:
+            UserError: if one cannot be built.
+        """
+        makers = zip(PLAYERS, self.optimiser_factories, strict=True)
+        optimisers = [optimiser_of(name, self.get_submodule(name), make) for name, make in makers]
         for phase in self._phases():
             every = phase.interval(self)
             if every is not None:
@@ -178,11 +181,8 @@ class GANModule(LightningModule):
 
     def sizes(self) -> str:
         """Say how many parameters the players have."""
-        players = {player: self.get_submodule(player).parameters() for player in PLAYERS}
-        return ", ".join(
-            f"{name} {sum(p.numel() for p in weights) / 1e6:.2f} M"
-            for name, weights in players.items()
-        )
+        counts = {n: sum(p.numel() for p in self.get_submodule(n).parameters()) for n in PLAYERS}
+        return ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in counts.items())
 
     def draw_latents(self, num: int) -> Tensor:
         """Draw `num` latents from N(0, I), [num d_latent]."""

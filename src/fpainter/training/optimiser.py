@@ -1,12 +1,51 @@
 """One optimiser for a player: its parts' rates, its stored states, the updates it must skip."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fpainter.errors import UserError
+from fpainter.nn.sizes import check_number
+
+OptimiserFactory = Callable[[Iterable[tuple[str, nn.Parameter]]], torch.optim.Optimizer]
+
+
+def optimiser_of(player: str, module: nn.Module, make: OptimiserFactory) -> torch.optim.Optimizer:
+    """Build a player's optimiser over what of it is trained.
+
+    Raises:
+        UserError: if it cannot be built.
+    """
+    try:
+        return make((n, p) for n, p in module.named_parameters() if p.requires_grad)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{error} (in model.{player}_optimiser)") from error
+
+
+def limits(
+    clip: Mapping[str, float | None] | None, module: nn.Module, players: Sequence[str]
+) -> dict[str, float]:
+    """Return the largest norm of the gradient of each part that has one.
+
+    Args:
+        clip: by the name of a part in the module; None for no limit.
+        module: holds the players.
+        players: their names in it.
+
+    Raises:
+        ValueError: if there is no such part, or a limit is no positive number.
+    """
+    if not isinstance(clip, Mapping | None):
+        raise ValueError(f"clip: give the parts, such as {{generator: 0.1}}; got {clip}")
+    found = {name: limit for name, limit in (clip or {}).items() if limit is not None}
+    parts = dict(module.named_modules())
+    for name, limit in found.items():
+        if name.split(".")[0] not in players or name not in parts:
+            raise ValueError(f"clip: there is no part {name!r} of {' or '.join(players)}")
+        check_number(f"clip: the limit of {name}", limit)
+    return found
 
 
 def adam(
@@ -28,6 +67,8 @@ def adam(
         ValueError: if a part has no parameters.
         UserError: if a learning rate is no number, or negative.
     """
+    if not isinstance(lr_of, Mapping | None):
+        raise ValueError(f"lr_of: give the parts, such as {{refiner: 1e-4}}; got {lr_of}")
     parts: dict[str, float] = dict(lr_of or {})
     for rate in (lr, *parts.values()):
         if not isinstance(rate, int | float) or rate < 0:

@@ -39,6 +39,10 @@ def check_precision(precision: str | int) -> None:
         UserError: if `precision`, by one of Lightning's names, is not one to train in.
     """
     if str(precision) not in TRAINED:
+        if "16" not in str(precision):
+            raise UserError(
+                f"trainer.precision={precision}: must be auto, bf16-mixed, 32-true or 64-true"
+            )
         raise UserError(
             f"trainer.precision={precision}: half-precision weights or gradients round small "
             "updates and the running average away; give bf16-mixed, 32-true or 64-true"

@@ -38,6 +38,7 @@ class LearningRule(nn.Module):
         source: where it comes from.
         anywhere: whether a picture can be looked at between its pixels. It can if what is written
             at a column depends on nothing but the orders for that column.
+        one_rate: whether a step must have one rate, and not one for each row.
     """
 
     orders: tuple[Order, ...] = (KEY, VALUE, RATE)
@@ -45,6 +46,7 @@ class LearningRule(nn.Module):
     equation: ClassVar[str] = ""
     source: ClassVar[str] = ""
     anywhere: ClassVar[bool] = True
+    one_rate: ClassVar[bool] = False
 
     def step(self, canvas: Tensor, *args: Any, **orders: Any) -> Tensor:
         """Return the canvas [B C H W] after one step, given the orders by name [B C (repeat) *]."""

@@ -35,6 +35,7 @@ class RecursiveRule(LearningRule):
     )
     source = "Plackett 1950; Mesa, von Oswald et al. 2023"
     anywhere = False
+    one_rate = True
 
     def __init__(self, ridge: float = 0.1) -> None:
         super().__init__()
