@@ -105,6 +105,13 @@ def test_images_of_any_generator(finished_run: Path, tmp_path: Path) -> None:
     assert from_images["num_fake"] == 6
     assert "also needs the real images" in refused("eval", f"images={folder}")
     assert "either ckpt=PATH" in refused("eval")
+    options = [f"images={folder}", *reals]
+    words = refused("eval", *options, "metrics=[fid,painting,fid_by_label]")
+    assert "painting, fid_by_label can only be had of a generator" in words
+    assert "num_images=5.5: must be at least 1" in refused("eval", *options, "num_images=5.5")
+    assert "'sharpness' is none of fid, kid" in refused("eval", *options, "metrics=sharpness")
+    run("eval", f"ckpt={ckpt}", "metrics=fid_by_label", f"hydra.run.dir={tmp_path / 'classes'}")
+    assert "no fid_by_label: it paints no classes" in (tmp_path / "classes/eval.log").read_text()
 
 
 def test_against_other_images(finished_run: Path, tmp_path: Path) -> None:

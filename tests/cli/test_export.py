@@ -60,8 +60,15 @@ def test_mistakes_give_a_sentence(finished_run: Path, tmp_path: Path) -> None:
     output = f"output={tmp_path / 'painter'}"
     assert "there is no such file" in refused("export", f"ckpt={tmp_path / 'none'}", output)
     assert "weights=half" in refused("export", ckpt, output, "weights=half")
+    assert "give ckpt=PATH" in refused("export", "ckpt=null", output)
     assert not (tmp_path / "painter").exists()
     run("export", ckpt, output)
+    again = tmp_path / "again"
+    run("export", f"ckpt={tmp_path / 'painter'}", f"output={again}")
+    for name in ("config.json", "model.safetensors"):
+        assert (again / name).read_bytes() == (tmp_path / "painter" / name).read_bytes()
+    file = f"ckpt={again / 'model.safetensors'}"
+    assert f"give its folder, {again}, which says" in refused("generate", file)
     assert "overwrite=true replaces it" in refused("export", ckpt, output)
     run("export", ckpt, output, "overwrite=true")
     (tmp_path / "file").touch()

@@ -73,10 +73,23 @@ def test_only_what_is_asked_for(ckpt: str, tmp_path: Path) -> None:
 
 def test_the_chosen_images_are_those_of_their_indices(ckpt: str, tmp_path: Path) -> None:
     run("generate", ckpt, "num_images=4", f"hydra.run.dir={tmp_path / 'all'}")
-    run("generate", ckpt, "seeds=[3,1]", f"hydra.run.dir={tmp_path / 'some'}", "batch_size=1")
+    run("generate", ckpt, "seeds=[3,1,3]", f"hydra.run.dir={tmp_path / 'some'}", "batch_size=1")
     for name in ("000003.png", "000001.png"):
         expected = (tmp_path / "all" / "images" / name).read_bytes()
         assert (tmp_path / "some" / "images" / name).read_bytes() == expected
+
+
+def test_truncated_images_are_seen_finer(tmp_path: Path) -> None:
+    for size in (32, 64):
+        where = f"hydra.run.dir={tmp_path / str(size)}"
+        run("generate", "num_images=1", "truncation=0.5", f"image_size={size}", where)
+    with (
+        Image.open(tmp_path / "32" / "images" / "000000.png") as small,
+        Image.open(tmp_path / "64" / "images" / "000000.png") as large,
+    ):
+        assert large.size == (64, 64)
+        seen = np.asarray(large.resize((32, 32), Image.Resampling.BOX)).astype(float)
+        assert np.abs(seen - np.asarray(small)).mean() < 5
 
 
 def test_dropped_steps_are_missing_from_the_image(ckpt: str, tmp_path: Path) -> None:
@@ -172,6 +185,9 @@ def test_steps_asked_of_a_generator_without_steps(option: str, tmp_path: Path) -
         (["film.columns=x"], "film.columns=x: must be at least 1"),
         (["film.margin=maybe"], "film.margin=maybe: must be true or false"),
         (["seed=x"], "seed=x: must be a whole number"),
+        (["strips.num_images=-1"], "strips.num_images=-1: must be at least 0, a whole number"),
+        (["walk.ckpts=5"], "walk.ckpts=5: is what what=walk passes; give that, too"),
+        (["device=cuda:99"], "device=cuda:99: "),
         (["film.fps=60"], "50 fps at most"),
         (["film.fps=abc"], "fps must be a number above 0 and at most 1000; got abc (in film)"),
         (["nearest.neighbours=0"], "nearest.neighbours=0: must be at least 1"),

@@ -34,7 +34,13 @@ def test_how_a_painter_would_paint_it(finished_run: Path, picture: Path, tmp_pat
     for name in names(found):
         assert (two / "projection" / name).read_bytes() == (found / name).read_bytes()
     assert "projection in z: distance" in (one / "generate.log").read_text()
-    run("generate", ckpt, f"latents={found / 'latents.npz'}", "what=images", f"hydra.run.dir={out}")
+    # Latents of a file are projected, and stored, with its truncation.
+    stored = f"latents={found / 'latents.npz'}"
+    more = [*QUICK, f"image='{picture}'", "projection.features=0", "film.format=apng"]
+    run("generate", ckpt, stored, *more, f"hydra.run.dir={tmp_path / 'three'}")
+    with np.load(tmp_path / "three" / "projection" / "latents.npz") as file:
+        assert file["truncation"] == 0.5
+    run("generate", ckpt, stored, "what=images", f"hydra.run.dir={out}")
     with (
         Image.open(found / "projection.png") as sheet,
         Image.open(out / "images" / "000000.png") as image,

@@ -182,6 +182,8 @@ def load_painter(
         if weights not in (None, painter.weights):
             raise UserError(f"{key}={path}: holds only the weights={painter.weights}")
         return painter
+    if path.suffix == ".safetensors" and (path.parent / "config.json").is_file():
+        raise UserError(f"{key}={path}: give its folder, {path.parent}, which says what it holds")
     checkpoint, weights = read_checkpoint(path, key), weights or "ema"
     run = checkpoint["fpainter"] | {"iteration": checkpoint["iteration"], "weights": weights}
     prefix = add_generator(checkpoint, weights, path, f"{key}={path}")

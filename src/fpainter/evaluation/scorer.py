@@ -27,7 +27,8 @@ from fpainter.generators.painting import shown_steps
 from fpainter.generators.sampler import Sampler, evaluating
 
 PAINTER_METRICS = ("fid_by_step", "painting")  # of painters only
-METRICS = ("fid", *SAMPLE_METRICS, "inception_path_length", "fid_by_label", *PAINTER_METRICS)
+OF_IMAGES = ("fid", *SAMPLE_METRICS)  # whatever made them
+METRICS = (*OF_IMAGES, "inception_path_length", "fid_by_label", *PAINTER_METRICS)
 TABLES = ("fid_by_step", "fid_by_label")  # several numbers, and as many further passes
 NUM_SHOWN = 8  # painting steps at which the FID is taken
 LEAST_SINGLE = 10  # images on both sides for metrics of single features
@@ -214,3 +215,11 @@ def check_metrics(metrics: Sequence[str]) -> None:
     for name in metrics:
         if name not in METRICS:
             raise ValueError(f"metrics: {name!r} is none of {', '.join(METRICS)}")
+
+
+def not_of(generator: Generator, metrics: Sequence[str]) -> dict[str, str]:
+    """Return which metrics a generator has no scores by, each with the reason."""
+    reasons = {} if generator.num_labels else {"fid_by_label": "it paints no classes"}
+    if not isinstance(generator, PaintingGenerator):
+        reasons |= dict.fromkeys(PAINTER_METRICS, "it does not paint in steps")
+    return {name: reason for name, reason in reasons.items() if name in metrics}

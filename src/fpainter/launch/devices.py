@@ -11,13 +11,15 @@ def pick_device(name: str) -> torch.device:
     """Return the device called `name`; ``auto`` is a GPU when there is one.
 
     Raises:
-        UserError: if torch knows no such device.
+        UserError: if torch knows no such device, or this machine has none.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.device(name)
-    except RuntimeError as error:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+        return device
+    except (AssertionError, RuntimeError) as error:  # the former without CUDA in torch
         raise UserError(f"device={name}: {first_line(error)}") from error
 
 

@@ -70,22 +70,23 @@ def edited_sampler(
     with blaming("num_steps or drop_steps"):
         steps = cfg.num_steps, numbers(cfg, "drop_steps")
         sampler = edited(trained.sampler, *steps, refined=cfg.refined)
-    with blaming("image_size or crop"):
-        sampler = edited(sampler, view=_view(trained, cfg))
     if stored is not None and stored.styles:
         with blaming(f"latents={cfg.latents}"):
             sampler = from_styles(sampler)
-    truncation = cfg.truncation
-    if truncation is None and stored is not None:
-        truncation = stored.truncation
-    if truncation is None:
-        return sampler
-    with blaming("truncation"):
-        sampler = truncated(sampler, truncation)
-    if isinstance(sampler.generator, PaintingGenerator):
-        kind = type(sampler.generator).__name__
-        log.info("%s has no styles; its latents are multiplied by %g", kind, truncation)
-    return sampler
+    truncation = chosen_truncation(cfg.truncation, stored)
+    if truncation is not None:
+        with blaming("truncation"):
+            sampler = truncated(sampler, truncation)
+        if isinstance(sampler.generator, PaintingGenerator):
+            kind = type(sampler.generator).__name__
+            log.info("%s has no styles; its latents are multiplied by %g", kind, truncation)
+    with blaming("image_size or crop"):
+        return edited(sampler, view=_view(trained, cfg))
+
+
+def chosen_truncation(asked: float | None, stored: StoredLatents | None) -> float | None:
+    """Return the truncation asked for, else that of the file which the latents come from."""
+    return stored.truncation if asked is None and stored is not None else asked
 
 
 def _view(trained: TrainedPainter, cfg: DictConfig) -> View | None:
@@ -122,7 +123,7 @@ def chosen_images(trained: TrainedPainter, cfg: DictConfig) -> Selection:
     label = chosen_label(sampler, cfg.label)
     if stored is not None:
         _check_fit(stored, sampler, f"latents={cfg.latents}")
-    indices = indices or tuple(range(cfg.num_images))
+    indices = tuple(dict.fromkeys(indices)) or tuple(range(cfg.num_images))
     return Selection(sampler, cfg.seed, indices, cfg.batch_size, label, stored)
 
 
@@ -144,9 +145,8 @@ def write_chosen(selection: Selection, truncation: float | None, path: Path) -> 
         truncation: asked for; None: as in the file that they come from, if any.
         path: the file.
     """
-    generator, known = selection.sampler.generator, selection.stored
-    if truncation is None and known is not None:
-        truncation = known.truncation
+    generator = selection.sampler.generator
+    truncation = chosen_truncation(truncation, selection.stored)
     shape = (-1, generator.d_style) if isinstance(generator, FromStyles) else ()
     latents, labels = selection.latents(), selection.labels()
     stored = StoredLatents(selection.indices, latents, bool(shape), labels, truncation)

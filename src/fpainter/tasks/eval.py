@@ -13,9 +13,9 @@ from fpainter.checkpoints.inference import TrainedPainter, load_painter, searche
 from fpainter.data.datamodule import ImageDataModule
 from fpainter.errors import UserError
 from fpainter.evaluation.features import Features
-from fpainter.evaluation.scorer import Scorer
+from fpainter.evaluation.scorer import OF_IMAGES, Scorer, check_metrics, not_of
 from fpainter.launch.devices import join_processes, pick_device
-from fpainter.launch.settings import blaming, entries, fill_from
+from fpainter.launch.settings import blaming, check_numbers, entries, fill_from
 from fpainter.progress import Report, reporting
 from fpainter.report.markdown import score_table
 from fpainter.report.results import AS_TRAINED
@@ -32,6 +32,7 @@ COMPARED = {
     "real images": "reals",
     "number of fakes": "num_fake",
 }
+AT_LEAST_ONE = ("batch_size", "num_kept", "num_each")
 DEFAULT = {"protocol": "png", "num_images": 10_000, "weights_path": None, "cache_dir": None}
 
 
@@ -61,6 +62,9 @@ class Evaluation:
                 f"ckpt={path}: paints classes, so the real images need labels; "
                 "give data.labels=true"
             )
+        lost = not_of(painter.sampler.generator, entries(self.cfg.metrics))
+        for name, reason in lost.items():
+            log.info("ckpt=%s: no %s: %s", path, name, reason)
         if self.cfg.num_images is not None:
             fid.num_images = self.cfg.num_images
         return painter, data, fid
@@ -120,7 +124,7 @@ class Evaluation:
                 self._scorers[key] = Scorer(
                     Features.load(*features, self.device, cfg.batch_size, self.report),
                     images,
-                    cfg.metrics,
+                    entries(cfg.metrics),
                     fid.num_images,
                     cfg.num_kept,
                     cfg.seed,
@@ -154,11 +158,17 @@ def evaluate(cfg: DictConfig) -> float:
     Raises:
         UserError: if there is nothing to score, or it cannot be scored so.
     """
+    check_numbers(cfg, *AT_LEAST_ONE, *(["num_images"] if cfg.num_images is not None else []))
+    metrics = entries(cfg.metrics)
+    with blaming("metrics"):
+        check_metrics(metrics)
     paths = [cfg.ckpt] if isinstance(cfg.ckpt, str) else list(cfg.ckpt or [])
     if bool(paths) == (cfg.images is not None):
         raise UserError("give what is to be scored: either ckpt=PATH, ckpt=[A,B] or images=DIR")
     for key, value in () if paths else _edits(cfg).items():
         raise UserError(f"{key}={value}: images are painted already; leave it out")
+    if not paths and (others := [name for name in metrics if name not in OF_IMAGES]):
+        raise UserError(f"metrics: {', '.join(others)} can only be had of a generator, with ckpt=")
     rank = join_processes()
     with reporting(quiet=rank > 0) as report:
         evaluation = Evaluation(cfg, report)

@@ -21,6 +21,7 @@ from fpainter.generators.base import PaintingGenerator
 from fpainter.generators.sampler import Sampler
 from fpainter.launch.devices import pick_device
 from fpainter.launch.settings import blaming, check_numbers, entries
+from fpainter.nn.sizes import is_whole
 from fpainter.paths import existing
 from fpainter.pictures.film import Frames, check_film
 from fpainter.pictures.grids import grid, sheet, to_picture
@@ -84,6 +85,8 @@ def generate(cfg: DictConfig) -> None:
     _check(cfg)
     if cfg.image is not None and "projection" not in entries(cfg.what):
         raise UserError(f"image={cfg.image}: is what what=projection looks for; give that, too")
+    if cfg.walk.ckpts is not None and "walk" not in entries(cfg.what):
+        raise UserError(f"walk.ckpts={cfg.walk.ckpts}: is what what=walk passes; give that, too")
     output = Path(HydraConfig.get().runtime.output_dir)
     if cfg.ckpt is None and entries(cfg.what) == ["augmentation"]:  # which needs no painter
         written = _prepared("augmentation")(None, None, cfg)(output)
@@ -139,6 +142,9 @@ def _check(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, key)
         if not isinstance(value, bool):
             raise UserError(f"{key}={value}: must be true or false")
+    if not is_whole(cfg.strips.num_images, least=0):
+        given = cfg.strips.num_images
+        raise UserError(f"strips.num_images={given}: must be at least 0, a whole number")
     with blaming("strips"):
         check_normalisation(cfg.strips.normalisation)
     with blaming("film"):

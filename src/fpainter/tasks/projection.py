@@ -26,6 +26,7 @@ from fpainter.pictures.nearest import WIDTH
 from fpainter.pictures.projection import Projection, Search, default_space, project
 from fpainter.pictures.selection import Selection
 from fpainter.progress import reporting
+from fpainter.tasks.chosen import chosen_truncation
 from fpainter.tasks.paintings import write_film, write_strips
 from fpainter.tasks.styles import Writer
 
@@ -116,7 +117,8 @@ def _write(
     picture.save(folder / "projection.png")
     stored = found.stored
     if not stored.styles:
-        stored = replace(stored, truncation=cfg.truncation)
+        truncation = chosen_truncation(cfg.truncation, selection.stored)
+        stored = replace(stored, truncation=truncation)
     write_latents(stored, folder / "latents.npz", found.shape)
     written = ["projection.png", "latents.npz"]
     if isinstance(selection.sampler.generator, PaintingGenerator):

@@ -69,7 +69,8 @@ class HalfLifeEMA:
     """Move at every iteration by a half-life in images, which may grow with the run.
 
     After n images, b of them in each iteration, ``2^(-b / min(1000 thousands, ramp_up n))`` is
-    kept; n does not count the images of the present iteration, so the first one is copied.
+    kept; n does not count the images of the present iteration, so the first one is copied. Where
+    the batch has changed, n is what it would be had all batches been of the present size.
 
     Args:
         thousands: half-life of what the average has kept, in thousands of images.
