@@ -298,6 +298,8 @@ def test_models_can_be_trained_in_either_order(compose: Compose) -> None:
     assert rates == pytest.approx([2e-4 * 4 / 5, 2e-4 * 4 / 5])
     module = instantiate(compose("model/phases=seeking", *TINY_PAINTER).model)
     assert module.phases["generator"].diversity.weight == 0.1
+    module = instantiate(compose("model/phases=seeking_more", *TINY_PAINTER).model)
+    assert module.phases["generator"].diversity.weight == 1.0
     module = instantiate(compose("experiment=small64", "model/phases=sizes", *TINY_PAINTER).model)
     assert module.phases["generator"].phase.diversity.weight == 0.1
     module = instantiate(compose("experiment=stylegan2/cifar").model)
