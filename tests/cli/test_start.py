@@ -174,7 +174,8 @@ def test_a_refused_command_leaves_no_directory(
 def test_a_refused_start_leaves_an_earlier_run_as_it_was(tmp_path: Path) -> None:
     run("train", *SMALL, "num_iterations=1", f"hydra.run.dir={tmp_path}")
     before = content(tmp_path)
-    refused("train", "ckpt=last", "batch_size=0", f"hydra.run.dir={tmp_path}")
+    options = ["num_iterations=2", "batch_size=0", f"hydra.run.dir={tmp_path}"]
+    refused("train", "ckpt=last", *options)
     assert content(tmp_path) == before
 
 

@@ -96,7 +96,11 @@ def test_a_run_that_was_itself_gone_on_with(finished_run: Path, tmp_path: Path) 
 
 def test_a_run_keeps_its_model(finished_run: Path) -> None:
     message = refused(
-        "train", "ckpt=last", f"hydra.run.dir={finished_run}", "model.generator.d_hidden=24"
+        "train",
+        "ckpt=last",
+        f"hydra.run.dir={finished_run}",
+        "model.generator.d_hidden=24",
+        "num_iterations=99",
     )
     assert len(message.splitlines()) == 1
     assert "warm_start.ckpt=PATH" in message
