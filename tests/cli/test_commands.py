@@ -226,7 +226,7 @@ def test_grey_and_transparent_images(channels: int, tmp_path: Path) -> None:
         ),
         (["image_size=20", "model/discriminator=convolutional"], "divisible by 8"),
         (["batch_size=0"], "batch_size must be"),
-        (["checkpoint_every=0"], "checkpoint_every=0: must be at least 1"),
+        (["checkpoint_every=0"], "checkpoint_every must be at least 1"),
         (["fid.protocol=jpeg"], "allowed: png, paper"),
         (["model.image_range=bytes"], "image_range must be one of"),
         (["trainer.precision=16-mixed"], "trainer.precision=16-mixed: half-precision weights or"),

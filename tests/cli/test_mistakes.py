@@ -26,7 +26,7 @@ pytestmark = lightning_warnings
         ("model.auxiliary_weight=-1", "auxiliary_weight must be a number of 0 or more; got -1"),
         ("model.regulariser.weight=-1", "weight must be a number of 0 or more; got -1"),
         ("num_iterations=-1", "num_iterations=-1: must be at least 1, a whole number"),
-        ("checkpoint_every=1.5", "checkpoint_every=1.5: must be at least 1, a whole number"),
+        ("checkpoint_every=1.5", "checkpoint_every must be at least 1, a whole number; got 1.5"),
         ("trainer.max_time=5", "give days:hours:minutes:seconds"),
         ("trainer.precision=fast", "must be auto, bf16-mixed, 32-true or 64-true"),
         ("model/regulariser=null", "r1, r1_r2, unit_gradient; model.regulariser=null leaves"),

@@ -1,5 +1,6 @@
 """What learning rules order, as the head writes it, and as it is when a painter has grown."""
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -96,8 +97,13 @@ def test_activations_can_be_others() -> None:
     assert {o.activation for rule in RULES.values() for o in rule.orders} <= {*ACTIVATIONS}
 
 
-@pytest.mark.parametrize("rate", ["row", "none"])
-@pytest.mark.parametrize("name", ["delta", "gated_delta", "delta_product", "shared_key", "coupled"])
+ANY_RATES = ("delta", "gated_delta", "delta_product", "shared_key", "coupled")
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [*product(ANY_RATES, ("row", "none")), ("recursive", "none")],
+)
 def test_rates_of_rows_and_none(name: str, rate: str) -> None:
     painter = build(rule=RULES[name], rate=rate)
     painting = painter.paint(torch.randn(2, D_LATENT))
@@ -111,9 +117,12 @@ def test_rates_of_rows_and_none(name: str, rate: str) -> None:
 def test_rates_that_a_rule_cannot_have_are_refused() -> None:
     with pytest.raises(ValueError, match="rate=row: OverRule orders no rate"):
         head_of(RULES["over"], rate="row")
-    for rate in ("row", "none"):
-        with pytest.raises(ValueError, match=f"{rate}: RecursiveRule takes one rate for each step"):
-            head_of(RULES["recursive"], rate=rate)
+    with pytest.raises(ValueError, match="rate=row: RecursiveRule takes one rate for each step"):
+        head_of(RULES["recursive"], rate="row")
+    painting = build(rule=RULES["recursive"]).paint(torch.randn(1, D_LATENT))
+    rates = painting.instructions["rate"].expand(-1, -1, -1, 7)
+    with pytest.raises(ValueError, match="one rate for each step, rate=scalar; got 7"):
+        RULES["recursive"]({**painting.instructions, "rate": rates}, None)
 
 
 def test_a_head_without_the_rule_is_refused() -> None:

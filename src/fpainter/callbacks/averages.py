@@ -86,8 +86,8 @@ class PowerAverages(Callback):
         if not self._averages or first_misfit(own, self._averages[self.horizons[0]].state_dict()):
             self._begin(pl_module, pl_module.iteration - 1)
         length = pl_module.iteration - self._start
+        generator = pl_module.generator
         for horizon, average in self._averages.items():
-            generator = pl_module.generator
             share = kept_share(Profile(horizon, length))
             move_average(average, generator, share, generator.copied)
         if trainer.is_global_zero and length % self._distance(length) == 0:

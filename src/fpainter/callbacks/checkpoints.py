@@ -19,7 +19,7 @@ from fpainter.callbacks.stopping import stop_requested
 from fpainter.checkpoints.inference import read_checkpoint, run_state
 from fpainter.errors import UserError
 from fpainter.files import replacing
-from fpainter.nn.sizes import as_size, size_text
+from fpainter.nn.sizes import as_size, check_whole, size_text
 from fpainter.training.gan_module import GANModule
 
 log = logging.getLogger(__name__)
@@ -83,8 +83,7 @@ class RunCheckpoints(Checkpoint):
         keep_every: int | None = None,
         image_size: int | Sequence[int] | None = None,
     ) -> None:
-        if every < 1:
-            raise ValueError(f"checkpoint_every must be at least 1; got {every}")
+        check_whole("checkpoint_every", every)
         if keep_every is not None and keep_every < 1:
             raise ValueError(f"checkpoints.keep_every must be at least 1; got {keep_every}")
         self.last = Path(directory) / "last.ckpt"

@@ -15,7 +15,7 @@ from fpainter.checkpoints.safe_load import safe_load
 from fpainter.errors import UserError
 from fpainter.former import with_current_names
 from fpainter.generators.growing import grown_scales
-from fpainter.generators.pretrained import load_pretrained, read_config
+from fpainter.generators.pretrained import CONFIG, load_pretrained, read_config
 from fpainter.generators.trained import TrainedPainter, check_format, part, planned, rebuild
 from fpainter.nn.sizes import as_size
 from fpainter.paths import is_hub_name
@@ -182,7 +182,7 @@ def load_painter(
         if weights not in (None, painter.weights):
             raise UserError(f"{key}={path}: holds only the weights={painter.weights}")
         return painter
-    if path.suffix == ".safetensors" and (path.parent / "config.json").is_file():
+    if path.suffix == ".safetensors" and (path.parent / CONFIG).is_file():
         raise UserError(f"{key}={path}: give its folder, {path.parent}, which says what it holds")
     checkpoint, weights = read_checkpoint(path, key), weights or "ema"
     run = checkpoint["fpainter"] | {"iteration": checkpoint["iteration"], "weights": weights}

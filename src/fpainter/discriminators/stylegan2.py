@@ -18,7 +18,7 @@ from fpainter.nn.equalised import (
 from fpainter.nn.labels import check_label
 from fpainter.nn.positions import GridPositions
 from fpainter.nn.resample import smooth_down
-from fpainter.nn.sizes import check_side, first_map, is_whole, stage_width
+from fpainter.nn.sizes import check_side, check_whole, first_map, stage_width
 
 LABEL_LAYERS, LABEL_RATE = 8, 0.01  # of the mapping of labels: its layers, their learning rate
 
@@ -141,8 +141,7 @@ class StyleGAN2Discriminator(Discriminator):
         sides = [4 * 2**stage for stage in range(num_stages, -1, -1)]
         widths = [stage_width(side, channel_base, channel_max, sides[0]) for side in sides]
         sizes = [(height * side // 4, width * side // 4) for side in sides[:-1]]
-        if not is_whole(group_size):
-            raise ValueError(f"group_size must be at least 1, a whole number; got {group_size}")
+        check_whole("group_size", group_size)
         self.group_size = group_size
         check_side("self_attention_at", self_attention_at)
         # By the nominal side of the maps they read.

@@ -92,9 +92,9 @@ class InstructionHead(nn.Module):
             check_choice("rate", rate, axis)
             if all(order.name != "rate" for order in self.orders):
                 raise ValueError(f"rate={rate}: {type(learning_rule).__name__} orders no rate")
-            if rate != "scalar" and learning_rule and learning_rule.one_rate:
+            if rate == "row" and learning_rule and learning_rule.one_rate:
                 rule = type(learning_rule).__name__
-                raise ValueError(f"rate={rate}: {rule} takes one rate for each step, rate=scalar")
+                raise ValueError(f"rate={rate}: {rule} takes one rate for each step")
             self.orders = tuple(
                 order._replace(axis=axis[rate]) if order.name == "rate" else order
                 for order in self.orders

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from fpainter.generators.instruction_head import InstructionHead
 from fpainter.generators.learning_rules import LearningRule
 from fpainter.generators.painter import FastWeightPainter
-from fpainter.nn.sizes import is_whole
+from fpainter.nn.sizes import check_whole, is_whole
 
 
 class WrittenNumbers(nn.Module):
@@ -31,8 +31,7 @@ class WrittenNumbers(nn.Module):
         self, num_pictures: int, num_steps: int, d_input: int, gain: float = 1.0, seed: int = 0
     ) -> None:
         super().__init__()
-        if not is_whole(num_steps):
-            raise ValueError(f"num_steps must be at least 1, a whole number; got {num_steps}")
+        check_whole("num_steps", num_steps)
         self.d_latent = num_pictures
         self.num_steps = num_steps
         self.d_input = d_input

@@ -9,6 +9,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from fpainter.errors import UserError
+from fpainter.nn.sizes import is_whole
 
 
 def in_sweep() -> bool:
@@ -42,7 +43,7 @@ def check_numbers(cfg: DictConfig, *at_least_one: str) -> None:
     """
     for key in at_least_one:
         value = OmegaConf.select(cfg, key)
-        if type(value) is not int or value < 1:
+        if not is_whole(value):
             raise UserError(f"{key}={value}: must be at least 1, a whole number")
     if not isinstance(cfg.seed, int):
         raise UserError(f"seed={cfg.seed}: must be a whole number")

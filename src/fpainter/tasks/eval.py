@@ -42,10 +42,16 @@ class Evaluation:
     Args:
         cfg: composed from ``configs/eval.yaml``.
         report: told how far things are.
+
+    Raises:
+        UserError: if there is no such metric.
     """
 
     def __init__(self, cfg: DictConfig, report: Report) -> None:
         self.cfg = cfg
+        self.metrics = entries(cfg.metrics)
+        with blaming("metrics"):
+            check_metrics(self.metrics)
         self.device = pick_device(cfg.device)
         self.report = report
         self._scorers: dict[tuple, Scorer] = {}
@@ -62,7 +68,7 @@ class Evaluation:
                 f"ckpt={path}: paints classes, so the real images need labels; "
                 "give data.labels=true"
             )
-        lost = not_of(painter.sampler.generator, entries(self.cfg.metrics))
+        lost = not_of(painter.sampler.generator, self.metrics)
         for name, reason in lost.items():
             log.info("ckpt=%s: no %s: %s", path, name, reason)
         if self.cfg.num_images is not None:
@@ -92,6 +98,10 @@ class Evaluation:
     def of_images(self) -> dict[str, Any]:
         """Score a folder of images."""
         cfg = self.cfg
+        if others := [name for name in self.metrics if name not in OF_IMAGES]:
+            raise UserError(
+                f"metrics: {', '.join(others)} can only be had of a generator, with ckpt="
+            )
         if cfg.image_size is None or "_target_" not in cfg.data:
             raise UserError(
                 "images= also needs the real images and a size: "
@@ -124,7 +134,7 @@ class Evaluation:
                 self._scorers[key] = Scorer(
                     Features.load(*features, self.device, cfg.batch_size, self.report),
                     images,
-                    entries(cfg.metrics),
+                    self.metrics,
                     fid.num_images,
                     cfg.num_kept,
                     cfg.seed,
@@ -159,16 +169,11 @@ def evaluate(cfg: DictConfig) -> float:
         UserError: if there is nothing to score, or it cannot be scored so.
     """
     check_numbers(cfg, *AT_LEAST_ONE, *(["num_images"] if cfg.num_images is not None else []))
-    metrics = entries(cfg.metrics)
-    with blaming("metrics"):
-        check_metrics(metrics)
     paths = [cfg.ckpt] if isinstance(cfg.ckpt, str) else list(cfg.ckpt or [])
     if bool(paths) == (cfg.images is not None):
         raise UserError("give what is to be scored: either ckpt=PATH, ckpt=[A,B] or images=DIR")
     for key, value in () if paths else _edits(cfg).items():
         raise UserError(f"{key}={value}: images are painted already; leave it out")
-    if not paths and (others := [name for name in metrics if name not in OF_IMAGES]):
-        raise UserError(f"metrics: {', '.join(others)} can only be had of a generator, with ckpt=")
     rank = join_processes()
     with reporting(quiet=rank > 0) as report:
         evaluation = Evaluation(cfg, report)

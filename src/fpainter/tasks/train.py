@@ -47,7 +47,7 @@ def train(cfg: DictConfig) -> float | None:
         The best FID, for sweepers; None without scores.
     """
     run_dir = Path(HydraConfig.get().runtime.output_dir)
-    check_numbers(cfg, "num_iterations", "checkpoint_every")
+    check_numbers(cfg, "num_iterations")
     if not isinstance(cfg.trainer.max_time, str | DictConfig | None):
         raise UserError(
             f"trainer.max_time={cfg.trainer.max_time}: give days:hours:minutes:seconds, "
@@ -132,10 +132,10 @@ def _train_stage(
         trainer.fit(module, data, ckpt_path=ckpt, weights_only=True if ckpt else None)
         trainer.strategy.barrier()  # the next stage reads what the first process has saved
     if trainer.is_global_zero:
-        limit = cfg.trainer.max_time
         timers = [c for c in trainer.callbacks if isinstance(c, Timer)]  # type: ignore[attr-defined]
         if any((timer.time_remaining() or 1) <= 0 for timer in timers):
-            log.info("trainer.max_time=%s is over; with a longer one the run goes on", limit)
+            over = "trainer.max_time=%s is over; with a longer one the run goes on"
+            log.info(over, cfg.trainer.max_time)
         log.info("results in %s\n%s", run_dir, _contents(run_dir))
     return checkpoints, module.iteration
 

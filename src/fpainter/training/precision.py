@@ -38,15 +38,14 @@ def check_precision(precision: str | int) -> None:
     Raises:
         UserError: if `precision`, by one of Lightning's names, is not one to train in.
     """
-    if str(precision) not in TRAINED:
-        if "16" not in str(precision):
-            raise UserError(
-                f"trainer.precision={precision}: must be auto, bf16-mixed, 32-true or 64-true"
-            )
+    if str(precision) in TRAINED:
+        return
+    if "16" in str(precision):
         raise UserError(
             f"trainer.precision={precision}: half-precision weights or gradients round small "
             "updates and the running average away; give bf16-mixed, 32-true or 64-true"
         )
+    raise UserError(f"trainer.precision={precision}: must be auto, bf16-mixed, 32-true or 64-true")
 
 
 def set_matmul_precision(precision: str) -> None:

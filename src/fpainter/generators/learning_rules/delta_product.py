@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from fpainter.generators.learning_rules.base import KEY, RATE, VALUE, LearningRule, outer, read
-from fpainter.nn.sizes import is_whole
+from fpainter.nn.sizes import check_whole
 from fpainter.ops.strokes import Strokes
 
 
@@ -30,8 +30,7 @@ class DeltaProductRule(LearningRule):
 
     def __init__(self, num_strokes: int = 2) -> None:
         super().__init__()
-        if not is_whole(num_strokes):
-            raise ValueError(f"num_strokes must be at least 1, a whole number; got {num_strokes}")
+        check_whole("num_strokes", num_strokes)
         self.num_strokes = num_strokes
         self.orders = (
             KEY._replace(activation="unit", repeat=num_strokes),
