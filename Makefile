@@ -13,7 +13,9 @@ show: $(VENV)/.package
 demo: $(VENV)/.package
 	$(BIN)/python -m fpainter.train experiment=demo
 
-test: lint types check
+# Types are checked by one process; the tests need not wait for it.
+test: lint
+	@$(MAKE) --no-print-directory -j2 types check
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests examples

@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,12 @@ from fpainter.launch.allocator import keep_freed_memory
 keep_freed_memory()
 
 SHARED_GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden"
+
+
+def pytest_collection_finish() -> None:
+    """Leave what has been imported out of every later search for garbage: a tenth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,17 +1,20 @@
-"""Processes that work together, without a start for each: forks of one that has imported all.
+"""Processes without a start for each: forks of one that has imported all.
 
-A start takes seconds, nearly all of them for imports. The forks know of each other as processes
-do that ``torchrun`` starts, and are quickened as other runs of the tests are.
+A start takes seconds, nearly all of them for imports. Those that work together know of each other
+as processes do that ``torchrun`` starts, and are quickened as other runs of the tests are.
 """
 
 import json
 import multiprocessing
 import os
+import runpy
+import signal
 import socket
-import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import torch
@@ -19,17 +22,41 @@ import torch
 from tests.cli.conftest import MAINS, quicken
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVER = multiprocessing.get_context("forkserver")  # has no threads, so that it can be forked
+SERVER.set_forkserver_preload(["fpainter.tasks.eval", "fpainter.tasks.train", __name__])
 Command = Sequence[object]  # the name of an entry point, and its arguments
 
 
-def in_a_process(*arguments: object, seconds: int = 3600) -> subprocess.CompletedProcess[str]:
-    """Run a module in a group of processes of its own; return when all of them have ended."""
+def in_a_process(*arguments: object, seconds: int = 3600) -> CompletedProcess[str]:
+    """Run a module as the program of a process, first of a group; return when it has ended."""
     path = os.pathsep.join(filter(None, [str(ROOT), *sys.path]))
-    return subprocess.run(
-        [sys.executable, "-m", *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, check=False, timeout=seconds, process_group=0,
-    )  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    program = list(map(str, arguments))
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = [Path(folder, name) for name in ("out", "err")]
+        process = SERVER.Process(target=_become, args=(program, environment, *outputs))
+        process.start()
+        try:
+            process.join(seconds)
+        finally:
+            if process.exitcode is None:
+                assert process.pid is not None
+                os.killpg(process.pid, signal.SIGKILL)
+        if process.exitcode is None:
+            raise TimeoutError(f"{program} after {seconds} s: {outputs[1].read_text()}")
+        return CompletedProcess(program, process.exitcode, *(o.read_text() for o in outputs))
+
+
+def _become(program: list[str], environment: dict[str, str], out: Path, err: Path) -> None:
+    os.setpgid(0, 0)
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, path in ((1, out), (2, err)):
+        with path.open("w") as file:
+            os.dup2(file.fileno(), number)
+    torch.set_num_threads(1)
+    sys.argv = program
+    runpy.run_module(program[0], run_name="__main__", alter_sys=True)
 
 
 def run_together(*groups: Sequence[Command], related: bool = True) -> str:
@@ -67,11 +94,7 @@ def _free_port() -> int:
 
 
 def main(groups: list[list[list[str]]], related: bool) -> None:
-    """Fork, as long as this process has no threads; exit with 1 where a fork fails."""
-    import fpainter.tasks.eval
-    import fpainter.tasks.train  # noqa: F401
-
-    torch.set_num_threads(1)
+    """Fork; exit with 1 where a fork fails."""
     quicken(pytest.MonkeyPatch())
     forks = multiprocessing.get_context("fork")
     for group in groups:
