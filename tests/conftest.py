@@ -4,9 +4,13 @@ import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import yaml
+from hydra._internal import defaults_list
+from omegaconf import DictConfig, OmegaConf
 
 from fpainter.launch.allocator import keep_freed_memory
 
@@ -19,6 +23,22 @@ def pytest_collection_finish() -> None:
     """Leave what has been imported out of every later search for garbage: a tenth of the time."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_configure() -> None:
+    """Compose configs in two thirds of the time, of which they take a quarter.
+
+    Files are parsed by libyaml, and choices become a config for interpolations only if there are
+    any in a list of defaults.
+    """
+    create, nothing = defaults_list._create_interpolation_map, OmegaConf.create()
+
+    def create_if_read(overrides: Any, defaults: list[Any], self_added: bool) -> DictConfig:
+        read = any(default.is_interpolation() for default in defaults)
+        return create(overrides, defaults, self_added) if read else nothing
+
+    defaults_list._create_interpolation_map = create_if_read  # type: ignore[assignment]
+    yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]
 
 
 @pytest.fixture(autouse=True)
