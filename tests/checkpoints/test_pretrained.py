@@ -26,7 +26,7 @@ TINY = ["image_size=16", "model.generator.d_latent=6"]
 PAINTER = [*TINY, "model.generator.num_steps=3", "model.generator.d_hidden=8"]
 UNET = [*PAINTER, "model=lstm_delta_split_unet", "model.generator.refiner.multipliers=[1,2]"]
 LEARNED = [*PAINTER, "model/canvas=learned", "image_size=[16,24]", "data.channels=4"]
-BASE = [*TINY, "model=base"]
+BASE = [*TINY, "model=base", "model.generator.c_max=16"]
 
 
 def write_checkpoint(path: Path, overrides: list[str]) -> Path:

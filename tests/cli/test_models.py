@@ -22,7 +22,7 @@ def test_trains_resumes_and_paints(model: str, tmp_path: Path) -> None:
     d_latent = 6 if model in BASELINES else 8
     small = [f"model.generator.d_latent={d_latent}", *TINY_LATENTS.get(model.split("_")[0], [])]
     if model == "base":
-        small += ["model.discriminator.c_max=8", "batch_size=2"]
+        small += ["model.generator.c_max=16", "model.discriminator.c_max=8", "batch_size=2"]
     elif model in BASELINES:
         small += ["model.generator.synthesis.channel_max=8", "model.discriminator.channel_max=8"]
     else:

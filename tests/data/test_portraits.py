@@ -37,7 +37,7 @@ def test_fingerprint_names_what_the_pictures_depend_on() -> None:
 def test_pictures_look_like_portraits() -> None:
     images = pixels(Portraits(200), 200).astype(float)
     # Varied everywhere: background, clothes, face.
-    assert images.std(axis=0).min() > 15
+    assert np.min(images.std(axis=0)) > 15
     # No corner of the upper half is ever hair or skin, so the heads are in the middle.
     assert (images[:, :, 0, 0].max(axis=1) > 180).all()
     # On the whole symmetric; parted hair and the light in the eyes are not.

@@ -62,7 +62,7 @@ def power(horizon: float) -> float:
         raise ValueError(f"a horizon must be above 0 and at most {LONGEST:.4f}; got {horizon}")
     inverse = horizon**-2
     roots = np.roots([1.0, 7.0, 16.0 - inverse, 12.0 - inverse])
-    return max(0.0, float(roots.real.max()))
+    return max(0.0, float(np.max(roots.real)))
 
 
 def kept_share(profile: Profile) -> float:
