@@ -94,7 +94,6 @@ def forked(arguments: list[str], log: Path, number: int = 0, after: float = 0.0)
 
 def kill_and_resume(directory: Path, num_kills: int) -> list[str]:
     """Kill runs at random moments and let them go on; say where they differ from a whole one."""
-    torch.set_num_threads(1)
     quicken(pytest.MonkeyPatch())
     chance = random.Random(num_kills)
     whole, log = directory / "whole", directory / "log.txt"

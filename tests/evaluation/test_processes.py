@@ -92,6 +92,5 @@ def test_two_processes_find_out_what_one_does(num: int, tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     arguments = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     multiprocessing.start_processes(_process, arguments, nprocs=2, start_method="fork")
