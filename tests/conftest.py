@@ -4,15 +4,13 @@ import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import yaml
-from hydra._internal import defaults_list
-from omegaconf import DictConfig, OmegaConf
 
 from fpainter.launch.allocator import keep_freed_memory
+from tests.composing import remember
 
 keep_freed_memory()
 
@@ -26,18 +24,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_configure() -> None:
-    """Compose configs in two thirds of the time, of which they take a quarter.
-
-    Files are parsed by libyaml, and choices become a config for interpolations only if there are
-    any in a list of defaults.
-    """
-    create, nothing = defaults_list._create_interpolation_map, OmegaConf.create()
-
-    def create_if_read(overrides: Any, defaults: list[Any], self_added: bool) -> DictConfig:
-        read = any(default.is_interpolation() for default in defaults)
-        return create(overrides, defaults, self_added) if read else nothing
-
-    defaults_list._create_interpolation_map = create_if_read  # type: ignore[assignment]
+    """Compose configs of what has been composed before, and parse their files by libyaml."""
+    remember()
     yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]
 
 

@@ -9,11 +9,9 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import pytest
-from hydra._internal.hydra import Hydra
 
 from fpainter import benchmark, dataset, export, fit, generate, import_legacy, stats, train
 from fpainter import eval as evaluation
@@ -50,22 +48,9 @@ MAINS: dict[str, Callable[[], None]] = {
 }
 
 
-get_mode = Hydra.get_mode
-
-
-def mode_of(hydra: Hydra, config_name: str | None, overrides: list[str]) -> Any:
-    """Say what Hydra composes the whole config for, first of all: whether it asks for a sweep.
-
-    Of ours those in ``configs/sweep`` do.
-    """
-    asks = any(override.startswith(("sweep=", "+sweep=", "hydra.mode=")) for override in overrides)
-    return get_mode(hydra, config_name, overrides) if asks else None
-
-
 def quicken(patch: pytest.MonkeyPatch) -> None:
-    """Score with a small network, compose each config once and draw no curves."""
+    """Score with a small network and draw no curves."""
     patch.setattr(features, "load_inception", lambda *_: TinyExtractor())
-    patch.setattr(Hydra, "get_mode", mode_of)
     patch.setattr(curves, "draw_curves", lambda metrics, output: output.touch())
 
 
