@@ -7,12 +7,17 @@ choices of groups add up to; what a command line says of single keys is applied 
 
 import pickle
 from collections.abc import Callable, Hashable
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
 from hydra._internal import config_loader_impl, defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import ConfigRepository, IConfigRepository
+from hydra._internal.config_repository import (
+    CachingConfigRepository,
+    ConfigRepository,
+    IConfigRepository,
+)
 from hydra._internal.defaults_list import DefaultsList, Overrides
 from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.types import Override
@@ -62,6 +67,11 @@ def create_defaults_list(
     return replace(listed, config_overrides=of_keys)
 
 
+def begin(repo: CachingConfigRepository, delegate: IConfigRepository) -> None:
+    repo.delegate = copy(delegate)  # of which another list of sources may be set, and no more
+    repo.cache = {}
+
+
 def interpolations_if_any(choices: Any, defaults: list[Any], self_added: bool) -> DictConfig:
     read = any(default.is_interpolation() for default in defaults)
     return interpolations(choices, defaults, self_added) if read else nothing
@@ -69,7 +79,11 @@ def interpolations_if_any(choices: Any, defaults: list[Any], self_added: bool) -
 
 def remember() -> None:
     """Compose so from now on."""
-    ConfigRepository.load_config = load_config  # type: ignore[method-assign]
-    ConfigLoaderImpl._compose_config_from_defaults_list = compose_config  # type: ignore[method-assign]
-    config_loader_impl.create_defaults_list = create_defaults_list
-    defaults_list._create_interpolation_map = interpolations_if_any
+    for place, name, ours in (
+        (ConfigRepository, "load_config", load_config),
+        (CachingConfigRepository, "__init__", begin),
+        (ConfigLoaderImpl, "_compose_config_from_defaults_list", compose_config),
+        (config_loader_impl, "create_defaults_list", create_defaults_list),
+        (defaults_list, "_create_interpolation_map", interpolations_if_any),
+    ):
+        setattr(place, name, ours)

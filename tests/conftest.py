@@ -41,7 +41,7 @@ def _private_cache(
 
 @pytest.fixture(autouse=True)
 def _fixed_seed() -> None:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # that of all devices looks for them first
 
 
 @pytest.fixture

@@ -208,7 +208,7 @@ def test_experiments(name: str, compose: Compose) -> None:
     trainer = instantiate(config.trainer, precision=precision, logger=False)
     assert trainer.max_steps == config.num_iterations
     OmegaConf.to_container(config.data, resolve=True)
-    if config.model.generator.get("d_hidden", 0) < 4096:  # the largest takes a gigabyte
+    with torch.device("meta"):
         instantiate(config.model)
 
 

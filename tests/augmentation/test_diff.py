@@ -150,7 +150,7 @@ def seeded(module: DiffAugment) -> Callable[[Tensor], Tensor]:
     """Make a function with a second derivative whose draws are the same each time."""
 
     def function(x: Tensor) -> Tensor:
-        torch.manual_seed(1)
+        torch.default_generator.manual_seed(1)
         return module(x).pow(3)
 
     return function

@@ -48,17 +48,26 @@ MAINS: dict[str, Callable[[], None]] = {
 }
 
 
+def draw_nothing(metrics: Path, output: Path) -> None:
+    """Take the place of `draw_curves`."""
+    output.touch()
+
+
 def quicken(patch: pytest.MonkeyPatch) -> None:
     """Score with a small network and draw no curves."""
     patch.setattr(features, "load_inception", lambda *_: TinyExtractor())
-    patch.setattr(curves, "draw_curves", lambda metrics, output: output.touch())
+    patch.setattr(curves, "draw_curves", draw_nothing)
 
 
-def run(command: str, *arguments: object) -> str:
+def run(command: str, *arguments: object, draw: Callable[[Path, Path], None] = draw_nothing) -> str:
     """Run an entry point; return what it wrote to the standard error; SystemExit passes through."""
     errors = io.StringIO()
     argv = [f"fpainter-{command}", *(str(argument) for argument in arguments)]
-    with mock.patch.object(sys, "argv", argv), contextlib.redirect_stderr(errors):
+    with (
+        mock.patch.object(sys, "argv", argv),
+        mock.patch.object(curves, "draw_curves", draw),
+        contextlib.redirect_stderr(errors),
+    ):
         try:
             MAINS[command]()
         except SystemExit as stopped:
@@ -95,11 +104,10 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         quicken(patch)
-        patch.setattr(curves, "draw_curves", draw_curves)
         patch.setenv("FPAINTER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         run(
             "train", *SMALL, "num_iterations=4", "fid.enabled=true", "fid.every=2",
-            "fid.num_images=6", f"hydra.run.dir={directory}",
+            "fid.num_images=6", f"hydra.run.dir={directory}", draw=draw_curves,
         )  # fmt: skip
     return directory
 

@@ -1,7 +1,8 @@
 """Processes without a start for each: forks of one that has imported all.
 
 A start takes seconds, nearly all of them for imports. Those that work together know of each other
-as processes do that ``torchrun`` starts, and are quickened as other runs of the tests are.
+as processes do that ``torchrun`` starts, and are quickened as other runs of the tests are. Where a
+process is to start the second of its run by itself, a fork made beforehand takes that one's place.
 """
 
 import json
@@ -15,14 +16,19 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from lightning.pytorch.strategies.launchers import subprocess_script
 
 from tests.cli.conftest import MAINS, quicken
+from tests.composing import remember
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = multiprocessing.get_context("forkserver")  # has no threads, so that it can be forked
+FORKS = multiprocessing.get_context("fork")
 SERVER.set_forkserver_preload(["fpainter.tasks.eval", "fpainter.tasks.train", __name__])
 Command = Sequence[object]  # the name of an entry point, and its arguments
 
@@ -49,14 +55,66 @@ def in_a_process(*arguments: object, seconds: int = 3600) -> CompletedProcess[st
 
 def _become(program: list[str], environment: dict[str, str], out: Path, err: Path) -> None:
     os.setpgid(0, 0)
-    os.environ.clear()
-    os.environ.update(environment)
     for number, path in ((1, out), (2, err)):
         with path.open("w") as file:
             os.dup2(file.fileno(), number)
+    remember()
+    Started.prepare(2)
+    try:
+        _run_module(program, environment)
+    finally:
+        Started.spare.clear()
+
+
+def _run_module(program: list[str], environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
     torch.set_num_threads(1)
     sys.argv = program
     runpy.run_module(program[0], run_name="__main__", alter_sys=True)
+
+
+class Started:
+    """A process as `subprocess.Popen` would start it: a fork that has waited for its command."""
+
+    spare: ClassVar[list[tuple[Any, Any]]] = []  # forks, and where each reads
+
+    def __init__(self, command: list[str], env: dict[str, str], cwd: str) -> None:
+        assert (command[:2], cwd) == ([sys.executable, "-m"], os.getcwd())
+        self.process, pipe = self.spare.pop()
+        pipe.send((command[2:], env))
+        self.pid, self.returncode = self.process.pid, None
+
+    def poll(self) -> None:
+        """Find out whether it has ended."""
+        self.returncode = self.process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        """Tell it something, if it has not ended."""
+        if self.process.exitcode is None:
+            os.kill(self.pid, number)
+
+    @classmethod
+    def prepare(cls, num: int) -> None:
+        """Let Lightning start as many processes so; what is left of them ends when forgotten."""
+        for _ in range(num):
+            reader, writer = FORKS.Pipe(duplex=False)
+            process = FORKS.Process(target=cls.wait, args=(reader, writer))
+            process.start()
+            reader.close()
+            cls.spare.append((process, writer))
+        subprocess_script.subprocess = SimpleNamespace(Popen=cls)  # type: ignore[assignment]
+
+    @classmethod
+    def wait(cls, reader: Any, writer: Any) -> None:
+        """Do what comes, if anything does."""
+        writer.close()
+        cls.spare.clear()
+        try:
+            program, environment = reader.recv()
+        except EOFError:
+            return
+        _run_module(program, environment)
 
 
 def run_together(*groups: Sequence[Command], related: bool = True) -> str:
@@ -96,11 +154,10 @@ def _free_port() -> int:
 def main(groups: list[list[list[str]]], related: bool) -> None:
     """Fork; exit with 1 where a fork fails."""
     quicken(pytest.MonkeyPatch())
-    forks = multiprocessing.get_context("fork")
     for group in groups:
         size, port = len(group), _free_port()
         started = [
-            forks.Process(
+            FORKS.Process(
                 target=_run,
                 args=(command, _as_torchrun(rank, size, port) if related and size > 1 else {}),
             )

@@ -37,7 +37,7 @@ PAIRS = [
 ]  # fmt: skip
 LIGHTGAN = [
     "model/discriminator=lightgan", "model.discriminator.c_max=8", "model.accumulate=2",
-    "batch_size=4",
+    "batch_size=4", "num_iterations=2",
 ]  # fmt: skip
 METER = "+callbacks.meter._target_=tests.cli.test_processes.Meter"
 
@@ -81,7 +81,7 @@ def weights(run_dir: Path) -> dict[str, Tensor]:
 def check_same(one: Path, two: Path) -> None:
     """Compare a run by one process with the same by two."""
     (alone,), (first, second) = watched(one), watched(two)
-    assert len(alone) == len(first) == len(second) == 3
+    assert len(alone) == len(first) == len(second) > 1
     for whole, a, b in zip(alone, first, second, strict=True):
         assert a["images"] + b["images"] == whole["images"]
         assert a["losses"].keys() == whole["losses"].keys()

@@ -14,15 +14,21 @@ import torch
 from fpainter.callbacks.curves import LearningCurves
 from fpainter.training.gan_module import GANModule
 from tests.cli.conftest import SMALL, refused, run
+from tests.cli.forks import ROOT
 from tests.cli.test_commands import pytestmark as lightning_warnings
 
 pytestmark = lightning_warnings
 
-# Forks of a process that has imported what all commands begin with.
+# Forks of a process that has imported what all commands begin with, and has read the configs.
 PROGRAM = """
 import json, os, runpy, sys
 import fpainter.launch.command
+from fpainter.launch.configs import composed
+from tests.composing import remember
 
+remember()
+for name in ("train", "eval", "generate", "fit", "stats", "benchmark"):
+    composed(name, [])
 slow = ("torch", "lightning", "torchmetrics", "torchvision", "matplotlib", "numpy")
 for module, arguments, folder, stem in json.load(sys.stdin):
     if (child := os.fork()) == 0:
@@ -95,7 +101,7 @@ def answers(cases: Iterable[Sequence[str]], tmp_path: Path) -> Iterator[Answer]:
     for number, (command, *arguments) in enumerate(given):
         module = f"fpainter.{command}" + (".__main__" if command in ("report", "viewer") else "")
         jobs.append((module, arguments, str(folder), str(tmp_path / str(number))))
-    environment = os.environ | {"FPAINTER_LOGS": str(folder / "logs")}
+    environment = os.environ | {"FPAINTER_LOGS": str(folder / "logs"), "PYTHONPATH": str(ROOT)}
     program = [sys.executable, "-c", PROGRAM]
     subprocess.run(program, input=json.dumps(jobs), env=environment, text=True, check=True)
     for case, job in zip(given, jobs, strict=True):

@@ -20,7 +20,7 @@ from fpainter.data.streaming.datamodule import StreamDataModule
 from fpainter.data.streaming.formats import DatasetShards, TarShards, absolute
 from fpainter.data.streaming.shards import samples_in_order
 from fpainter.errors import UserError
-from tests.cli.conftest import refused, run
+from tests.cli.conftest import quicken, refused, run
 from tests.data.conftest import Open, encoded, trainer
 from tests.data.streaming.test_streams import numbers, take
 
@@ -289,7 +289,10 @@ SMALL = [
 
 
 @pytest.mark.filterwarnings("ignore:Found .* in eval mode")
-def test_a_run_stops_goes_on_and_is_scored(tars: Path, tmp_path: Path) -> None:
+def test_a_run_stops_goes_on_and_is_scored(
+    tars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quicken(monkeypatch)
     command = ["train", *SMALL, "data=webdataset", "data.num_reference=4", f"data.shards={tars}"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run(*command, "num_iterations=5", f"hydra.run.dir={whole}")
