@@ -1,12 +1,8 @@
 """What paint.js does in Node: every learning rule as Python paints it, colours, links."""
 
 import importlib
-import json
 import pkgutil
-import shutil
-import subprocess
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,15 +17,10 @@ from fpainter.generators.painting import Painting, StrokePainting
 from fpainter.generators.view import View
 from fpainter.ops import closed_form
 from fpainter.pictures.selection import edited
-from fpainter.viewer import page as viewer_page
 from fpainter.viewer.page import work
+from tests.viewer.conftest import NODE, InNode
 from tests.viewer.painters import HEIGHT, WIDTH, T, latents, sampler
 
-SCRIPTS = [
-    Path(viewer_page.__file__).with_name(name)
-    for name in ("places.js", "paint.js", "zoom.js", "link.js")
-]
-NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
 
 
@@ -59,17 +50,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "oja, a rate for each row": {"rule": OjaRule(), "rate": "row", **BOUNDED},
     "oja, softmax": {"rule": OjaRule("softmax"), "activation": "relu"},
 }
-
-
-def in_node(code: str, **given: Any) -> Any:
-    """Run code after the scripts that need no page; it returns plain data."""
-    scripts = "".join(path.read_text() for path in SCRIPTS)
-    script = f"{scripts}\nconst given = {json.dumps(given)};\n"
-    script += f"console.log(JSON.stringify((() => {{ {code} }})()));"
-    assert NODE is not None
-    done = subprocess.run([NODE, "-"], input=script, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 # Paints sample 0 of `given.painter` for each of `given.views`, [window, size] or null, which is as
@@ -130,7 +110,9 @@ def changed(rule: LearningRule, painting: Painting, mode: str) -> Tensor:
 @pytest.mark.parametrize(
     ("channels", "learned"), [(1, True), (3, False), (3, True), (4, False)], ids=str
 )
-def test_page_paints_what_python_paints(kind: str, channels: int, learned: bool) -> None:
+def test_page_paints_what_python_paints(
+    kind: str, channels: int, learned: bool, in_node: InNode
+) -> None:
     drawn = sampler(**{"channels": channels, "learned": learned} | KINDS[kind])
     z, painter = latents(), drawn.generator
     assert isinstance(painter, FastWeightPainter)
@@ -165,7 +147,7 @@ ANYWHERE = {kind: given for kind, given in KINDS.items() if given["rule"].anywhe
 
 @pytest.mark.parametrize("basis", ["cosine", "pixels"])
 @pytest.mark.parametrize("kind", ANYWHERE)
-def test_page_paints_at_any_size_what_python_paints(kind: str, basis: str) -> None:
+def test_page_paints_at_any_size_what_python_paints(kind: str, basis: str, in_node: InNode) -> None:
     drawn, z = sampler(**{"basis": basis} | ANYWHERE[kind]), latents()
     page = work(drawn, z, "", 0, "")
     assert page["oneSize"] is None
@@ -176,7 +158,7 @@ def test_page_paints_at_any_size_what_python_paints(kind: str, basis: str) -> No
         assert painted.float().std() > 3
 
 
-def test_changes_are_seen_at_any_size() -> None:
+def test_changes_are_seen_at_any_size(in_node: InNode) -> None:
     drawn, z, view = sampler(basis="cosine"), latents(), View.of(*VIEWS[3][::-1])
     page = work(drawn, z, "", 0, "")
     ((_, _, terms, rule),) = in_node(PAINTED, painter=page, runs=RUNS, views=VIEWS[3:])
@@ -200,7 +182,7 @@ def test_changes_are_seen_at_any_size() -> None:
 
 
 @pytest.mark.parametrize("kind", ["OjaRule", "RecursiveRule", "oja, a rate for each row"])
-def test_what_has_one_size_is_enlarged(kind: str) -> None:
+def test_what_has_one_size_is_enlarged(kind: str, in_node: InNode) -> None:
     drawn, z = sampler(learned=True, **KINDS[kind]), latents()
     page = work(drawn, z, "", 0, "")
     size = (3 * HEIGHT, 2 * WIDTH)
@@ -210,7 +192,7 @@ def test_what_has_one_size_is_enlarged(kind: str) -> None:
     assert "learned canvas" in page["oneSize"]
 
 
-def test_rates_beyond_one_are_known() -> None:
+def test_rates_beyond_one_are_known(in_node: InNode) -> None:
     z = latents()
     assert work(sampler(), z, "", 0, "")["highestRate"] == 1
     drawn = sampler(DeltaRule(step_size="normalised"), rate="row")
@@ -234,7 +216,7 @@ def test_rates_beyond_one_are_known() -> None:
     )
 
 
-def test_update_is_shown_with_its_signs() -> None:
+def test_update_is_shown_with_its_signs(in_node: InNode) -> None:
     shown = in_node(
         "const pixels = new Uint8ClampedArray(12);"
         "toPixels([-2, 0, 1], 1, pixels, signedByteOf([-2, 0, 1]));"
@@ -251,7 +233,7 @@ READ = (
 )
 
 
-def test_link_keeps_the_state() -> None:
+def test_link_keeps_the_state(in_node: InNode) -> None:
     link = "image=3&step=5&mode=rule&mute=2,7&rate=2:0:0.5,4:2:-0.125&view=4:0.5:0.1:1"
     state = in_node(READ, link=link, limits=LIMITS)
     assert state == {
@@ -276,13 +258,13 @@ def test_link_keeps_the_state() -> None:
      "image=<script>&__proto__=1&step=NaN&rate=1:0:Infinity", "view=x:0:0:1", "view=9",
      "view=1:-3:4:0"],
 )  # fmt: skip
-def test_broken_links_are_passed_over(link: str) -> None:
+def test_broken_links_are_passed_over(link: str, in_node: InNode) -> None:
     state = in_node(READ, link=link, limits=LIMITS)
     view = {"zoom": 1, "x": 0, "y": 0, "sharp": False}
     assert state == {"image": 0, "step": 8, "mode": "terms", "changes": [], "view": view}
 
 
-def test_zooming_keeps_the_point_and_stays_within_the_picture() -> None:
+def test_zooming_keeps_the_point_and_stays_within_the_picture(in_node: InNode) -> None:
     closer, window, corner, back = in_node(
         "const closer = zoomed(WHOLE, 4, [.75, .5]);"
         "return [closer, windowOf(closer), moved(closer, 9, -9), zoomed(closer, 1e-9)];"
