@@ -4,6 +4,7 @@ import pickletools
 import re
 import zipfile
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -72,8 +73,7 @@ def _check_archive(path: Path) -> None:
             raise ValueError(f"{damaged} is damaged in it")
         for part in parts:
             if part.filename.endswith(".pkl"):
-                with archive.open(part) as file:
-                    _check_pickle(file)
+                _check_pickle(BytesIO(archive.read(part)))
 
 
 def _check_pickle(file: IO[bytes]) -> None:
