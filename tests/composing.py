@@ -77,13 +77,17 @@ def interpolations_if_any(choices: Any, defaults: list[Any], self_added: bool) -
     return interpolations(choices, defaults, self_added) if read else nothing
 
 
+OURS: list[tuple[Any, str, Callable[..., Any]]] = [
+    (ConfigRepository, "load_config", load_config),
+    (CachingConfigRepository, "__init__", begin),
+    (ConfigLoaderImpl, "_compose_config_from_defaults_list", compose_config),
+    (config_loader_impl, "create_defaults_list", create_defaults_list),
+    (defaults_list, "_create_interpolation_map", interpolations_if_any),
+]
+HYDRAS = [(place, name, getattr(place, name)) for place, name, _ in OURS]
+
+
 def remember() -> None:
     """Compose so from now on."""
-    for place, name, ours in (
-        (ConfigRepository, "load_config", load_config),
-        (CachingConfigRepository, "__init__", begin),
-        (ConfigLoaderImpl, "_compose_config_from_defaults_list", compose_config),
-        (config_loader_impl, "create_defaults_list", create_defaults_list),
-        (defaults_list, "_create_interpolation_map", interpolations_if_any),
-    ):
-        setattr(place, name, ours)
+    for place, name, function in OURS:
+        setattr(place, name, function)

@@ -101,9 +101,10 @@ def answers(cases: Iterable[Sequence[str]], tmp_path: Path) -> Iterator[Answer]:
     for number, (command, *arguments) in enumerate(given):
         module = f"fpainter.{command}" + (".__main__" if command in ("report", "viewer") else "")
         jobs.append((module, arguments, str(folder), str(tmp_path / str(number))))
-    environment = os.environ | {"FPAINTER_LOGS": str(folder / "logs"), "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"FPAINTER_LOGS": str(folder / "logs")}
     program = [sys.executable, "-c", PROGRAM]
-    subprocess.run(program, input=json.dumps(jobs), env=environment, text=True, check=True)
+    given_jobs = json.dumps(jobs)
+    subprocess.run(program, input=given_jobs, env=environment, cwd=ROOT, text=True, check=True)
     for case, job in zip(given, jobs, strict=True):
         code, out, err = (Path(f"{job[-1]}.{end}").read_text() for end in ("code", "out", "err"))
         assert out.splitlines()[-1] == "imported:", (case, out, err)
