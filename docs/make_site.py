@@ -2,14 +2,17 @@
 
 MkDocs calls the functions whose names begin with ``on_``. In docs/ and at the top of the checkout
 links are as a reader of the files needs them; here they become links of the site. A file to which
-a page links, such as a module, becomes a page of its own.
+a page links, such as a module, becomes a page of its own. Formulas become MathML, which browsers
+draw by themselves.
 """
 
 import posixpath
 import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
+from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -22,6 +25,9 @@ FRONT = {
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
 }
+FORMULA = re.compile(
+    r'(<(?:span|div) class="arithmatex">)(?:\\\((.+?)\\\)|\\\[(.+?)\\\])\s*(?=</)', re.DOTALL
+)
 LINK = re.compile(r"(?<=\]\()([^)#\s]+)(?=[)#])")
 
 
@@ -66,6 +72,17 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return posixpath.relpath(uri, posixpath.dirname(here) or ".")
 
     return LINK.sub(on_site, markdown)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Let formulas be drawn."""
+
+    def drawn(match: re.Match[str]) -> str:
+        begin, inline, alone = match.groups()
+        display = "inline" if inline else "block"
+        return begin + convert(unescape(inline or alone), display=display)
+
+    return FORMULA.sub(drawn, html)
 
 
 def api_pages() -> Iterator[tuple[str, str, str]]:

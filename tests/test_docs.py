@@ -34,7 +34,7 @@ COMMANDS = sorted(
         )
     }
 )
-BUILDERS = ("mkdocs", "material", "mkdocstrings_handlers")
+BUILDERS = ("mkdocs", "material", "mkdocstrings_handlers", "latex2mathml")
 
 
 def script(path: Path) -> ModuleType:
@@ -155,6 +155,12 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
     linked = tmp_path / "files" / "src" / "fpainter" / "ops" / "closed_form.py.html"
     assert f'href="{linked.relative_to(tmp_path)}"' in (tmp_path / "delta_rule.html").read_text()
     assert linked.is_file()
+    for path in tmp_path.rglob("*.html"):
+        page = path.read_text(encoding="utf-8")
+        assert re.search(r'class="arithmatex">(?!<math)', page) is None, path
+        # No connection is needed.
+        assert re.search(r"<(script|link|img)[^>]*(src|href)=.?https?://", page) is None, path
+    assert "<math" in (tmp_path / "delta_rule.html").read_text(encoding="utf-8")
 
 
 def test_the_citation_names_this_version() -> None:
