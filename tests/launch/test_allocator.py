@@ -10,11 +10,11 @@ PROGRAM = """
 import resource, torch
 from fpainter.launch.allocator import keep_freed_memory
 keep_freed_memory()
-for _ in range(20):  # until the heap has found its shape
-    torch.ones(20_000_000)
+for _ in range(10):  # until the heap has found its shape
+    torch.ones(10_000_000)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5):
-    torch.ones(20_000_000)
+    torch.ones(10_000_000)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 

@@ -1,6 +1,5 @@
 """Running what may crash, hang or do harm in a process of its own, watched and limited."""
 
-import multiprocessing
 import os
 import resource
 import sys
@@ -10,6 +9,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from tests.cli.forks import SERVER
 
 GIB = 1 << 30
 _HARM = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect")
@@ -35,9 +36,8 @@ def confined(
         What `task` returns, and as ``harm`` every file opened for writing elsewhere, every program
         started and every connection made.
     """
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_confine, args=(there, task, folder, memory, args))
+    here, there = SERVER.Pipe(duplex=False)
+    process = SERVER.Process(target=_confine, args=(there, task, folder, memory, args))
     process.start()
     there.close()
     try:

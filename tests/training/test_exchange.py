@@ -8,6 +8,7 @@ import torch
 from torch import distributed, multiprocessing, nn
 
 from fpainter.training import exchange
+from tests.cli.forks import SERVER
 
 SHAPES = [(2, 3), (), (5,), (4,)]
 
@@ -28,7 +29,8 @@ def average(rank: int, path: Path) -> None:
 
 
 def test_means_over_processes(tmp_path: Path) -> None:
-    multiprocessing.spawn(average, (tmp_path,), nprocs=2)
+    how = SERVER.get_start_method()
+    multiprocessing.start_processes(average, (tmp_path,), nprocs=2, start_method=how)
     for rank in range(2):
         first, second, third, last = torch.load(tmp_path / f"{rank}.pt")
         torch.testing.assert_close(first, torch.full((2, 3), 0.5))
