@@ -1,6 +1,9 @@
 """One run as two processes: the same images, noise, losses, weights and scores as by one."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from fpainter.launch.continuation import earlier_start
 from fpainter.launch.processes import arguments_of_process
 from fpainter.training.gan_module import GANModule
 from tests.cli.conftest import SMALL, refused, run
-from tests.cli.forks import in_a_process, run_together
+from tests.cli.forks import ROOT, in_a_process, run_together
 from tests.cli.test_commands import pytestmark as pytestmark
 
 EXACT = [
@@ -177,13 +180,15 @@ def test_two_processes_train_as_one_and_exchange_each_gradient_once(tmp_path: Pa
 
 @pytest.mark.slow
 def test_two_processes_score_as_one(tmp_path: Path) -> None:
-    scores = []
+    """Started as users start them, with nothing forked."""
+    scores, environment = [], os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     for trainer in ("cpu", "ddp_2cpu"):
         run_dir = tmp_path / trainer
-        train(
-            *EXACT, *CONVOLUTIONAL, f"trainer={trainer}", "fid.enabled=true", "fid.num_images=7",
-            f"hydra.run.dir={run_dir}",
-        )  # fmt: skip
+        command = [
+            sys.executable, "-m", "fpainter.train", *EXACT, *CONVOLUTIONAL, f"trainer={trainer}",
+            "fid.enabled=true", "fid.num_images=7", f"hydra.run.dir={run_dir}",
+        ]  # fmt: skip
+        subprocess.run(command, env=environment, check=True)
         start = earlier_start(run_dir)
         assert start is not None
         scores.append(start.best_fid)
