@@ -56,17 +56,17 @@ def test_cpu_time_is_that_of_iterations_alone(tmp_path: Path) -> None:
 
 def test_a_spent_budget_ends_a_run_as_its_last_iteration_does(tmp_path: Path) -> None:
     budget = "callbacks.budget.stop_after_cpu_minutes"
-    run("train", *SMALL, "num_iterations=100_000", f"{budget}=0.001", f"hydra.run.dir={tmp_path}")
+    run("train", *SMALL, "num_iterations=100_000", f"{budget}=0.003", f"hydra.run.dir={tmp_path}")
     last = tmp_path / "checkpoints" / "last.ckpt"
     done = torch.load(last, weights_only=True)["iteration"]
     assert 0 < done < 100_000
     *before, spent = (float(row["cpu_seconds"]) for row in rows(tmp_path))
-    assert spent >= 0.06 > max(before, default=0.0)
+    assert spent >= 0.18 > max(before)
     assert (tmp_path / "samples" / f"{done:07d}.png").is_file()
     assert "is spent" in (tmp_path / "train.log").read_text()
     run("train", f"ckpt={last}")
     assert torch.load(last, weights_only=True)["iteration"] == done
-    run("train", f"ckpt={last}", f"{budget}=0.002")
+    run("train", f"ckpt={last}", f"{budget}=0.006")
     assert torch.load(last, weights_only=True)["iteration"] > done
 
 

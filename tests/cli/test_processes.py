@@ -81,10 +81,10 @@ def weights(run_dir: Path) -> dict[str, Tensor]:
     return torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
-def check_same(one: Path, two: Path) -> None:
+def check_same(one: Path, two: Path, num_iterations: int = 3) -> None:
     """Compare a run by one process with the same by two."""
     (alone,), (first, second) = watched(one), watched(two)
-    assert len(alone) == len(first) == len(second) > 1
+    assert len(alone) == len(first) == len(second) == num_iterations
     for whole, a, b in zip(alone, first, second, strict=True):
         assert a["images"] + b["images"] == whole["images"]
         assert a["losses"].keys() == whole["losses"].keys()
@@ -170,7 +170,8 @@ def test_two_processes_train_as_one_and_exchange_each_gradient_once(tmp_path: Pa
         groups += [2 * [command(CONVOLUTIONAL, *metered)]]
     run_together(*groups)
     for name in runs:
-        check_same(tmp_path / "one" / name, tmp_path / "two" / name)
+        num_iterations = 2 if name == "accumulated" else 3
+        check_same(tmp_path / "one" / name, tmp_path / "two" / name, num_iterations)
         check_files(tmp_path / "one" / name, tmp_path / "two" / name)
     for strategy in strategies:
         check_same(tmp_path / "one" / "noisy", tmp_path / "two" / strategy)

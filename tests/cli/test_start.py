@@ -23,12 +23,12 @@ pytestmark = lightning_warnings
 PROGRAM = """
 import json, os, runpy, sys
 import fpainter.launch.command
-from fpainter.launch.configs import composed
+from fpainter.launch.configs import CONFIG_DIR, composed
 from tests.composing import remember
 
 remember()
-for name in ("train", "eval", "generate", "fit", "stats", "benchmark"):
-    composed(name, [])
+for path in CONFIG_DIR.glob("[!_]*.yaml"):
+    composed(path.stem, [])
 slow = ("torch", "lightning", "torchmetrics", "torchvision", "matplotlib", "numpy")
 for module, arguments, folder, stem in json.load(sys.stdin):
     if (child := os.fork()) == 0:
@@ -102,9 +102,14 @@ def answers(cases: Iterable[Sequence[str]], tmp_path: Path) -> Iterator[Answer]:
         module = f"fpainter.{command}" + (".__main__" if command in ("report", "viewer") else "")
         jobs.append((module, arguments, str(folder), str(tmp_path / str(number))))
     environment = os.environ | {"FPAINTER_LOGS": str(folder / "logs")}
-    program = [sys.executable, "-c", PROGRAM]
-    given_jobs = json.dumps(jobs)
-    subprocess.run(program, input=given_jobs, env=environment, cwd=ROOT, text=True, check=True)
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        input=json.dumps(jobs),
+        env=environment,
+        cwd=ROOT,  # where the tests can be imported from
+        text=True,
+        check=True,
+    )
     for case, job in zip(given, jobs, strict=True):
         code, out, err = (Path(f"{job[-1]}.{end}").read_text() for end in ("code", "out", "err"))
         assert out.splitlines()[-1] == "imported:", (case, out, err)
